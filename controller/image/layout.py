@@ -1,0 +1,114 @@
+"""Where each array of the image lies in memory: one canonical table, one hash.
+
+Every quantity has three arrays (`.value`, `.quality`, `.time_ns`). Arrays start on 64-byte boundaries and lie in the
+order of the catalogue, section by section, measured ones first. The hash is the SHA-256 of the table itself, so two
+processes that agree on it agree on every byte; a plant with other equipment has another hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.image.quantities import QUANTITIES, Quantity, Section
+from controller.plant.model import Plant
+from controller.plant.signals import Owner
+
+ALIGNMENT_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One array of the image."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    unit: str
+    section: Section
+    measured: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the array, without padding."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+class Layout:
+    """Offsets of all fields; `extra` fields (alarm tables, counters) may follow the quantities."""
+
+    def __init__(self, fields: Iterable[Field]) -> None:
+        """Place the fields in order, each section by itself."""
+        self.fields = tuple(fields)
+        self._sizes = dict.fromkeys(Section, 0)
+        self.offsets: dict[str, int] = {}
+        self.measured_bytes = dict.fromkeys(Section, 0)
+        for field in self.fields:
+            offset = self._sizes[field.section]
+            self.offsets[field.name] = offset
+            self._sizes[field.section] = _aligned(offset + field.size_bytes)
+            if field.measured:
+                self.measured_bytes[field.section] = self._sizes[field.section]
+
+    def section_size(self, section: Section) -> int:
+        """Bytes of one section, a multiple of 64."""
+        return self._sizes[section]
+
+    @cached_property
+    def hash(self) -> bytes:
+        """SHA-256 of the canonical table (name, dtype, shape, unit, section)."""
+        table = "\n".join(f"{f.name} {f.dtype} {f.shape} {f.unit} {f.section.value}" for f in self.fields)
+        return hashlib.sha256(table.encode()).digest()
+
+    def views(self, buffers: Mapping[Section, NDArray[np.uint8]]) -> dict[str, NDArray[np.generic]]:
+        """Return every field as a view into the sections' buffers."""
+        return {
+            f.name: buffers[f.section][self.offsets[f.name] : self.offsets[f.name] + f.size_bytes]
+            .view(f.dtype)
+            .reshape(f.shape)
+            for f in self.fields
+        }
+
+
+def plant_layout(plant: Plant, extra: Iterable[Field] = ()) -> Layout:
+    """Return the layout of this plant's image: all quantities of the catalogue, then `extra` fields."""
+    shapes = owner_shapes(plant)
+    fields = [f for q in QUANTITIES.values() for f in _fields_of(q, shapes[q.owner])]
+    return Layout([*fields, *extra])
+
+
+def owner_shapes(plant: Plant) -> dict[Owner, tuple[int, ...]]:
+    """Return the array shape per owner; cell arrays are padded to the longest rack."""
+    racks = len(plant.racks)
+    cells = max((r.battery.cells_in_series for r in plant.racks), default=0)
+    sensors = max((r.battery.temperatures for r in plant.racks), default=0)
+    return {
+        Owner.RACK: (racks,),
+        Owner.CELL: (racks, cells),
+        Owner.SENSOR: (racks, sensors),
+        Owner.BANK: (len(plant.banks),),
+        Owner.PCS: (len(plant.pcs),),
+        Owner.METER: (len(plant.meters),),
+        Owner.INTERLOCK: (len(plant.interlocks),),
+        Owner.BUS: (len(plant.buses),),
+        Owner.BLOCK: (len(plant.blocks),),
+        Owner.PLANT: (1,),
+    }
+
+
+def _fields_of(quantity: Quantity, shape: tuple[int, ...]) -> tuple[Field, Field, Field]:
+    section, measured = quantity.section, quantity.measured
+    return (
+        Field(f"{quantity.name}.value", quantity.dtype, shape, quantity.unit, section, measured),
+        Field(f"{quantity.name}.quality", "u1", shape, "", section, measured),
+        Field(f"{quantity.name}.time_ns", "<i8", shape[:1], "ns", section, measured),
+    )
+
+
+def _aligned(size_bytes: int) -> int:
+    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
