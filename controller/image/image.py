@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,7 @@ class Image:
         self.arrays: dict[str, NDArray[Any]] = dict(layout.views(self.buffers))
         present = (name for name in QUANTITIES if f"{name}.value" in self.arrays)
         self._values = {
-            name: Values(
-                self.arrays[f"{name}.value"], self.arrays[f"{name}.quality"], self.arrays[f"{name}.time_ns"]
-            )
+            name: Values(self.arrays[f"{name}.value"], self.arrays[f"{name}.quality"], self.arrays[f"{name}.time_ns"])
             for name in present
         }
         for values in self._values.values():

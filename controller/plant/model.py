@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.plant.cell_types import CellType
+
 from controller.plant.device_types import ContactorControl, DeviceType
 from controller.plant.protection_rows import ProtectionRow
 from controller.plant.signals import Owner
