@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,25 +25,29 @@ class Values(NamedTuple):
 
 
 class Image:
-    """All quantities of a plant. Fresh: every quality NEVER_READ, numbers NaN."""
+    """All quantities of a plant. Fresh: every quality NEVER_READ, numbers NaN. Views are made when first asked for."""
 
-    def __init__(self, layout: Layout) -> None:
-        """Allocate both sections."""
+    def __init__(self, layout: Layout, buffers: Mapping[Section, NDArray[np.uint8]] | None = None) -> None:
+        """Stand over `buffers` as they are (read-only ones give a read-only image); absent, over fresh ones."""
         self.layout = layout
-        self.buffers = {s: np.zeros(layout.section_size(s), np.uint8) for s in Section}
-        self.arrays: dict[str, NDArray[Any]] = dict(layout.views(self.buffers))
-        present = (name for name in QUANTITIES if f"{name}.value" in self.arrays)
-        self._values = {
-            name: Values(self.arrays[f"{name}.value"], self.arrays[f"{name}.quality"], self.arrays[f"{name}.time_ns"])
-            for name in present
-        }
-        for values in self._values.values():
-            values.quality.fill(Quality.NEVER_READ)
-            if values.value.dtype.kind == "f":
-                values.value.fill(np.nan)
+        self.buffers = dict(buffers or {s: np.zeros(layout.section_size(s), np.uint8) for s in Section})
+        self._values: dict[str, Values] = {}
+        if buffers is None:
+            self._forget()
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Every field of the layout, the extra ones included."""
+        return dict(self.layout.views(self.buffers))
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Return the live view of one field (`rack.current.value`); KeyError if the layout has no such name."""
+        return self.layout.view(name, self.buffers)
 
     def __getitem__(self, name: str) -> Values:
         """Return the live views of one quantity; KeyError if the catalogue has no such name."""
+        if name not in self._values:
+            self._values[name] = Values(*(self.array(f"{name}.{part}") for part in Values._fields))
         return self._values[name]
 
     def buffer(self, section: Section) -> NDArray[np.uint8]:
@@ -59,3 +64,11 @@ class Image:
         for section in (Section.RACKS, Section.CELLS) if cells else (Section.RACKS,):
             size = self.layout.measured_bytes[section]
             np.copyto(self.buffers[section][:size], other.buffers[section][:size])
+
+    def _forget(self) -> None:
+        for name in QUANTITIES:
+            if f"{name}.value" in self.layout:
+                values = self[name]
+                values.quality.fill(Quality.NEVER_READ)
+                if values.value.dtype.kind == "f":
+                    values.value.fill(np.nan)

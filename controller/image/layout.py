@@ -45,6 +45,7 @@ class Layout:
     def __init__(self, fields: Iterable[Field]) -> None:
         """Place the fields in order, each section by itself."""
         self.fields = tuple(fields)
+        self._by_name = {field.name: field for field in self.fields}
         self._sizes = dict.fromkeys(Section, 0)
         self.offsets: dict[str, int] = {}
         self.measured_bytes = dict.fromkeys(Section, 0)
@@ -67,12 +68,16 @@ class Layout:
 
     def views(self, buffers: Mapping[Section, NDArray[np.uint8]]) -> dict[str, NDArray[np.generic]]:
         """Return every field as a view into the sections' buffers."""
-        return {
-            f.name: buffers[f.section][self.offsets[f.name] : self.offsets[f.name] + f.size_bytes]
-            .view(f.dtype)
-            .reshape(f.shape)
-            for f in self.fields
-        }
+        return {name: self.view(name, buffers) for name in self._by_name}
+
+    def view(self, name: str, buffers: Mapping[Section, NDArray[np.uint8]]) -> NDArray[np.generic]:
+        """Return one field as a view into its section's buffer; KeyError if there is no such field."""
+        field = self._by_name[name]
+        return np.ndarray(field.shape, field.dtype, buffers[field.section].data, self.offsets[name])
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such a field."""
+        return name in self._by_name
 
 
 def plant_layout(plant: Plant, extra: Iterable[Field] = ()) -> Layout:

@@ -151,6 +151,7 @@ COMPUTED: tuple[Quantity, ...] = (
     _count("plant.unacknowledged_alarms"),
     _count("plant.heartbeat"),
     _count("plant.scada_heartbeat"),
+    _count("plant.map_version"),
     _code("plant.time_quality"),
     # plant: set-points and limits, each requested, accepted, in effect
     _number("plant.active_power_setpoint", "W"),

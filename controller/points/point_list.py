@@ -1,0 +1,190 @@
+"""The point list of a plant: every point and method with tag, unit, access and place in the image, derived once.
+
+Order: plant, then block by block (its own points, converters, racks), then equipment without a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from controller.image.quantities import QUANTITIES
+from controller.plant.model import Plant
+from controller.plant.signals import Owner
+from controller.points.catalogue import FACE_FACTORS, METHODS, POINTS, MethodTemplate, PointTemplate
+
+
+class PointType(StrEnum):
+    """How a point's value is shown."""
+
+    NUMBER = "number"
+    NUMBERS = "numbers"  # one array a rack
+    CODE = "code"
+    COUNT = "count"
+    BOOL = "bool"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point. `index` is the equipment's row in the arrays of its owner; face value = base value * factor."""
+
+    tag: str
+    equipment: str
+    owner: Owner
+    index: int
+    name: str
+    description: str
+    quantity: str
+    unit: str
+    factor: float
+    type: PointType
+    action: str  # "" = read only
+    minimum: float | None = None  # face units, for writable points
+    maximum: float | None = None
+    length: int = 1  # of an array point
+
+    @property
+    def access(self) -> str:
+        """`R` or `RW`."""
+        return "RW" if self.action else "R"
+
+    @property
+    def source(self) -> str:
+        """Where the value comes from, in words."""
+        kind = "measured" if QUANTITIES[self.quantity].measured else "computed"
+        return f"{kind} {self.quantity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method, called on a piece of equipment."""
+
+    tag: str
+    target: str  # the equipment's tag
+    owner: Owner
+    index: int
+    name: str
+    action: str
+    description: str
+    argument: str  # name of its text argument, "" = none
+
+
+@dataclass(frozen=True, slots=True)
+class PointList:
+    """All points and methods of a plant."""
+
+    points: tuple[Point, ...]
+    methods: tuple[Method, ...]
+
+    def by_tag(self) -> Mapping[str, Point]:
+        """Return points by tag."""
+        return {p.tag: p for p in self.points}
+
+
+class _Equipment(Protocol):
+    @property
+    def index(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def tag(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _PlantItself:
+    name: str
+    index: int = 0
+    tag: str = "Plant"
+
+
+def point_list(plant: Plant) -> PointList:
+    """Return the point list of a plant."""
+    equipment = list(_in_order(plant))
+    points = (_point(plant, owner, item, t) for owner, item in equipment for t in POINTS.get(owner, ()))
+    methods = (_method(owner, item, t) for owner, item in equipment for t in METHODS.get(owner, ()))
+    return PointList(tuple(points), tuple(methods))
+
+
+def _in_order(plant: Plant) -> Iterator[tuple[Owner, _Equipment]]:
+    yield Owner.PLANT, _PlantItself(plant.name)
+    for block in plant.blocks:
+        yield Owner.BLOCK, block
+        yield from ((Owner.PCS, p) for p in plant.pcs if p.block == block.index)
+        yield from ((Owner.RACK, r) for r in plant.racks if r.block == block.index)
+    yield from ((Owner.METER, m) for m in plant.meters)
+    yield from ((Owner.INTERLOCK, i) for i in plant.interlocks)
+
+
+def _point(plant: Plant, owner: Owner, item: _Equipment, template: PointTemplate) -> Point:
+    low, high = _range_of(plant, template)
+    return Point(
+        tag=f"{item.tag}.{template.name}",
+        equipment=item.name,
+        owner=owner,
+        index=item.index,
+        name=template.name,
+        description=template.description,
+        quantity=template.quantity,
+        unit=template.unit,
+        factor=FACE_FACTORS[template.unit],
+        type=_type_of(template),
+        action=template.action,
+        minimum=low,
+        maximum=high,
+        length=_length_of(plant, item.index, template.quantity),
+    )
+
+
+def _type_of(template: PointTemplate) -> PointType:
+    quantity = QUANTITIES[template.quantity]
+    if template.name.endswith("Text"):
+        return PointType.TEXT
+    if quantity.per_cell:
+        return PointType.NUMBERS
+    return {"<f8": PointType.NUMBER, "<i4": PointType.CODE, "<u4": PointType.COUNT, "u1": PointType.BOOL}[
+        quantity.dtype
+    ]
+
+
+def _length_of(plant: Plant, index: int, quantity: str) -> int:
+    match QUANTITIES[quantity].owner:
+        case Owner.CELL:
+            return plant.racks[index].battery.cells_in_series
+        case Owner.SENSOR:
+            return plant.racks[index].battery.temperatures
+        case _:
+            return 1
+
+
+def _range_of(plant: Plant, template: PointTemplate) -> tuple[float | None, float | None]:
+    """Return what may be written, in face units: never beyond the contract's ratings."""
+    poi, factor = plant.poi, FACE_FACTORS[template.unit]
+    match template.action:
+        case "set_active_power":
+            return -poi.import_limit_w * factor, poi.export_limit_w * factor
+        case "set_reactive_power":
+            return -poi.apparent_va * factor, poi.apparent_va * factor
+        case "set_export_limit":
+            return 0.0, poi.export_limit_w * factor
+        case "set_import_limit":
+            return 0.0, poi.import_limit_w * factor
+        case "scada_heartbeat":
+            return 0.0, 65534.0
+        case _:
+            return None, None
+
+
+def _method(owner: Owner, item: _Equipment, template: MethodTemplate) -> Method:
+    return Method(
+        tag=f"{item.tag}.{template.name}",
+        target=item.tag,
+        owner=owner,
+        index=item.index,
+        name=template.name,
+        action=template.action,
+        description=template.description,
+        argument=template.argument,
+    )
