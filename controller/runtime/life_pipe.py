@@ -1,0 +1,45 @@
+"""A child's side of the supervisor: life bytes out, end-of-input in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+
+LIFE_PERIOD_S = 0.2
+
+
+class LifePipe:
+    """Writes a byte each 0.2 s and one line of JSON when ready; without a pipe (run by hand) it does nothing."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        """Take the pipe's descriptor."""
+        self._descriptor = descriptor
+        if descriptor is not None:
+            os.set_blocking(descriptor, False)
+
+    def ready(self, about: Mapping[str, object]) -> None:
+        """Tell the supervisor that this process serves, and where."""
+        self._write((json.dumps(dict(about)) + "\n").encode())
+
+    async def beat(self) -> None:
+        """Write life bytes for ever: a loop that stands still falls silent."""
+        while True:
+            self._write(b".")
+            await asyncio.sleep(LIFE_PERIOD_S)
+
+    def _write(self, data: bytes) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._descriptor, data)
+
+
+async def end_of_input() -> None:
+    """Return when standard input ends: the supervisor has stopped us, or is no more."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1024):
+        pass

@@ -1,0 +1,75 @@
+"""Retained state: what must survive a restart (latches, limits, lock-outs, estimates), one file, never half written.
+
+Rule: bytes + CRC-32 are written aside, synced, renamed over the old file, and the folder is synced. A file that does
+not check is set aside as `*.bad` and reported; the controller then starts as if there were none, latched safe by what
+it measures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from zlib import crc32
+
+_MAGIC = b"BESSRET1"
+_HEAD = struct.Struct("<8sIQ")
+
+
+class RetainedStateError(Exception):
+    """The file is not what was written; it has been set aside."""
+
+
+def save(path: Path, parts: Mapping[str, bytes], *, utc_ns: int) -> None:
+    """Write all parts in one atomic step. Raises OSError when the disk will not take it."""
+    body = _pack({**parts, "saved_utc_ns": str(utc_ns).encode()})
+    aside = path.with_suffix(".new")
+    with aside.open("wb") as file:
+        file.write(_HEAD.pack(_MAGIC, crc32(body), len(body)) + body)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load(path: Path) -> dict[str, bytes]:
+    """Return the parts, `{}` if there is no file; RetainedStateError if it can't be trusted."""
+    if not path.exists():
+        return {}
+    try:
+        return _unpack(_checked_body(path.read_bytes()))
+    except (struct.error, ValueError) as error:
+        bad = path.with_suffix(".bad")
+        path.replace(bad)
+        message = f"{path}: retained state does not check and was set aside as {bad.name}; starting without it"
+        raise RetainedStateError(message) from error
+
+
+def _checked_body(data: bytes) -> bytes:
+    magic, checksum, size = _HEAD.unpack_from(data)
+    body = data[_HEAD.size :]
+    if magic != _MAGIC or size != len(body) or checksum != crc32(body):
+        message = "magic, size or checksum is wrong"
+        raise ValueError(message)
+    return body
+
+
+def _pack(parts: Mapping[str, bytes]) -> bytes:
+    index = json.dumps({name: len(part) for name, part in parts.items()}).encode()
+    return struct.pack("<I", len(index)) + index + b"".join(parts.values())
+
+
+def _unpack(body: bytes) -> dict[str, bytes]:
+    (length,) = struct.unpack_from("<I", body)
+    index: dict[str, int] = json.loads(body[4 : 4 + length])
+    parts, start = {}, 4 + length
+    for name, size in index.items():
+        parts[name] = body[start : start + size]
+        start += size
+    return parts

@@ -1,0 +1,218 @@
+"""The supervisor: starts the processes of one controller, watches them, restarts them.
+
+Rules. Control starts first; faces follow once it runs. Each child holds a pipe as its standard input (end of file =
+stop cleanly, so nothing outlives a killed supervisor) and a second pipe into which it writes a byte each 0.2 s and one
+line of JSON when it is ready. Silence kills: before ready 120 s, then as the child's role says. A face that dies is
+restarted for ever, after 0.1 s doubling to 30 s, back to 0.1 s after 10 s of health; it never stops the plant. Control
+is restarted at once; three starts in a row that did not stay up for 10 s end the whole run with a failure. Exit code
+75 asks for an immediate restart. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from controller.plant.clock import Clock
+
+STARTING_SILENCE_S = 120.0
+HEALTHY_AFTER_S = 10.0
+RESTART_DELAY_FIRST_S, RESTART_DELAY_LONGEST_S = 0.1, 30.0
+STARTS_BEFORE_GIVING_UP = 3
+STOP_PATIENCE_S = 10.0
+RESTART_EXIT_CODE = 75
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One process. `essential`: its repeated failure ends the run. `after`: roles that must be ready before it."""
+
+    role: str
+    command: tuple[str, ...]  # the number of its life pipe is put behind
+    silence_s: float
+    essential: bool = False
+    after: tuple[str, ...] = ()
+    nice: int = 0
+    memory_bytes: int = 0  # RLIMIT_DATA, 0 = none
+
+
+@dataclass(slots=True)
+class ChildState:
+    """What is known of a child now; `about` is its ready line."""
+
+    spec: ChildSpec
+    process: asyncio.subprocess.Process | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    about: dict[str, object] = field(default_factory=dict)
+    started_ns: int = 0
+    ready_ns: int = 0
+    heard_ns: int = 0
+    starts: int = 0
+    short_lives: int = 0
+    restart_delay_s: float = RESTART_DELAY_FIRST_S
+
+    @property
+    def pid(self) -> int:
+        """Process id, 0 while there is none."""
+        return self.process.pid if self.process else 0
+
+
+class EssentialChildFailed(Exception):  # noqa: N818 - it reads as what happened
+    """An essential child would not stay up."""
+
+
+class Supervisor:
+    """Runs the children until told to stop. `report` is called after every start, ready and exit."""
+
+    def __init__(self, specs: Sequence[ChildSpec], clock: Clock, report: Callable[[], None] = lambda: None) -> None:
+        """Take the children in start order."""
+        self.children = {spec.role: ChildState(spec) for spec in specs}
+        self._clock, self._report = clock, report
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask for a clean stop."""
+        self._stopping.set()
+
+    async def run(self) -> int:
+        """Supervise until stopped; return the exit code (0, or 1 when an essential child would not stay up)."""
+        failure = ""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in self.children.values():
+                    group.create_task(self._keep(child), name=f"keep {child.spec.role}")
+        except* EssentialChildFailed as failures:
+            failure = str(failures.exceptions[0])
+        if failure:
+            print(f"error: {failure}", file=sys.stderr)  # noqa: T201 - the supervisor's only voice
+            await self._stop_all()
+        return 1 if failure else 0
+
+    async def _keep(self, child: ChildState) -> None:
+        while not self._stopping.is_set() and not all(self.children[r].ready.is_set() for r in child.spec.after):
+            await self._sleep_unless_stopped(0.02)
+        while not self._stopping.is_set():
+            await self._live_once(child)
+            if not self._stopping.is_set():
+                await self._pause_before_restart(child)
+
+    async def _live_once(self, child: ChildState) -> None:
+        read_end, write_end = os.pipe()
+        try:
+            child.process = await self._spawn(child.spec, write_end)
+        finally:
+            os.close(write_end)
+        now_ns = self._clock.mono_ns()
+        child.started_ns = child.heard_ns = now_ns
+        child.starts += 1
+        child.ready.clear()
+        self._report()
+        with open(read_end, "rb", buffering=0) as pipe:  # noqa: ASYNC230, PTH123 - a pipe's descriptor
+            await self._watch(child, pipe)
+        child.ready.clear()
+        self._report()
+
+    async def _spawn(self, spec: ChildSpec, pipe: int) -> asyncio.subprocess.Process:
+        def limit() -> None:
+            if spec.nice:
+                os.nice(spec.nice)
+            if spec.memory_bytes:
+                resource.setrlimit(resource.RLIMIT_DATA, (spec.memory_bytes, spec.memory_bytes))
+
+        return await asyncio.create_subprocess_exec(
+            *spec.command,
+            str(pipe),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=sys.stderr.fileno(),
+            pass_fds=(pipe,),
+            preexec_fn=limit if spec.nice or spec.memory_bytes else None,
+        )
+
+    async def _watch(self, child: ChildState, pipe: IO[bytes]) -> None:
+        process = child.process
+        assert process is not None
+        reader = asyncio.StreamReader(limit=1 << 20)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(self._listen(child, reader))
+                guarding = group.create_task(self._kill_when_silent(child, process))
+                ending = group.create_task(self._end_on_request(child, process))
+                await process.wait()
+                for task in (listening, guarding, ending):
+                    task.cancel()
+        finally:
+            transport.close()
+
+    async def _listen(self, child: ChildState, reader: asyncio.StreamReader) -> None:
+        """Count life bytes; a line of JSON says that the child is ready."""
+        line = bytearray()
+        while data := await reader.read(4096):
+            child.heard_ns = self._clock.mono_ns()
+            line += data.replace(b".", b"") if not line and b"{" not in data else data
+            if b"\n" in line:
+                text, _, rest = bytes(line).partition(b"\n")
+                child.about = json.loads(text[text.index(b"{") :])
+                line = bytearray(rest.replace(b".", b""))
+                child.ready_ns = child.heard_ns
+                child.ready.set()
+                self._report()
+
+    async def _kill_when_silent(self, child: ChildState, process: asyncio.subprocess.Process) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            allowed_s = child.spec.silence_s if child.ready.is_set() else STARTING_SILENCE_S
+            if self._clock.mono_ns() - child.heard_ns > allowed_s * _NS_PER_S:
+                print(f"{child.spec.role}: silent for {allowed_s:g} s, killed", file=sys.stderr)  # noqa: T201
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                return
+
+    async def _end_on_request(self, child: ChildState, process: asyncio.subprocess.Process) -> None:
+        """On stop: close the child's input once everything that was started after it has ended; then insist."""
+        await self._stopping.wait()
+        for later in self.children.values():
+            if child.spec.role in later.spec.after and later.process is not None:
+                await later.process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+        await asyncio.sleep(STOP_PATIENCE_S)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+    async def _pause_before_restart(self, child: ChildState) -> None:
+        process, spec = child.process, child.spec
+        assert process is not None
+        now_ns = self._clock.mono_ns()
+        stayed = child.ready_ns > child.started_ns and now_ns - child.ready_ns > HEALTHY_AFTER_S * _NS_PER_S
+        child.short_lives = 0 if stayed else child.short_lives + 1
+        print(f"{spec.role}: ended with {process.returncode}, restarting", file=sys.stderr)  # noqa: T201
+        if spec.essential and child.short_lives >= STARTS_BEFORE_GIVING_UP:
+            message = f"{spec.role} ended {child.short_lives} times in a row within {HEALTHY_AFTER_S:g} s of its start"
+            raise EssentialChildFailed(message)
+        if spec.essential or process.returncode == RESTART_EXIT_CODE:
+            return
+        child.restart_delay_s = RESTART_DELAY_FIRST_S if stayed else child.restart_delay_s
+        delay_s, child.restart_delay_s = child.restart_delay_s, min(child.restart_delay_s * 2, RESTART_DELAY_LONGEST_S)
+        await self._sleep_unless_stopped(delay_s)
+
+    async def _stop_all(self) -> None:
+        """End what is left after a failure, faces first."""
+        for child in reversed(self.children.values()):
+            if child.process is not None and child.process.returncode is None:
+                child.process.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(child.process.wait(), STOP_PATIENCE_S)
+
+    async def _sleep_unless_stopped(self, duration_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), duration_s)
