@@ -17,7 +17,7 @@ from controller.image.quantities import QUANTITIES, Section
 
 
 class Values(NamedTuple):
-    """A quantity's arrays: value (NaN or 0 where bad), quality (u1), time_ns (i8, monotonic; one per rack for cells)."""
+    """Value (NaN or 0 where bad), quality (u1) and monotonic time_ns (i8; one per rack for cells)."""
 
     value: NDArray[Any]
     quality: NDArray[np.uint8]
@@ -49,6 +49,16 @@ class Image:
         if name not in self._values:
             self._values[name] = Values(*(self.array(f"{name}.{part}") for part in Values._fields))
         return self._values[name]
+
+    @property
+    def measured_quality(self) -> NDArray[np.uint8]:
+        """Qualities of all measured quantities of the rack section as one vector, padding included."""
+        return self.buffers[Section.RACKS][self.layout.measured_region("quality")]
+
+    @property
+    def measured_time_ns(self) -> NDArray[np.int64]:
+        """Their times, with the same indices."""
+        return self.buffers[Section.RACKS].view(np.int64)[self.layout.measured_region("time_ns")]
 
     def buffer(self, section: Section) -> NDArray[np.uint8]:
         """Return a section's bytes."""

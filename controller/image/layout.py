@@ -1,8 +1,10 @@
 """Where each array of the image lies in memory: one canonical table, one hash.
 
-Every quantity has three arrays (`.value`, `.quality`, `.time_ns`). Arrays start on 64-byte boundaries and lie in the
-order of the catalogue, section by section, measured ones first. The hash is the SHA-256 of the table itself, so two
-processes that agree on it agree on every byte; a plant with other equipment has another hash.
+Every quantity has three arrays (`.value`, `.quality`, `.time_ns`). Per section lie first all values of the measured
+quantities, then all their qualities, then all their times; the computed ones follow in the same way. Every array is
+padded to a multiple of 64 elements, so the qualities of all measured quantities are one flat vector, their times
+another with the same indices, and age is judged for all of them in one operation. The hash is the SHA-256 of the table
+itself: processes that agree on it agree on every byte; a plant with other equipment has another hash.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from controller.image.quantities import QUANTITIES, Quantity, Section
 from controller.plant.model import Plant
 from controller.plant.signals import Owner
 
-ALIGNMENT_BYTES = 64
+PADDED_ELEMENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Field:
         """Bytes of the array, without padding."""
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
+    @property
+    def alignment_bytes(self) -> int:
+        """Bytes of 64 elements."""
+        return PADDED_ELEMENTS * np.dtype(self.dtype).itemsize
+
 
 class Layout:
     """Offsets of all fields; `extra` fields (alarm tables, counters) may follow the quantities."""
@@ -50,14 +57,14 @@ class Layout:
         self.offsets: dict[str, int] = {}
         self.measured_bytes = dict.fromkeys(Section, 0)
         for field in self.fields:
-            offset = self._sizes[field.section]
+            offset = _aligned(self._sizes[field.section], field.alignment_bytes)
             self.offsets[field.name] = offset
-            self._sizes[field.section] = _aligned(offset + field.size_bytes)
+            self._sizes[field.section] = _aligned(offset + field.size_bytes, field.alignment_bytes)
             if field.measured:
                 self.measured_bytes[field.section] = self._sizes[field.section]
 
     def section_size(self, section: Section) -> int:
-        """Bytes of one section, a multiple of 64."""
+        """Bytes of one section."""
         return self._sizes[section]
 
     @cached_property
@@ -65,6 +72,13 @@ class Layout:
         """SHA-256 of the canonical table (name, dtype, shape, unit, section)."""
         table = "\n".join(f"{f.name} {f.dtype} {f.shape} {f.unit} {f.section.value}" for f in self.fields)
         return hashlib.sha256(table.encode()).digest()
+
+    def measured_region(self, part: str) -> slice:
+        """Return where all measured arrays of a part (`quality`, `time_ns`) of the rack section lie, in elements."""
+        fields = [f for f in self.fields if f.measured and f.section is Section.RACKS and f.name.endswith(f".{part}")]
+        first, last, itemsize = self.offsets[fields[0].name], fields[-1], np.dtype(fields[0].dtype).itemsize
+        end = self.offsets[last.name] + _aligned(last.size_bytes, last.alignment_bytes)
+        return slice(first // itemsize, end // itemsize)
 
     def views(self, buffers: Mapping[Section, NDArray[np.uint8]]) -> dict[str, NDArray[np.generic]]:
         """Return every field as a view into the sections' buffers."""
@@ -83,7 +97,13 @@ class Layout:
 def plant_layout(plant: Plant, extra: Iterable[Field] = ()) -> Layout:
     """Return the layout of this plant's image: all quantities of the catalogue, then `extra` fields."""
     shapes = owner_shapes(plant)
-    fields = [f for q in QUANTITIES.values() for f in _fields_of(q, shapes[q.owner])]
+    fields = [
+        Field(f"{q.name}.{part}", *_form(q, part, shapes[q.owner]), q.section, measured)
+        for measured in (True, False)
+        for part in ("value", "quality", "time_ns")
+        for q in QUANTITIES.values()
+        if q.measured is measured
+    ]
     return Layout([*fields, *extra])
 
 
@@ -106,14 +126,15 @@ def owner_shapes(plant: Plant) -> dict[Owner, tuple[int, ...]]:
     }
 
 
-def _fields_of(quantity: Quantity, shape: tuple[int, ...]) -> tuple[Field, Field, Field]:
-    section, measured = quantity.section, quantity.measured
-    return (
-        Field(f"{quantity.name}.value", quantity.dtype, shape, quantity.unit, section, measured),
-        Field(f"{quantity.name}.quality", "u1", shape, "", section, measured),
-        Field(f"{quantity.name}.time_ns", "<i8", shape[:1], "ns", section, measured),
-    )
+def _form(quantity: Quantity, part: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], str]:
+    match part:
+        case "value":
+            return quantity.dtype, shape, quantity.unit
+        case "quality":
+            return "u1", shape, ""
+        case _:
+            return "<i8", shape[:1], "ns"
 
 
-def _aligned(size_bytes: int) -> int:
-    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+def _aligned(size_bytes: int, alignment_bytes: int) -> int:
+    return -(-size_bytes // alignment_bytes) * alignment_bytes

@@ -74,7 +74,7 @@ def _count(name: str) -> Quantity:
 MEASURED: tuple[Quantity, ...] = tuple(_measured(s) for s in SIGNALS.values() if not s.command)
 
 COMPUTED: tuple[Quantity, ...] = (
-    # rack: estimation
+    # estimation of a rack
     _number("rack.soc_estimate", "ratio"),
     _number("rack.soc_low", "ratio"),
     _number("rack.soc_high", "ratio"),
@@ -84,7 +84,7 @@ COMPUTED: tuple[Quantity, ...] = (
     _number("rack.energy_to_empty", "Wh"),
     _number("rack.energy_to_full", "Wh"),
     _number("rack.anchor_age", "s"),
-    # rack: protection and control
+    # protection and control of a rack
     _number("rack.power", "W"),
     _number("rack.data_age", "s"),
     _number("rack.charge_current_allowed", "A"),
@@ -153,7 +153,7 @@ COMPUTED: tuple[Quantity, ...] = (
     _count("plant.scada_heartbeat"),
     _count("plant.map_version"),
     _code("plant.time_quality"),
-    # plant: set-points and limits, each requested, accepted, in effect
+    # set-points and limits of the plant
     _number("plant.active_power_setpoint", "W"),
     _number("plant.reactive_power_setpoint", "var"),
     _number("plant.active_power_accepted", "W"),
