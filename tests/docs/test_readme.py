@@ -1,0 +1,52 @@
+"""What the README tells people to type, works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BASH_BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = [line for block in BASH_BLOCK.findall(README) for line in block.splitlines() if line.strip()]
+BESS = Path(sys.executable).with_name("bess")
+# Verbs that start a plant or run for long: here only their options are checked, scenarios and nightly tests run them.
+LONG_RUNNING = {"demo", "run", "simulate", "bench"}
+
+
+def _make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_the_readme_tells_the_two_commands():
+    assert {"make demo", "make test"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
+def test_a_make_command_has_its_target(command):
+    assert shlex.split(command)[1] in _make_targets()
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("make ")])
+def test_a_command_runs(command):
+    program, verb, *arguments = shlex.split(command, comments=True)
+    assert Path(program).name == "bess", f"{program}: the README's commands are make and bess"
+    if verb in LONG_RUNNING:
+        arguments = ["--help"]
+
+    done = subprocess.run(
+        [BESS, verb, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=110, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_a_link_leads_somewhere(target):
+    assert (REPOSITORY / target).exists()

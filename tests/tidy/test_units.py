@@ -1,0 +1,100 @@
+"""Every number says its unit as the last part of its name, or stands below with the reason why it has none."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tidy.tree import modules, parsed
+
+BASE = r"(v|a|w|var|va|wh|ah|j|c|degc|k|s|ns|hz|ohm|f|pa|m|kg|ratio|per_unit)"
+# A unit, a squared unit, or one unit by another: `ramp_w_per_s`, `noise_v2`, `drift_ratio_per_sqrt_s`.
+SUFFIX = re.compile(rf"(^|_){BASE}2?(_per_(sqrt_)?{BASE}2?)*$")
+
+# Words that carry no unit of their own. Each either counts, compares like with like, or takes the unit of something
+# that is named beside it. Matched as the whole name or as its last part.
+DIMENSIONLESS = {
+    "count": "a number of things",
+    "cycles": "a number of things",
+    "exponent": "of a power law",
+    "factor": "multiplies a quantity and leaves its unit",
+    "fallback": "in the unit of the command it belongs to",
+    "limit": "in the unit of the protection row or point it belongs to",
+    "max": "in the unit of the point it belongs to",
+    "maximum": "in the unit of the point it belongs to",
+    "min": "in the unit of the point it belongs to",
+    "minimum": "in the unit of the point it belongs to",
+    "offset": "in the unit of the point it belongs to",
+    "periods": "multiples of a data period",
+    "reset": "a protection row's reset threshold, in the unit of its limit",
+    "scale": "multiplies a register's number and gives it its unit",
+    "sigmas": "multiples of a standard deviation",
+    "target": "in the unit of the command it belongs to",
+    "value": "in the unit of what it is the value of",
+}
+
+
+def _is_float(annotation: ast.expr | None) -> bool:
+    """Whether a float, an optional float or a row of floats; a union with text or whole numbers is no quantity."""
+    match annotation:
+        case ast.Name(id=name):
+            return name == "float"
+        case ast.BinOp(left=left, right=right):
+            optional = isinstance(right, ast.Constant) and right.value is None
+            return _is_float(left) and (optional or _is_float(right))
+        case ast.Subscript(value=ast.Name(id="tuple" | "list" | "Sequence" | "Final" | "Annotated"), slice=inner):
+            return _is_float(inner.elts[0] if isinstance(inner, ast.Tuple) else inner)
+    return False
+
+
+def _numbers(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield line and name of every float field of a class and every float parameter of a function."""
+    for node in ast.walk(module):
+        match node:
+            case ast.ClassDef(body=body):
+                for field in body:
+                    if (
+                        isinstance(field, ast.AnnAssign)
+                        and isinstance(field.target, ast.Name)
+                        and _is_float(field.annotation)
+                    ):
+                        yield field.lineno, field.target.id
+            case ast.FunctionDef(args=args) | ast.AsyncFunctionDef(args=args):
+                for argument in (*args.posonlyargs, *args.args, *args.kwonlyargs):
+                    if _is_float(argument.annotation):
+                        yield argument.lineno, argument.arg
+
+
+def says_its_unit(name: str) -> bool:
+    """Whether a name ends in a unit or is a word known to have none."""
+    lowered = name.lower().strip("_")
+    return bool(SUFFIX.search(lowered)) or lowered.rsplit("_", 1)[-1] in DIMENSIONLESS
+
+
+@pytest.mark.parametrize("path", modules("controller"), ids=str)
+def test_every_number_says_its_unit(path: Path):
+    unsaid = [f"{path}:{line}: {name}" for line, name in _numbers(parsed(path)) if not says_its_unit(name)]
+
+    assert unsaid == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cell_voltage_max_v", True),
+        ("ramp_w_per_s", True),
+        ("dt_s", True),
+        ("soc_ratio", True),
+        ("limit", True),
+        ("cell_voltage", False),
+        ("delay_ms", False),
+        ("power_kw", False),
+        ("x", False),
+    ],
+)
+def test_what_counts_as_said(name: str, said: bool):
+    assert says_its_unit(name) is said
