@@ -15,25 +15,29 @@ BASE = r"(v|a|w|var|va|wh|ah|j|c|degc|k|s|ns|hz|ohm|f|pa|m|kg|ratio|per_unit)"
 # A unit, a squared unit, or one unit by another: `ramp_w_per_s`, `noise_v2`, `drift_ratio_per_sqrt_s`.
 SUFFIX = re.compile(rf"(^|_){BASE}2?(_per_(sqrt_)?{BASE}2?)*$")
 
-# Words that carry no unit of their own. Each either counts, compares like with like, or takes the unit of something
-# that is named beside it. Matched as the whole name or as its last part.
+# Last words that have no unit: they count, or compare like with like.
 DIMENSIONLESS = {
     "count": "a number of things",
     "cycles": "a number of things",
     "exponent": "of a power law",
     "factor": "multiplies a quantity and leaves its unit",
-    "fallback": "in the unit of the command it belongs to",
-    "limit": "in the unit of the protection row or point it belongs to",
-    "max": "in the unit of the point it belongs to",
-    "maximum": "in the unit of the point it belongs to",
-    "min": "in the unit of the point it belongs to",
-    "minimum": "in the unit of the point it belongs to",
-    "offset": "in the unit of the point it belongs to",
     "periods": "multiples of a data period",
-    "reset": "a protection row's reset threshold, in the unit of its limit",
     "scale": "multiplies a register's number and gives it its unit",
     "sigmas": "multiples of a standard deviation",
-    "target": "in the unit of the command it belongs to",
+}
+# Whole names of numbers of any quantity, whose unit is stated beside them.
+OF_ANY_QUANTITY = {
+    "fallback": "in the unit of the command it belongs to",
+    "limit": "in the unit of the protection row it belongs to",
+    "maximum": "in the unit of the point it belongs to",
+    "minimum": "in the unit of the point it belongs to",
+    "offset": "in the unit of the point it belongs to",
+    "range_high": "in the unit of the point it belongs to",
+    "range_low": "in the unit of the point it belongs to",
+    "reset": "a protection row's reset threshold, in the unit of its limit",
+    "unit_offset": "in the unit of the point it belongs to",
+    "valid_max": "in the unit of the point it belongs to",
+    "valid_min": "in the unit of the point it belongs to",
     "value": "in the unit of what it is the value of",
 }
 
@@ -72,7 +76,7 @@ def _numbers(module: ast.Module) -> Iterator[tuple[int, str]]:
 def says_its_unit(name: str) -> bool:
     """Whether a name ends in a unit or is a word known to have none."""
     lowered = name.lower().strip("_")
-    return bool(SUFFIX.search(lowered)) or lowered.rsplit("_", 1)[-1] in DIMENSIONLESS
+    return bool(SUFFIX.search(lowered)) or lowered in OF_ANY_QUANTITY or lowered.rsplit("_", 1)[-1] in DIMENSIONLESS
 
 
 @pytest.mark.parametrize("path", modules("controller"), ids=str)
@@ -90,7 +94,9 @@ def test_every_number_says_its_unit(path: Path):
         ("dt_s", True),
         ("soc_ratio", True),
         ("limit", True),
+        ("unit_factor", True),
         ("cell_voltage", False),
+        ("voltage_limit", False),
         ("delay_ms", False),
         ("power_kw", False),
         ("x", False),
