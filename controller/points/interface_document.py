@@ -84,8 +84,8 @@ def _point_row(point: Point) -> Row:
         "node_id": f"ns=2;s={point.tag}",
         "scale": 1.0,
         "offset": 0.0,
-        "minimum": point.minimum,
-        "maximum": point.maximum,
+        "minimum": point.range_low if point.action or point.unit else None,
+        "maximum": point.range_high if point.action or point.unit else None,
     }
 
 

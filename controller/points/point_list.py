@@ -14,6 +14,7 @@ from controller.image.quantities import QUANTITIES
 from controller.plant.model import Plant
 from controller.plant.signals import Owner
 from controller.points.catalogue import FACE_FACTORS, METHODS, POINTS, MethodTemplate, PointTemplate
+from controller.points.ranges import span
 
 
 class PointType(StrEnum):
@@ -42,8 +43,8 @@ class Point:
     factor: float
     type: PointType
     action: str  # "" = read only
-    minimum: float | None = None  # face units, for writable points
-    maximum: float | None = None
+    range_low: float  # face units; of a writable point what may be written
+    range_high: float
     length: int = 1  # of an array point
 
     @property
@@ -119,7 +120,7 @@ def _in_order(plant: Plant) -> Iterator[tuple[Owner, _Equipment]]:
 
 
 def _point(plant: Plant, owner: Owner, item: _Equipment, template: PointTemplate) -> Point:
-    low, high = _range_of(plant, template)
+    limits = span(plant, owner, item.index, template.unit, template.action)
     return Point(
         tag=f"{item.tag}.{template.name}",
         equipment=item.name,
@@ -132,8 +133,8 @@ def _point(plant: Plant, owner: Owner, item: _Equipment, template: PointTemplate
         factor=FACE_FACTORS[template.unit],
         type=_type_of(template),
         action=template.action,
-        minimum=low,
-        maximum=high,
+        range_low=limits.low,
+        range_high=limits.high,
         length=_length_of(plant, item.index, template.quantity),
     )
 
@@ -157,24 +158,6 @@ def _length_of(plant: Plant, index: int, quantity: str) -> int:
             return plant.racks[index].battery.temperatures
         case _:
             return 1
-
-
-def _range_of(plant: Plant, template: PointTemplate) -> tuple[float | None, float | None]:
-    """Return what may be written, in face units: never beyond the contract's ratings."""
-    poi, factor = plant.poi, FACE_FACTORS[template.unit]
-    match template.action:
-        case "set_active_power":
-            return -poi.import_limit_w * factor, poi.export_limit_w * factor
-        case "set_reactive_power":
-            return -poi.apparent_va * factor, poi.apparent_va * factor
-        case "set_export_limit":
-            return 0.0, poi.export_limit_w * factor
-        case "set_import_limit":
-            return 0.0, poi.import_limit_w * factor
-        case "scada_heartbeat":
-            return 0.0, 65534.0
-        case _:
-            return None, None
 
 
 def _method(owner: Owner, item: _Equipment, template: MethodTemplate) -> Method:

@@ -1,0 +1,107 @@
+"""What values a point can sensibly take, in face units: for gauges, for EURange, and as bounds of what may be written.
+
+Rule: derived from ratings, with head-room for measurements (a measured value may exceed a rating; a written one not).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.plant.model import Plant
+from controller.plant.signals import Owner
+
+HEADROOM_RATIO = 1.2
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Lowest and highest value."""
+
+    low: float
+    high: float
+
+
+def span(plant: Plant, owner: Owner, index: int, unit: str, action: str) -> Span:
+    """Return the span of a point of this equipment and unit; for writable points what may be written."""
+    written = _written(plant, action)
+    return written or _SPANS[unit](plant, owner, index)
+
+
+def _written(plant: Plant, action: str) -> Span | None:
+    poi = plant.poi
+    match action:
+        case "set_active_power":
+            return Span(-poi.import_limit_w * 1e-6, poi.export_limit_w * 1e-6)
+        case "set_reactive_power":
+            return Span(-poi.apparent_va * 1e-6, poi.apparent_va * 1e-6)
+        case "set_export_limit":
+            return Span(0.0, poi.export_limit_w * 1e-6)
+        case "set_import_limit":
+            return Span(0.0, poi.import_limit_w * 1e-6)
+        case "scada_heartbeat":
+            return Span(0.0, 65_534.0)
+        case _:
+            return None
+
+
+def _plain(_plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(-1.0, 1.0)
+
+
+def _plant_power(plant: Plant, _owner: Owner, _index: int) -> Span:
+    return _both_ways(max(plant.poi.apparent_va, plant.poi.power_w) * 1e-6)
+
+
+def _plant_energy(plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(0.0, plant.poi.energy_wh * 1e-6 * HEADROOM_RATIO)
+
+
+def _grid_voltage(plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(0.0, plant.poi.voltage_v * 1e-3 * HEADROOM_RATIO)
+
+
+def _frequency(plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(plant.poi.frequency_hz - 5.0, plant.poi.frequency_hz + 5.0)
+
+
+def _equipment_power(plant: Plant, owner: Owner, index: int) -> Span:
+    if owner is Owner.PCS:
+        return _both_ways(plant.pcs[index].apparent_va * 1e-3)
+    battery = plant.racks[index].battery
+    return _both_ways(battery.voltage_max_v * battery.discharge_current_max_a * 1e-3)
+
+
+def _current(plant: Plant, owner: Owner, index: int) -> Span:
+    if owner is Owner.PCS:
+        return _both_ways(plant.pcs[index].dc_current_max_a)
+    battery = plant.racks[index].battery
+    return _both_ways(max(battery.charge_current_max_a, battery.discharge_current_max_a))
+
+
+def _voltage(plant: Plant, owner: Owner, index: int) -> Span:
+    if owner is Owner.PCS:
+        return Span(0.0, plant.pcs[index].dc_voltage_max_v * HEADROOM_RATIO)
+    return Span(0.0, plant.racks[index].battery.voltage_max_v * HEADROOM_RATIO)
+
+
+def _both_ways(rating: float) -> Span:
+    return Span(-rating * HEADROOM_RATIO, rating * HEADROOM_RATIO)
+
+
+_SPANS = {
+    "": _plain,
+    "MW": _plant_power,
+    "MVAr": _plant_power,
+    "MVA": _plant_power,
+    "MWh": _plant_energy,
+    "kV": _grid_voltage,
+    "Hz": _frequency,
+    "%": lambda _plant, _owner, _index: Span(0.0, 100.0),
+    "kW": _equipment_power,
+    "kvar": _equipment_power,
+    "A": _current,
+    "V": _voltage,
+    "degC": lambda _plant, _owner, _index: Span(-40.0, 120.0),
+    "s": lambda _plant, _owner, _index: Span(0.0, _DAY_S),
+}

@@ -1,0 +1,1 @@
+"""The north side: OPC UA server, Modbus server and further outstations, all from the one point list."""
