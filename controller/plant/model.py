@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.plant.cell_types import CellType
-
 from controller.plant.device_types import ContactorControl, DeviceType
 from controller.plant.protection_rows import ProtectionRow
 from controller.plant.signals import Owner
@@ -56,6 +55,15 @@ class InterlockKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class BmsTrip:
+    """One of the BMS's own trips: the protection row it corresponds to, its limit in base units, its delay."""
+
+    row: str
+    limit: float
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class BatteryType:
     """What a rack is made of. Voltage window and currents are the rack maker's, per rack."""
 
@@ -73,6 +81,7 @@ class BatteryType:
     discharge_current_max_a: float
     break_current_a: float  # what the contactors may open under
     resistance_ohm: float  # of the whole rack, busbars included; for the simulator and current sharing before data
+    bms_trips: tuple[BmsTrip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionRow:
-    """One row. Limits in the signal's base unit (rate: per minute; age: s). `reset` is the value at which the
-    condition ends; it lies inside the warning limit.
+    """One row: limits in the signal's base unit (rate: per minute; age: s).
+
+    `reset` is the value at which the condition ends; it lies inside the warning limit.
 
     `also` names a second signal that is compared too and the worse of both counts (the BMS's own cell maximum beside
     the cells we read): protection takes whatever valid measurement is worse.

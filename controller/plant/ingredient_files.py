@@ -1,0 +1,159 @@
+"""What a site refers to by name, found in the files it uses and in the library: devices, cells, protections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from controller.plant.cell_types import CellType, CellTypeError, parse_cell_type
+from controller.plant.device_loader import load_device
+from controller.plant.device_types import DeviceType
+from controller.plant.expand_names import Findings
+from controller.plant.messages import Message, Place, did_you_mean, error, one_of
+from controller.plant.model import BatteryType
+from controller.plant.protection_loader import Drafts, load_protections
+from controller.plant.schema_site import SiteFile
+from controller.plant.site_files import SiteFiles, library_names, library_path
+from controller.plant.yaml_tree import Document, Loc
+
+DEVICE, PROTECTIONS, CELL = "device/v1", "protections/v1", "cell/v1"
+
+
+class IngredientFiles:
+    """Loads the files that a site uses, and from the library only what it names."""
+
+    def __init__(self, files: SiteFiles, findings: Findings) -> None:
+        self.files = files
+        self.findings = findings
+        self.messages: list[Message] = []
+        self._used: dict[str, list[Document]] | None = None
+
+    def _documents(self, site: SiteFile, schema: str) -> list[Document]:
+        if self._used is None:
+            self._used = {}
+            for position, text in enumerate(site.use):
+                document = self._use(("use", position), text)
+                if document is not None:
+                    self._used.setdefault(document.text_at(("schema",)), []).append(document)
+            self._check_schemas(self._used)
+        return self._used.get(schema, [])
+
+    def _use(self, loc: Loc, text: str) -> Document | None:
+        document = self.files.read((self.files.folder / text).resolve())
+        if document is None:
+            here = [p.relative_to(self.files.folder).as_posix() for p in self.files.folder.rglob("*.yaml")]
+            self.findings.complain(
+                loc, f"there is no file '{text}'", "a file beside the site file", did_you_mean(text, here)
+            )
+            return None
+        return None if self.files.has_error(document) else document
+
+    def _check_schemas(self, used: Mapping[str, list[Document]]) -> None:
+        known = (DEVICE, PROTECTIONS, CELL)
+        for schema, documents in used.items():
+            if schema not in known:
+                for document in documents:
+                    message = f"'{schema}' is no schema of a file to use" if schema else "'schema' is missing"
+                    place = document.place_of(("schema",))
+                    self.messages.append(error(place, message, one_of(known), did_you_mean(schema, known)))
+
+    def device_types(self, site: SiteFile) -> dict[str, DeviceType]:
+        """Return every device type that the site names."""
+        own: dict[str, DeviceType | None] = {}
+        for document in self._documents(site, DEVICE):
+            own[document.text_at(("device",))] = self._device(document)
+        types: dict[str, DeviceType] = {name: t for name, t in own.items() if t is not None}
+        for loc, name in _types_named(site):
+            if name in own or name in types:
+                continue
+            found = self.files.read(library_path("devices", name)) if name in library_names("devices") else None
+            loaded = self._device(found) if found is not None else None
+            if loaded is not None:
+                types[name] = loaded
+            elif found is None:
+                self._unknown(loc, "device type", name, [*own, *library_names("devices")])
+        return types
+
+    def _device(self, document: Document) -> DeviceType | None:
+        if self.files.has_error(document):
+            return None
+        device_type, messages = load_device(document, str(self.files.paths[document.file]))
+        self.messages += messages
+        return device_type
+
+    def _unknown(self, loc: Loc, what: str, name: str, known: list[str]) -> None:
+        hint = did_you_mean(name, known)
+        self.findings.complain(loc, f"no {what} '{name}'", "" if hint else one_of(known), hint, rule="unknown")
+
+    def cell_types(self, site: SiteFile) -> dict[str, CellType]:
+        """Return every cell type that the site's batteries name: a file of the library, or beside the site file."""
+        cells: dict[str, CellType] = {}
+        for battery, section in site.batteries.items():
+            path = self._cell_path(section.cell)
+            if path is None:
+                self._unknown(("batteries", battery, "cell"), "cell type", section.cell, library_names("cells"))
+            elif section.cell not in cells:
+                cell = self._cell(path)
+                cells.update({section.cell: cell} if cell is not None else {})
+        return cells
+
+    def _cell(self, path: Path) -> CellType | None:
+        document = self.files.read(path)
+        if document is None or self.files.has_error(document):
+            return None
+        try:
+            return parse_cell_type("\n".join(document.lines), document.file)
+        except CellTypeError as wrong:
+            self.messages.append(error(Place(document.file), str(wrong)))
+            return None
+
+    def _cell_path(self, name: str) -> Path | None:
+        candidates = [self.files.folder / name, library_path("cells", name)]
+        return next((path for path in candidates if path.is_file()), None)
+
+    def check_batteries(self, site: SiteFile, batteries: Mapping[str, BatteryType]) -> None:
+        """Complain about racks of a battery that the site does not describe."""
+        for position, group in enumerate(site.racks):
+            if group.battery not in site.batteries and group.battery not in batteries:
+                loc: Loc = ("racks", position, "battery")
+                self._unknown(loc, "battery", group.battery, list(site.batteries))
+
+    def protections(self, site: SiteFile) -> Drafts | None:
+        """Return the site's protection rows, inherited ones included."""
+        documents = self._documents(site, PROTECTIONS)
+        if len(documents) > 1:
+            place = documents[1].place_of(())
+            self.messages.append(error(place, "a second protection file", "one protection file a site"))
+        if not documents:
+            if not self.findings.messages and not self.messages:
+                hint = "use a file with 'schema: protections/v1' and 'base: lfp-utility@1'"
+                self.findings.complain(("use",), "no protection file is in use", "one protection file", hint)
+            return None
+        return self._protection_file(documents[0], ())
+
+    def _protection_file(self, document: Document, below: tuple[str, ...]) -> Drafts | None:
+        if self.files.has_error(document):
+            return None
+
+        def load_base(name: str, place: Place) -> Drafts | None:
+            return self._base(name, place, below)
+
+        drafts, messages = load_protections(document, load_base)
+        self.messages += messages
+        return drafts
+
+    def _base(self, name: str, place: Place, below: tuple[str, ...]) -> Drafts | None:
+        known = library_names("protections")
+        if name not in known or name in below:
+            message = f"'{name}' is based on itself" if name in below else f"no protection preset '{name}'"
+            self.messages.append(error(place, message, one_of(known), did_you_mean(name, known)))
+            return None
+        document = self.files.read(library_path("protections", name))
+        return None if document is None else self._protection_file(document, (*below, name))
+
+
+def _types_named(site: SiteFile) -> Iterator[tuple[Loc, str]]:
+    for section in ("racks", "banks", "pcs", "meters", "digital_io"):
+        for position, group in enumerate(getattr(site, section)):
+            if group.type is not None:
+                yield (section, position, "type"), group.type

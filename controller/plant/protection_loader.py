@@ -1,0 +1,263 @@
+"""Protection files (`protections/v1`) read into rows: a file changes what its `base` says, number by number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from controller.plant.device_loader import DIMENSION_OF_UNIT
+from controller.plant.messages import Complaint, Message, Place, did_you_mean, error, one_of
+from controller.plant.protection_rows import (
+    Action,
+    Direction,
+    Graded,
+    Level,
+    ProtectionRow,
+    Qualifier,
+    Reduction,
+    ResetClass,
+)
+from controller.plant.schema_messages import check
+from controller.plant.schema_protections import LevelSection, ProtectionsFile, RowSection
+from controller.plant.schema_types import Section
+from controller.plant.signals import SIGNALS, Owner, Signal, SignalForm
+from controller.plant.units import Dimension, parse_quantity
+from controller.plant.yaml_tree import Document, Loc
+
+OWNERS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER, Owner.INTERLOCK)
+LEVELS = (Level.WARNING, Level.ALARM, Level.TRIP)
+_OF_RATED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s+of\s+rated\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What `110 % of rated` refers to: the rack's continuous currents."""
+
+    charge_a: float
+    discharge_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class DraftValue:
+    """A value of a row, and where it stands."""
+
+    value: object
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRow:
+    """A row while it is put together: values by key (`signal`, `trip.limit`), each with its place."""
+
+    name: str
+    owner: Owner
+    place: Place
+    values: Mapping[str, DraftValue]
+
+
+Drafts = dict[tuple[Owner, str], DraftRow]
+
+
+def load_protections(
+    document: Document, load_base: Callable[[str, Place], Drafts | None]
+) -> tuple[Drafts | None, list[Message]]:
+    """Return the rows of a protection file laid over those of its base, which `load_base` finds by name."""
+    parsed, messages = check(document, ProtectionsFile)
+    if parsed is None:
+        return None, messages
+    base: Drafts | None = {}
+    if parsed.base is not None:
+        base = load_base(parsed.base, document.place_of(("base",)))
+    if base is None:
+        return None, messages
+    return _laid_over(document, parsed, base), [*messages, *_check_names(document, parsed, base)]
+
+
+def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> list[Message]:
+    """A row that is not inherited must say everything; a row that says little is a misspelt one."""
+    messages = []
+    for owner in OWNERS:
+        known = [name for o, name in base if o is owner]
+        for name, row in _rows(parsed, owner).items():
+            if (owner, name) not in base and row.signal is None:
+                place = document.place_of((owner.value, name), key=True)
+                hint = did_you_mean(name, known)
+                expected = "" if hint else "an inherited name, or a new row with 'signal'"
+                messages.append(error(place, f"no protection named '{name}'", expected, hint))
+    for position, name in enumerate(parsed.off):
+        if name not in {n for _, n in base}:
+            place = document.place_of(("off", position))
+            hint = did_you_mean(name, [n for _, n in base])
+            messages.append(error(place, f"no protection named '{name}'", "an inherited name", hint))
+    return messages
+
+
+def _rows(parsed: ProtectionsFile, owner: Owner) -> dict[str, RowSection]:
+    rows: dict[str, RowSection] = getattr(parsed, owner.value)
+    return rows
+
+
+def _laid_over(document: Document, parsed: ProtectionsFile, base: Drafts) -> Drafts:
+    drafts = {key: draft for key, draft in base.items() if key[1] not in parsed.off}
+    for owner in OWNERS:
+        for name, section in _rows(parsed, owner).items():
+            if (owner, name) not in base and section.signal is None:
+                continue
+            loc: Loc = (owner.value, name)
+            own = dict(_values(document, loc, section))
+            inherited = drafts.get((owner, name))
+            values = {**inherited.values, **_row_delay(own, inherited)} if inherited else own
+            drafts[owner, name] = DraftRow(name, owner, document.place_of(loc, key=True), {**values, **own})
+    return drafts
+
+
+def _row_delay(own: Mapping[str, DraftValue], inherited: DraftRow) -> dict[str, DraftValue]:
+    """A row-wide delay replaces the inherited delay of every level."""
+    if "delay" not in own:
+        return {}
+    return {key: own["delay"] for key in inherited.values if key.endswith(".delay")}
+
+
+def _values(document: Document, loc: Loc, section: Section) -> list[tuple[str, DraftValue]]:
+    values: list[tuple[str, DraftValue]] = []
+    for name in section.model_fields_set:
+        value = getattr(section, name)
+        if isinstance(value, LevelSection):
+            inner = _values(document, (*loc, name), value)
+            values += [(f"{name}.{key}", draft) for key, draft in inner]
+        elif value is not None:
+            values.append((name, DraftValue(value, document.place_of((*loc, name)))))
+    return values
+
+
+@dataclass
+class RowBuilder:
+    """Turns drafts into rows: units by the signal, what is missing, what can't be."""
+
+    rated: Rated | None
+    messages: list[Message] = field(default_factory=list)
+
+    def rows(self, drafts: Drafts) -> tuple[ProtectionRow, ...]:
+        """Return the finished rows; those with something wrong are left out and complained about."""
+        return tuple(row for draft in drafts.values() if (row := self._row(draft)) is not None)
+
+    def _row(self, draft: DraftRow) -> ProtectionRow | None:
+        before = len(self.messages)
+        signal = self._signal(draft)
+        if signal is None:
+            return None
+        reduction = _get(draft, "take", Reduction, Reduction.NONE)
+        dimension = dimension_of(signal, reduction)
+        levels = tuple(g for level in LEVELS if (g := self._graded(draft, level, dimension, reduction)) is not None)
+        if not levels:
+            self._complain(draft.place, f"{draft.name} has no limit", "at least one of warning, alarm, trip")
+            return None
+        row = ProtectionRow(
+            name=draft.name,
+            owner=draft.owner,
+            signal=signal.name,
+            direction=_get(draft, "direction", Direction, Direction.HIGH),
+            reduction=reduction,
+            levels=levels,
+            reset=self._reset(draft, levels, dimension, reduction),
+            off_delay_s=_get(draft, "off_delay", float, 0.0),
+            reset_class=_get(draft, "reset_class", ResetClass, ResetClass.AUTO),
+            qualifier=_get(draft, "when", Qualifier, Qualifier.ALWAYS),
+            qualifier_current_a=_get(draft, "rest_current", float, 0.0),
+            window_s=_get(draft, "window", float, 60.0),
+            also=self._also(draft),
+            description=_get(draft, "description", str, ""),
+            file=draft.place.file,
+            line=draft.place.line,
+        )
+        return row if len(self.messages) == before else None
+
+    def _complain(self, place: Place, message: str, expected: str = "", hint: str = "") -> None:
+        self.messages.append(error(place, message, expected, hint))
+
+    def _signal(self, draft: DraftRow) -> Signal | None:
+        value = draft.values.get("signal")
+        name = str(value.value) if value else ""
+        if value is not None and name not in SIGNALS:
+            self._complain(value.place, f"no signal named '{name}'", one_of(SIGNALS), did_you_mean(name, SIGNALS))
+        return SIGNALS.get(name)
+
+    def _graded(self, draft: DraftRow, level: Level, dimension: Dimension | None, take: Reduction) -> Graded | None:
+        word = level.name.lower()
+        limit = draft.values.get(f"{word}.limit")
+        if limit is None:
+            return None
+        delay = draft.values.get(f"{word}.delay") or draft.values.get("delay")
+        if delay is None:
+            self._complain(limit.place, f"{draft.name}.{word} has no delay", "a key 'delay', such as 'delay: 2 s'")
+        value = self._limit(draft, word, limit, dimension, take)
+        return Graded(
+            level,
+            value,
+            delay.value if delay and isinstance(delay.value, float) else 0.0,
+            _get(draft, f"{word}.action", Action, Action.ANNUNCIATE),
+        )
+
+    def _limit(
+        self, draft: DraftRow, word: str, limit: DraftValue, dimension: Dimension | None, take: Reduction
+    ) -> float:
+        text = str(limit.value)
+        of_rated = _OF_RATED.fullmatch(text)
+        if of_rated and dimension is Dimension.CURRENT and self.rated is not None:
+            rated = self.rated.charge_a if take is Reduction.CHARGE else self.rated.discharge_a
+            return float(of_rated[1]) / 100.0 * rated
+        value = parse_quantity(text, dimension) if dimension else _yes_no(text)
+        if isinstance(value, Complaint):
+            self._complain(limit.place, f"{draft.name}.{word} {value.message}", value.expected, value.hint)
+            return 0.0
+        return value
+
+    def _reset(
+        self, draft: DraftRow, levels: tuple[Graded, ...], dimension: Dimension | None, take: Reduction
+    ) -> float:
+        reset = draft.values.get("reset")
+        if reset is not None:
+            return self._limit(draft, "reset", reset, dimension, take)
+        if dimension is not None:
+            self._complain(draft.place, f"{draft.name} has no reset", "a key 'reset' inside the warning limit")
+        return 1.0 - levels[0].limit
+
+    def _also(self, draft: DraftRow) -> tuple[tuple[str, Reduction], ...]:
+        also = draft.values.get("also")
+        if also is None or not isinstance(also.value, dict):
+            return ()
+        for name in also.value:
+            if name not in SIGNALS:
+                self._complain(also.place, f"no signal named '{name}'", one_of(SIGNALS), did_you_mean(name, SIGNALS))
+        return tuple(also.value.items())
+
+
+T = TypeVar("T")
+
+
+def _get(draft: DraftRow, key: str, kind: type[T], default: T) -> T:
+    found = draft.values.get(key)
+    return found.value if found is not None and isinstance(found.value, kind) else default
+
+
+def _yes_no(text: str) -> float | Complaint:
+    flags = {"yes": 1.0, "no": 0.0}
+    return flags[text] if text in flags else Complaint(f"can't be '{text}'", "yes or no")
+
+
+def dimension_of(signal: Signal, reduction: Reduction) -> Dimension | None:
+    """Return what the limits of a row measure: the signal's own dimension, unless the reduction changes it."""
+    if reduction is Reduction.AGE:
+        return Dimension.TIME
+    if reduction is Reduction.RATE and signal.unit == "degC":
+        return Dimension.TEMPERATURE_RATE
+    if reduction is Reduction.SPREAD and signal.unit == "degC":
+        return Dimension.TEMPERATURE_DIFFERENCE
+    if signal.form is not SignalForm.QUANTITY:
+        return None
+    return DIMENSION_OF_UNIT.get(signal.unit)
+
+
+__all__ = ["DraftRow", "Drafts", "Rated", "RowBuilder", "dimension_of", "load_protections"]

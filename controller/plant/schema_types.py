@@ -1,0 +1,218 @@
+"""The kinds of values in our files: each turns the text as written into a number, a name or a choice.
+
+A validator that can't says so by `PydanticCustomError` with the message, the expectation and the hint; the place is
+added by `schema_messages`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import zoneinfo
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, NoReturn
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from controller.plant.messages import Complaint, did_you_mean, one_of
+from controller.plant.units import EXAMPLES, Dimension, parse_quantity
+
+COMPLAINT = "complaint"
+"""The error type of our own validators; the context holds the parts of a `Complaint`."""
+
+
+class Section(BaseModel):
+    """A group of keys: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def fail(message: str, expected: str = "", hint: str = "") -> NoReturn:
+    """Raise a validation error; the message continues the name of the key (`has no unit`)."""
+    context = {"message": message, "expected": expected, "hint": hint}
+    raise PydanticCustomError(COMPLAINT, "{message}", context)
+
+
+def fail_with(complaint: Complaint) -> NoReturn:
+    """Raise a validation error from a complaint."""
+    fail(complaint.message, complaint.expected, complaint.hint)
+
+
+def single(value: object, expected: str) -> str:
+    """Return the value if it is a single text; complain if it is a list or a group of keys."""
+    if isinstance(value, str):
+        return value
+    found = "a list" if isinstance(value, list) else "a group of keys"
+    fail(f"is {found}, but a single value is required", expected)
+
+
+def _quantity(dimension: Dimension) -> Callable[[object], float]:
+    def convert(value: object) -> float:
+        parsed = parse_quantity(single(value, f"such as {EXAMPLES[dimension]}"), dimension)
+        if isinstance(parsed, Complaint):
+            fail_with(parsed)
+        return parsed
+
+    return convert
+
+
+def _json(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": ["string", "number"], "examples": [example]})
+
+
+Voltage = Annotated[float, BeforeValidator(_quantity(Dimension.VOLTAGE)), _json("3.65 V")]
+Current = Annotated[float, BeforeValidator(_quantity(Dimension.CURRENT)), _json("140 A")]
+Power = Annotated[float, BeforeValidator(_quantity(Dimension.POWER)), _json("20 MW")]
+ReactivePower = Annotated[float, BeforeValidator(_quantity(Dimension.REACTIVE_POWER)), _json("5 Mvar")]
+ApparentPower = Annotated[float, BeforeValidator(_quantity(Dimension.APPARENT_POWER)), _json("22 MVA")]
+Energy = Annotated[float, BeforeValidator(_quantity(Dimension.ENERGY)), _json("40 MWh")]
+Charge = Annotated[float, BeforeValidator(_quantity(Dimension.CHARGE)), _json("280 Ah")]
+Ratio = Annotated[float, BeforeValidator(_quantity(Dimension.RATIO)), _json("5 %")]
+Resistance = Annotated[float, BeforeValidator(_quantity(Dimension.RESISTANCE)), _json("40 mohm")]
+Frequency = Annotated[float, BeforeValidator(_quantity(Dimension.FREQUENCY)), _json("50 Hz")]
+Time = Annotated[float, BeforeValidator(_quantity(Dimension.TIME)), _json("300 ms")]
+PowerRamp = Annotated[float, BeforeValidator(_quantity(Dimension.POWER_RAMP)), _json("20 MW/min")]
+ReactiveRamp = Annotated[float, BeforeValidator(_quantity(Dimension.REACTIVE_RAMP)), _json("5 Mvar/min")]
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        fail("must be more than zero", "a value above zero")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        fail("is negative", "zero or more")
+    return value
+
+
+Positive = AfterValidator(_positive)
+NotNegative = AfterValidator(_not_negative)
+
+
+def _number(value: object) -> float:
+    text = single(value, "a number")
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or not re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", text):
+        fail(f"is not a plain number ('{text}')", "a number without a unit, such as 0.1")
+    return number
+
+
+Number = Annotated[float, BeforeValidator(_number), _json("0.1")]
+
+
+def _whole(value: object) -> int:
+    text = single(value, "a whole number")
+    if re.fullmatch(r"[+-]?\d{1,12}", text):
+        return int(text)
+    if re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}", text):
+        return int(text, 16)
+    fail(f"is not a whole number ('{text}')", "a whole number without a unit, such as 12")
+
+
+Whole = Annotated[int, BeforeValidator(_whole), _json("12")]
+Count = Annotated[int, BeforeValidator(_whole), AfterValidator(_positive), _json("12")]
+
+_FLAGS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
+
+
+def _flag(value: object) -> bool:
+    text = single(value, "yes or no")
+    if text.casefold() not in _FLAGS:
+        fail(f"is neither yes nor no ('{text}')", "yes or no")
+    return _FLAGS[text.casefold()]
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"enum": ["yes", "no", True, False]})]
+
+
+def _words(value: object) -> str:
+    text = single(value, "a text")
+    if not text.strip():
+        fail("is empty", "a text")
+    return text
+
+
+Words = Annotated[str, BeforeValidator(_words), WithJsonSchema({"type": "string"})]
+
+
+def _identifier(value: object) -> str:
+    text = single(value, "a name")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@/-]*", text):
+        fail(f"can't be a name ('{text}')", "letters, digits, - and _")
+    return text
+
+
+Identifier = Annotated[str, BeforeValidator(_identifier), WithJsonSchema({"type": "string"})]
+
+
+def choice(options: type[StrEnum]) -> BeforeValidator:
+    """Return the validator of a value that is one word of a fixed list."""
+
+    def convert(value: object) -> StrEnum:
+        text = single(value, one_of(options))
+        if text not in list(options):
+            fail(f"can't be '{text}'", one_of(options), did_you_mean(text, options))
+        return options(text)
+
+    return BeforeValidator(convert)
+
+
+def schema_is(version: str) -> BeforeValidator:
+    """Return the validator of the `schema` key of a file."""
+
+    def convert(value: object) -> str:
+        text = single(value, f"schema: {version}")
+        if text != version:
+            fail(f"is '{text}'", version, f"write 'schema: {version}'")
+        return text
+
+    return BeforeValidator(convert)
+
+
+def as_list(value: object) -> object:
+    """Let a single value stand for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+ListOfWords = Annotated[list[Words], BeforeValidator(as_list)]
+
+
+def _timezone(value: object) -> str:
+    text = single(value, "a time zone such as Europe/Helsinki")
+    try:
+        zoneinfo.ZoneInfo(text)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        known = zoneinfo.available_timezones()
+        fail(f"is no known time zone ('{text}')", "a name such as Europe/Helsinki", did_you_mean(text, known))
+    return text
+
+
+TimeZone = Annotated[str, BeforeValidator(_timezone), WithJsonSchema({"type": "string"})]
+
+
+def _date(value: object) -> dt.date:
+    text = single(value, "a date such as 2026-12-31")
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        fail(f"is not a date ('{text}')", "a date such as 2026-12-31")
+
+
+Date = Annotated[dt.date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+def shorthand(key: str) -> Callable[[object], object]:
+    """Return a before-validator by which a single value stands for a group of keys with only `key`."""
+
+    def convert(value: object) -> object:
+        return {key: value} if isinstance(value, str) else value
+
+    return convert

@@ -1,0 +1,56 @@
+"""The files that a site is made of: read once, remembered for messages and for sealing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from controller.plant.messages import Message
+from controller.plant.yaml_tree import Document, read_document
+
+LIBRARY = Path(__file__).parent.parent / "library"
+"""Device files, cell types, protection presets and the demo site that ship with the package."""
+
+
+class SiteFiles:
+    """Reads files; each gets the name that messages call it by: relative to the site's folder, or `library/...`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.documents: dict[str, Document] = {}
+        self.paths: dict[str, Path] = {}
+        self.messages: list[Message] = []
+
+    def name_of(self, path: Path) -> str:
+        """Return what messages call the file."""
+        for folder, prefix in ((self.folder, ""), (LIBRARY, "library/")):
+            if path.is_relative_to(folder):
+                return prefix + path.relative_to(folder).as_posix()
+        return str(path)
+
+    def read(self, path: Path) -> Document | None:
+        """Return the file's document, None if there is no such file; YAML errors are collected."""
+        name = self.name_of(path)
+        if name not in self.documents:
+            try:
+                data = path.read_bytes()
+            except (OSError, ValueError):
+                return None
+            document, messages = read_document(name, data)
+            self.documents[name] = document
+            self.paths[name] = path
+            self.messages += messages
+        return self.documents[name]
+
+    def has_error(self, document: Document) -> bool:
+        """Tell whether the file could not be read as YAML."""
+        return document.root is None or any(m.place.file == document.file for m in self.messages)
+
+
+def library_names(kind: str) -> list[str]:
+    """Return the names of the library's files of a kind: `devices`, `protections`, `cells`."""
+    return sorted(path.stem for path in (LIBRARY / kind).glob("*.yaml"))
+
+
+def library_path(kind: str, name: str) -> Path:
+    """Return where the library keeps a file."""
+    return LIBRARY / kind / f"{name}.yaml"

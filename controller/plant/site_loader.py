@@ -1,0 +1,214 @@
+"""`load_site`: a site's files in, a frozen `Plant` out, or messages that say where and why not.
+
+Stages, each only if the one before found no error, so that causes are shown and consequences are not:
+files and YAML -> schemas -> names and relations -> cross-checks.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.plant.cell_types import CellType
+from controller.plant.checks import check_plant
+from controller.plant.device_types import DeviceType
+from controller.plant.expand_devices import DeviceBuilder
+from controller.plant.expand_exceptions import Exceptions
+from controller.plant.expand_names import Findings, Names, expanded_lines
+from controller.plant.expand_plant import Equipment, Ingredients, PlantExpander
+from controller.plant.expand_settings import batteries_of, control_of, faces_of, poi_of, simulation_of
+from controller.plant.ingredient_files import IngredientFiles
+from controller.plant.messages import Message, Place, Severity, error, in_order, render
+from controller.plant.model import BatteryType, Plant
+from controller.plant.protection_loader import Rated, RowBuilder
+from controller.plant.protection_rows import ProtectionRow
+from controller.plant.schema_messages import check
+from controller.plant.schema_site import SiteFile
+from controller.plant.site_files import SiteFiles
+from controller.plant.yaml_tree import Document, plain
+
+SITE_FILE = "site.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What loading gave: the plant, or None with at least one error; all messages in order; the files' trees."""
+
+    plant: Plant | None
+    messages: tuple[Message, ...]
+    documents: Mapping[str, Document]
+
+    @property
+    def errors(self) -> tuple[Message, ...]:
+        """Only the errors."""
+        return tuple(m for m in self.messages if m.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Message, ...]:
+        """Only the warnings."""
+        return tuple(m for m in self.messages if m.severity is Severity.WARNING)
+
+    def text(self) -> str:
+        """Return the messages for people, with source lines and carets."""
+        return render(self.messages, {name: document.lines for name, document in self.documents.items()})
+
+
+class SiteError(ValueError):
+    """A site that can't be loaded; `result` has the messages, the text shows them."""
+
+    def __init__(self, result: LoadResult) -> None:
+        super().__init__(result.text())
+        self.result = result
+
+
+def load_site(path: str | Path, *, today: dt.date | None = None) -> LoadResult:
+    """Return the plant of a site (a folder with `site.yaml`, or that file) with all messages. Never raises.
+
+    `today` lets exceptions past their date be reported.
+    """
+    file = site_file(Path(path))
+    files = SiteFiles(file.parent)
+    document = files.read(file)
+    if document is None:
+        missing = error(Place(str(file)), "there is no such file", f"a folder with {SITE_FILE}, or that file")
+        return LoadResult(None, (missing,), {})
+    loading = _Loading(files, document, today)
+    plant = loading.plant()
+    messages = in_order(loading.all_messages())
+    failed = any(m.severity is Severity.ERROR for m in messages)
+    return LoadResult(None if failed else plant, messages, files.documents)
+
+
+def load_site_or_raise(path: str | Path) -> Plant:
+    """Return the plant; raise SiteError with every message if it can't be loaded."""
+    result = load_site(path)
+    if result.plant is None:
+        raise SiteError(result)
+    return result.plant
+
+
+def site_file(path: Path) -> Path:
+    """Return the site file that a path names: itself, or `site.yaml` in that folder; absolute."""
+    return (path / SITE_FILE if path.is_dir() else path).resolve()
+
+
+class _Loading:
+    """One run of the stages."""
+
+    def __init__(self, files: SiteFiles, document: Document, today: dt.date | None) -> None:
+        self.files = files
+        self.document = document
+        self.today = today
+        self.findings = Findings(document)
+        self.ingredients = IngredientFiles(files, self.findings)
+        self.schema_messages: list[Message] = []
+        self.row_messages: list[Message] = []
+
+    def all_messages(self) -> list[Message]:
+        return [
+            *self.files.messages,
+            *self.schema_messages,
+            *self.ingredients.messages,
+            *self.findings.messages,
+            *self.row_messages,
+        ]
+
+    def _failed(self) -> bool:
+        return any(m.severity is Severity.ERROR for m in self.all_messages())
+
+    def plant(self) -> Plant | None:
+        if self.document.root is None:
+            return None
+        site, self.schema_messages = check(self.document, SiteFile)
+        if site is None:
+            return None
+        types = self.ingredients.device_types(site)
+        cells = self.ingredients.cell_types(site)
+        drafts = self.ingredients.protections(site)
+        batteries = batteries_of(site.batteries, cells, self.findings)
+        self.ingredients.check_batteries(site, batteries)
+        names = Names(site, self.findings)
+        if self._failed() or drafts is None:
+            return None
+        builder = RowBuilder(_rated(batteries))
+        rows = builder.rows(drafts)
+        self.row_messages = builder.messages
+        plant = self._assemble(site, names, types, cells, batteries, rows)
+        if not self._failed():
+            self.row_messages += check_plant(plant, site, self.document, drafts)
+        return plant
+
+    def _assemble(
+        self,
+        site: SiteFile,
+        names: Names,
+        types: Mapping[str, DeviceType],
+        cells: Mapping[str, CellType],
+        batteries: Mapping[str, BatteryType],
+        rows: tuple[ProtectionRow, ...],
+    ) -> Plant:
+        exceptions = Exceptions(site.exceptions, names, self.findings)
+        if self.today is not None:
+            exceptions.overdue(site.exceptions, self.today)
+        devices = DeviceBuilder(names, types, self.findings)
+        ingredients = Ingredients(types, cells, batteries)
+        equipment = PlantExpander(names, ingredients, devices, exceptions, self.findings).equipment()
+        return self._plant(site, names, equipment, devices, rows)
+
+    def _plant(
+        self,
+        site: SiteFile,
+        names: Names,
+        equipment: Equipment,
+        devices: DeviceBuilder,
+        rows: tuple[ProtectionRow, ...],
+    ) -> Plant:
+        return Plant(
+            site_id=site.site.id,
+            name=site.site.name,
+            timezone=site.site.timezone,
+            poi=poi_of(site.site, equipment.meters),
+            blocks=names.blocks,
+            racks=equipment.racks,
+            banks=equipment.banks,
+            buses=equipment.buses,
+            pcs=equipment.pcs,
+            transformers=equipment.transformers,
+            meters=equipment.meters,
+            interlocks=equipment.interlocks,
+            auxiliaries=equipment.auxiliaries,
+            links=devices.links(),
+            devices=tuple(devices.devices),
+            protection=rows,
+            control=control_of(site.controls, self.findings),
+            faces=faces_of(site.scada, self.findings),
+            simulation=simulation_of(site.simulation),
+            files=tuple(str(path) for path in self.files.paths.values()),
+            digest=_digest(names, self.document, self.files),
+        )
+
+
+def _rated(batteries: Mapping[str, BatteryType]) -> Rated | None:
+    """Return what `% of rated` refers to: the most careful of the site's batteries."""
+    if not batteries:
+        return None
+    return Rated(
+        min(b.charge_current_max_a for b in batteries.values()),
+        min(b.discharge_current_max_a for b in batteries.values()),
+    )
+
+
+def _digest(names: Names, document: Document, files: SiteFiles) -> str:
+    """Return the hash of the expanded site: the same however the files order, group and comment it."""
+    lines = expanded_lines(names, document)
+    tree = plain(document.root)
+    if isinstance(tree, dict):
+        lines += [f"{key} {json.dumps(tree[key], sort_keys=True)}" for key in tree if key not in names.members]
+    for name, other in files.documents.items():
+        if other is not document:
+            lines.append(f"{name} {json.dumps(plain(other.root), sort_keys=True)}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
