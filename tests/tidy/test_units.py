@@ -13,7 +13,7 @@ from tests.tidy.tree import modules, parsed
 
 BASE = r"(v|a|w|var|va|wh|ah|j|c|degc|k|s|ns|hz|ohm|f|pa|m|kg|ratio|per_unit)"
 # A unit, a squared unit, or one unit by another: `ramp_w_per_s`, `noise_v2`, `drift_ratio_per_sqrt_s`.
-SUFFIX = re.compile(rf"(^|_){BASE}2?(_per_(sqrt_)?{BASE}2?)*$")
+SUFFIX = re.compile(rf"(^|_){BASE}2?(_per_(sqrt_)?({BASE}2?|month|year|soc))*$")
 
 # Last words that have no unit: they count, or compare like with like.
 DIMENSIONLESS = {
@@ -28,12 +28,15 @@ DIMENSIONLESS = {
 # Whole names of numbers of any quantity, whose unit is stated beside them.
 OF_ANY_QUANTITY = {
     "fallback": "in the unit of the command it belongs to",
+    "high": "in the unit of the point it belongs to",
     "limit": "in the unit of the protection row it belongs to",
+    "low": "in the unit of the point it belongs to",
     "maximum": "in the unit of the point it belongs to",
     "minimum": "in the unit of the point it belongs to",
     "offset": "in the unit of the point it belongs to",
     "range_high": "in the unit of the point it belongs to",
     "range_low": "in the unit of the point it belongs to",
+    "rating": "in the unit of the point it belongs to",
     "reset": "a protection row's reset threshold, in the unit of its limit",
     "unit_offset": "in the unit of the point it belongs to",
     "valid_max": "in the unit of the point it belongs to",
