@@ -13,7 +13,7 @@ from controller.plant.messages import Message, Place, did_you_mean, error, one_o
 from controller.plant.model import BatteryType
 from controller.plant.protection_loader import Drafts, load_protections
 from controller.plant.schema_site import SiteFile
-from controller.plant.site_files import SiteFiles, library_names, library_path
+from controller.plant.site_files import SiteFiles, library_names
 from controller.plant.yaml_tree import Document, Loc
 
 DEVICE, PROTECTIONS, CELL = "device/v1", "protections/v1", "cell/v1"
@@ -39,7 +39,13 @@ class IngredientFiles:
         return self._used.get(schema, [])
 
     def _use(self, loc: Loc, text: str) -> Document | None:
-        document = self.files.read((self.files.folder / text).resolve())
+        path = (self.files.folder / text).resolve()
+        if not path.is_relative_to(self.files.folder):
+            self.findings.complain(
+                loc, f"'{text}' is outside the site's folder", "a file beside or below the site file"
+            )
+            return None
+        document = self.files.read(path)
         if document is None:
             here = [p.relative_to(self.files.folder).as_posix() for p in self.files.folder.rglob("*.yaml")]
             self.findings.complain(
@@ -66,7 +72,9 @@ class IngredientFiles:
         for loc, name in _types_named(site):
             if name in own or name in types:
                 continue
-            found = self.files.read(library_path("devices", name)) if name in library_names("devices") else None
+            found = (
+                self.files.read(self.files.library_path("devices", name)) if name in library_names("devices") else None
+            )
             loaded = self._device(found) if found is not None else None
             if loaded is not None:
                 types[name] = loaded
@@ -108,7 +116,7 @@ class IngredientFiles:
             return None
 
     def _cell_path(self, name: str) -> Path | None:
-        candidates = [self.files.folder / name, library_path("cells", name)]
+        candidates = [self.files.folder / name, self.files.library_path("cells", name)]
         return next((path for path in candidates if path.is_file()), None)
 
     def check_batteries(self, site: SiteFile, batteries: Mapping[str, BatteryType]) -> None:
@@ -148,7 +156,7 @@ class IngredientFiles:
             message = f"'{name}' is based on itself" if name in below else f"no protection preset '{name}'"
             self.messages.append(error(place, message, one_of(known), did_you_mean(name, known)))
             return None
-        document = self.files.read(library_path("protections", name))
+        document = self.files.read(self.files.library_path("protections", name))
         return None if document is None else self._protection_file(document, (*below, name))
 
 

@@ -20,6 +20,11 @@ class SiteFiles:
         self.paths: dict[str, Path] = {}
         self.messages: list[Message] = []
 
+    def library_path(self, kind: str, name: str) -> Path:
+        """Return where a library file is: in the site's own `library/` (a sealed site has one), else in the package."""
+        own = self.folder / "library" / kind / f"{name}.yaml"
+        return own if own.is_file() else LIBRARY / kind / f"{name}.yaml"
+
     def name_of(self, path: Path) -> str:
         """Return what messages call the file."""
         for folder, prefix in ((self.folder, ""), (LIBRARY, "library/")):
@@ -49,8 +54,3 @@ class SiteFiles:
 def library_names(kind: str) -> list[str]:
     """Return the names of the library's files of a kind: `devices`, `protections`, `cells`."""
     return sorted(path.stem for path in (LIBRARY / kind).glob("*.yaml"))
-
-
-def library_path(kind: str, name: str) -> Path:
-    """Return where the library keeps a file."""
-    return LIBRARY / kind / f"{name}.yaml"

@@ -52,6 +52,10 @@ class LoadResult:
         """Only the warnings."""
         return tuple(m for m in self.messages if m.severity is Severity.WARNING)
 
+    def sealed(self) -> dict[str, bytes]:
+        """Return every file that was read, by its name; written to a folder under these names, they load the same."""
+        return {name: document.data for name, document in self.documents.items()}
+
     def text(self) -> str:
         """Return the messages for people, with source lines and carets."""
         return render(self.messages, {name: document.lines for name, document in self.documents.items()})

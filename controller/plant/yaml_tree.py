@@ -65,9 +65,10 @@ Plain = str | list["Plain"] | dict[str, "Plain"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: its name for messages, its lines, its tree (None if it could not be read)."""
+    """One file: its name for messages, its bytes and lines, its tree (None if it could not be read)."""
 
     file: str
+    data: bytes
     lines: tuple[str, ...]
     root: Node | None
 
@@ -136,11 +137,11 @@ def read_document(file: str, data: bytes) -> tuple[Document, list[Message]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         place = Place(file, data.count(b"\n", 0, wrong.start) + 1)
-        return Document(file, (), None), [error(place, "the file is not text in UTF-8", "a text file in UTF-8")]
+        return Document(file, data, (), None), [error(place, "the file is not text in UTF-8", "a text file in UTF-8")]
     lines = tuple(text.splitlines())
     if len(text) > MAX_CHARACTERS:
         message = f"the file has {len(text)} characters"
-        return Document(file, lines, None), [error(Place(file), message, f"at most {MAX_CHARACTERS}")]
+        return Document(file, data, lines, None), [error(Place(file), message, f"at most {MAX_CHARACTERS}")]
     builder = _Builder(file)
     root: Node | None = None
     try:
@@ -149,7 +150,7 @@ def read_document(file: str, data: bytes) -> tuple[Document, list[Message]]:
         builder.messages.append(_syntax_error(file, text, wrong))
     if root is None and not builder.messages:
         builder.messages.append(error(Place(file), "the file is empty", "keys such as 'schema: site/v1'"))
-    return Document(file, lines, root), builder.messages
+    return Document(file, data, lines, root), builder.messages
 
 
 class _TooDeepError(yaml.YAMLError):
