@@ -1,0 +1,96 @@
+"""The run directory: one private folder on tmpfs per running site, where its processes meet.
+
+It is `$RUNTIME_DIRECTORY` (a service), else `$XDG_RUNTIME_DIR/bess/<site>`, else `/dev/shm/bess-<uid>/<site>`. A
+simulated run adds a hash of its state folder, so that many may run beside each other and beside the real one.
+On tmpfs because the snapshot is written at every scan and must die with the machine's memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_MODE = 0o750
+_SOCKET_PATH_MAX_BYTES = 107  # sun_path of Linux, without its final zero
+
+
+class RunDirectoryError(Exception):
+    """The run directory cannot be used; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Where things lie in it."""
+
+    folder: Path
+
+    @property
+    def snapshot(self) -> Path:
+        """The snapshot file."""
+        return self.folder / "snapshot"
+
+    @property
+    def command_socket(self) -> Path:
+        """Control's command socket."""
+        return self.folder / "command.sock"
+
+
+def locate(
+    site_id: str, environment: Mapping[str, str], user_id: int, *, simulated_state: Path | None = None
+) -> RunDirectory:
+    """Return where the run directory of a site is, without touching it; `simulated_state` for a simulated run."""
+    suffix = f"-{hashlib.sha256(os.fsencode(simulated_state)).hexdigest()[:8]}" if simulated_state else ""
+    if service := environment.get("RUNTIME_DIRECTORY", "").split(":")[0]:
+        return RunDirectory(Path(service) / f"simulated{suffix}" if suffix else Path(service))
+    session = environment.get("XDG_RUNTIME_DIR")
+    parent = Path(session) / "bess" if session else Path(f"/dev/shm/bess-{user_id}")  # noqa: S108 - owner is checked
+    return RunDirectory(parent / f"{site_id}{suffix}")
+
+
+def prepare(run: RunDirectory) -> None:
+    """Make the folder ours alone (mode 0750), with its missing parents.
+
+    Raises:
+        RunDirectoryError: Not on tmpfs, somebody else's, or too long a path for a socket.
+    """
+    if len(os.fsencode(run.command_socket)) > _SOCKET_PATH_MAX_BYTES:
+        raise RunDirectoryError(
+            f"{run.command_socket}: a socket's path has at most {_SOCKET_PATH_MAX_BYTES} bytes; shorten the site's id "
+            "or set RUNTIME_DIRECTORY to a shorter path on tmpfs"
+        )
+    existing = next(folder for folder in (run.folder, *run.folder.parents) if folder.exists())
+    kind = filesystem_type(existing)
+    if kind != "tmpfs":
+        raise RunDirectoryError(
+            f"{run.folder}: lies on {kind or 'an unknown file system'}, tmpfs expected; set RUNTIME_DIRECTORY to a "
+            "folder on tmpfs (under /run or /dev/shm)"
+        )
+    for folder in reversed((run.folder, *run.folder.parents)):
+        if not folder.exists():
+            folder.mkdir(_MODE)
+    _require_private(run.folder.parent, owners={0, os.geteuid()})
+    _require_private(run.folder, owners={os.geteuid()})
+    run.folder.chmod(_MODE)
+
+
+def filesystem_type(path: Path) -> str | None:
+    """Return the type of the file system that holds `path` (`tmpfs`, `ext4`), None if the kernel does not say."""
+    device = path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        mount, _, source = line.partition(" - ")
+        if mount.split(" ")[2] == number:
+            return source.split(" ")[0]
+    return None
+
+
+def _require_private(folder: Path, owners: set[int]) -> None:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise RunDirectoryError(f"{folder}: is not a folder (a link counts as none); remove it")
+    if status.st_uid not in owners:
+        raise RunDirectoryError(f"{folder}: belongs to user {status.st_uid}, expected {os.geteuid()}; remove it")
