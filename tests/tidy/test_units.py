@@ -13,7 +13,8 @@ from tests.tidy.tree import modules, parsed
 
 BASE = r"(v|a|w|var|va|wh|ah|j|c|degc|k|s|ns|hz|ohm|f|pa|m|kg|ratio|per_unit)"
 # A unit, a squared unit, or one unit by another: `ramp_w_per_s`, `noise_v2`, `drift_ratio_per_sqrt_s`.
-SUFFIX = re.compile(rf"(^|_){BASE}2?(_per_(sqrt_)?({BASE}2?|month|year|soc))*$")
+RATE = rf"_per_(sqrt_)?({BASE}2?|month|year|soc)"
+SUFFIX = re.compile(rf"(^|_){BASE}2?({RATE})*$|{RATE}$")
 
 # Last words that have no unit: they count, or compare like with like.
 DIMENSIONLESS = {
