@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from controller.plant.model import Plant
+from controller.plant.site_loader import load_site_or_raise
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 NODE_MODULES = REPOSITORY / "tests" / "peers" / "node_modules"
 # Foreign program -> how it is found. A package of npm is its folder; the scripts beside it in tests/peers/ use it.
@@ -62,3 +65,9 @@ def find_peer(name: str) -> Path:
     if found is None:
         pytest.skip(f"peer {name} is not installed; run: bash tests/install_peers.sh")
     return Path(found)
+
+
+@pytest.fixture(scope="session")
+def demo_plant() -> Plant:
+    """Return the demo site's plant: 24 racks, two blocks. Frozen, so one for all tests."""
+    return load_site_or_raise(REPOSITORY / "site_configs" / "demo")

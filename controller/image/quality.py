@@ -46,6 +46,9 @@ def judge(
     All arrays broadcast together; times are monotonic nanoseconds. Never improves a quality.
     """
     age_ns = now_ns - time_ns
-    aged = np.where(age_ns > bad_after_ns, np.uint8(Quality.NO_COMMUNICATION), np.uint8(Quality.GOOD))
-    aged = np.where((aged == 0) & (age_ns > uncertain_after_ns), np.uint8(Quality.UNCERTAIN), aged)
+    late = age_ns > uncertain_after_ns
+    if not late.any():
+        return quality
+    aged = late.astype(np.uint8) * np.uint8(Quality.UNCERTAIN)
+    aged[age_ns > bad_after_ns] = Quality.NO_COMMUNICATION
     return np.maximum(quality, aged)
