@@ -1,0 +1,1 @@
+"""SOC, SOH, SOE, SOP, resistance, imbalance and anomalies, each with bounds; may fail without harm to protection."""
