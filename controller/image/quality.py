@@ -51,4 +51,5 @@ def judge(
         return quality
     aged = late.astype(np.uint8) * np.uint8(Quality.UNCERTAIN)
     aged[age_ns > bad_after_ns] = Quality.NO_COMMUNICATION
-    return np.maximum(quality, aged)
+    worse: NDArray[np.uint8] = np.maximum(quality, aged)
+    return worse

@@ -5,6 +5,7 @@ Rule: derived from ratings, with head-room for measurements (a measured value ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.plant.model import Plant
@@ -89,7 +90,19 @@ def _both_ways(rating: float) -> Span:
     return Span(-rating * HEADROOM_RATIO, rating * HEADROOM_RATIO)
 
 
-_SPANS = {
+def _share(_plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(0.0, 100.0)
+
+
+def _temperature(_plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(-40.0, 120.0)
+
+
+def _duration(_plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(0.0, _DAY_S)
+
+
+_SPANS: dict[str, Callable[[Plant, Owner, int], Span]] = {
     "": _plain,
     "MW": _plant_power,
     "MVAr": _plant_power,
@@ -97,11 +110,11 @@ _SPANS = {
     "MWh": _plant_energy,
     "kV": _grid_voltage,
     "Hz": _frequency,
-    "%": lambda _plant, _owner, _index: Span(0.0, 100.0),
+    "%": _share,
     "kW": _equipment_power,
     "kvar": _equipment_power,
     "A": _current,
     "V": _voltage,
-    "degC": lambda _plant, _owner, _index: Span(-40.0, 120.0),
-    "s": lambda _plant, _owner, _index: Span(0.0, _DAY_S),
+    "degC": _temperature,
+    "s": _duration,
 }

@@ -8,6 +8,7 @@ carry a callback that is called in the loop after the commit (or the failure).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -55,7 +56,7 @@ class Journal:
         except queue.Full:
             self.dropped += len(rows)
             if done:
-                self._loop.call_soon(done, False)  # noqa: FBT003 - the callback's one argument
+                self._loop.call_soon(done, False)
 
     def close(self) -> None:
         """Write what is queued and end the thread."""
@@ -80,7 +81,7 @@ class Journal:
 
 def read_events(path: Path, limit: int = 1_000) -> list[JournalRow]:
     """Return the newest events, oldest first, from another process or after the fact."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         rows = connection.execute(
             "select utc_ns, mono_ns, kind, equipment, function, level, cell, value, limit_value, uncertainty_ns, user,"
             " text from event order by number desc limit ?",

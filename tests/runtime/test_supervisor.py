@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+
+import pytest
 
 from controller.runtime.clock import SystemClock
 from controller.runtime.supervisor import ChildSpec, Supervisor
@@ -27,6 +30,17 @@ def _child(role: str, mode: str = "lives", **more: object) -> ChildSpec:
     return ChildSpec(role=role, command=command, silence_s=0.5, **more)  # type: ignore[arg-type]  # by keyword
 
 
+@contextlib.asynccontextmanager
+async def _running(*children: ChildSpec) -> AsyncIterator[Supervisor]:
+    """Supervise these children for the length of a block, then stop them and expect a clean end."""
+    supervisor = Supervisor(children, SystemClock())
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        run = group.create_task(supervisor.run())
+        yield supervisor
+        supervisor.stop()
+        assert await run == 0
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
@@ -34,44 +48,26 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_face_waits_for_control_and_both_stop_cleanly() -> None:
-    supervisor = Supervisor([_child("control", essential=True), _child("opcua", after=("control",))], SystemClock())
-    run = asyncio.ensure_future(supervisor.run())
-    control, face = supervisor.children["control"], supervisor.children["opcua"]
-    await _until(face.ready.is_set)
+    async with _running(_child("control", essential=True), _child("opcua", after=("control",))) as supervisor:
+        control, face = supervisor.children["control"], supervisor.children["opcua"]
+        await _until(face.ready.is_set)
 
-    assert control.ready_ns <= face.started_ns
-    assert face.about == {"mode": "lives"}
-    supervisor.stop()
-    assert await asyncio.wait_for(run, 20) == 0
+        assert control.ready_ns <= face.started_ns
+        assert face.about == {"mode": "lives"}
     assert face.process is not None
     assert face.process.returncode == 0
 
 
-async def test_a_killed_face_comes_back() -> None:
-    supervisor = Supervisor([_child("modbus")], SystemClock())
-    run = asyncio.ensure_future(supervisor.run())
-    face = supervisor.children["modbus"]
-    await _until(face.ready.is_set)
-    first = face.pid
-    os.kill(first, signal.SIGKILL)
-    await _until(lambda: face.pid != first and face.ready.is_set())
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_killed_or_silent_face_comes_back(sign: signal.Signals) -> None:
+    async with _running(_child("modbus")) as supervisor:
+        face = supervisor.children["modbus"]
+        await _until(face.ready.is_set)
+        first = face.pid
+        os.kill(first, sign)
+        await _until(lambda: face.pid != first and face.ready.is_set())
 
-    supervisor.stop()
-    assert await asyncio.wait_for(run, 20) == 0
-    assert face.starts == 2
-
-
-async def test_a_silent_child_is_killed_and_restarted() -> None:
-    supervisor = Supervisor([_child("modbus")], SystemClock())
-    run = asyncio.ensure_future(supervisor.run())
-    face = supervisor.children["modbus"]
-    await _until(face.ready.is_set)
-    first = face.pid
-    os.kill(first, signal.SIGSTOP)
-    await _until(lambda: face.pid != first and face.ready.is_set())
-
-    supervisor.stop()
-    assert await asyncio.wait_for(run, 20) == 0
+        assert face.starts == 2
 
 
 async def test_an_essential_child_that_keeps_dying_ends_the_run() -> None:

@@ -1,0 +1,211 @@
+"""The `bess` command: every verb parses its words here and hands over to a room.
+
+stdout carries the answer, stderr the messages. Exit 0: ok; 1: the answer is no; 2: usage, or something can't be read.
+Verbs import what they need when they run, so that `bess --help` starts at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from controller.plant.model import Plant
+
+NO, UNUSABLE = 1, 2
+
+app = typer.Typer(
+    name="bess", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+Site = Annotated[Path, typer.Argument(metavar="SITE", help="A folder with site.yaml, or that file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer for machines.")]
+State = Annotated[Path | None, typer.Option("--state", help="Replaces the state folder.")]
+Ports = Annotated[str, typer.Option("--ports", help="`auto`: the system chooses all ports and they are printed.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    words = sys.argv[1:]
+    debug = "--debug" in words
+    try:
+        app([w for w in words if w != "--debug"])
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: {error or type(error).__name__} (run again with --debug for the details)", file=sys.stderr)
+        sys.exit(UNUSABLE)
+
+
+def _load(site: Path) -> Plant:
+    """Return the plant, or print every message and exit: 2 if there is nothing to read, 1 if it is wrong."""
+    from controller.plant.site_loader import load_site, site_file
+
+    result = load_site(site)
+    if result.plant is None:
+        print(result.text(), file=sys.stderr)
+        raise typer.Exit(NO if site_file(site).is_file() else UNUSABLE)
+    return result.plant
+
+
+@app.command()
+def validate(
+    site: Site,
+    as_json: AsJson = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    form: Annotated[str, typer.Option("--format", help="text or github.")] = "text",
+) -> None:
+    """Check a site's files, all of it off-line."""
+    from controller.commissioning.validation import report, validate_site
+
+    found = validate_site(site)
+    print(json.dumps(found.as_json(strict=strict), indent=1) if as_json else report(found, form, strict=strict))
+    if not found.readable:
+        raise typer.Exit(UNUSABLE)
+    if found.errors or (strict and found.warnings):
+        raise typer.Exit(NO)
+
+
+@app.command()
+def explain(
+    site: Site,
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A tag, equipment.part, or protection row.")] = None,
+    matrix: Annotated[bool, typer.Option("--matrix", help="Causes and effects of every protection row.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell where a value comes from, what it expands to, and how fast a protection really is."""
+    from controller.commissioning import explanation
+
+    plant = _load(site)
+    if matrix:
+        print(explanation.cause_and_effect_text(plant, as_json=as_json))
+        return
+    if path is None:
+        print("error: expected a PATH, such as B01-R03.cell_voltage_high, or --matrix", file=sys.stderr)
+        raise typer.Exit(UNUSABLE)
+    found = explanation.explain(site, plant, path)
+    if isinstance(found, str):
+        print(f"error: {found}", file=sys.stderr)
+        raise typer.Exit(NO)
+    print(json.dumps(found.as_json(), indent=1) if as_json else found.as_text())
+
+
+@app.command()
+def points(
+    words: Annotated[list[str], typer.Argument(metavar="[freeze|diff] SITE", help="A site; or a sub-verb and a site.")],
+    form: Annotated[str, typer.Option("--format", help="csv, json, md, xlsx or nodeset.")] = "csv",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write (needed for xlsx).")] = None,
+    delimiter: Annotated[str, typer.Option("--delimiter", help="Between the columns of CSV.")] = ",",
+) -> None:
+    """List every point of a site with its addresses; freeze the map, or compare with the frozen one."""
+    from controller.commissioning import point_map
+
+    verb, site = (words[0], words[1]) if len(words) == 2 else ("list", words[0])
+    plant = _load(Path(site))
+    match verb:
+        case "list":
+            answer = point_map.render(plant, Path(site), form, delimiter, out)
+        case "freeze":
+            answer = point_map.freeze(plant, Path(site))
+        case "diff":
+            answer = point_map.diff(plant, Path(site))
+        case _:
+            answer = point_map.Answer(f"unknown sub-verb '{verb}'; expected freeze or diff", UNUSABLE)
+    print(answer.text, end="" if answer.text.endswith("\n") else "\n", file=sys.stderr if answer.code else sys.stdout)
+    if answer.code:
+        raise typer.Exit(answer.code)
+
+
+@app.command()
+def run(
+    site: Site,
+    simulated: Annotated[bool, typer.Option("--simulated", help="Simulate every device of the site.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Do every start-up check, start nothing.")] = False,
+    record: Annotated[Path | None, typer.Option("--record", help="Record the raw field blocks.")] = None,
+    ports: Ports = "",
+    state: State = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the controller of a site."""
+    from controller.runtime.run import RunOptions, run_check, run_site
+
+    options = RunOptions(site, simulated=simulated, record=record, auto_ports=ports == "auto", state=state, json=as_json)
+    raise typer.Exit(run_check(options) if check else run_site(options))
+
+
+@app.command()
+def demo(
+    racks: Annotated[int, typer.Option("--racks", help="24, 240 or 2400.")] = 24,
+    headless: Annotated[bool, typer.Option("--headless", help="No live status line.")] = False,
+    seconds: Annotated[float | None, typer.Option("--for", help="Stop by itself after so many seconds.")] = None,
+    scenario: Annotated[str | None, typer.Option("--scenario", help="A scenario's name or file.")] = None,
+    ports: Ports = "",
+    state: State = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a plant on loopback sockets and run the controller on it."""
+    from controller.runtime.demo import DemoOptions, run_demo
+
+    options = DemoOptions(
+        racks=racks, headless=headless or as_json, seconds=seconds, scenario=scenario,
+        auto_ports=ports == "auto", state=state, json=as_json,
+    )  # fmt: skip
+    raise typer.Exit(run_demo(options))
+
+
+@app.command()
+def simulate(
+    site: Site,
+    faults: Annotated[Path | None, typer.Option("--faults", help="Fault commands with leading times.")] = None,
+    ports: Ports = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run only the simulated devices of a site, on loopback sockets."""
+    from controller.simulator.process import simulate_site
+
+    raise typer.Exit(simulate_site(site, faults=faults, auto_ports=ports == "auto", as_json=as_json))
+
+
+@app.command()
+def rehearse(
+    site: Site,
+    hours: Annotated[float | None, typer.Option("--hours", help="How long to run, in simulated hours.")] = None,
+    scan: Annotated[str, typer.Option("--scan", help="Scan period, such as 50ms.")] = "1 s",
+    scenario: Annotated[str | None, typer.Option("--scenario", help="A scenario's name or file.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated plant.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", help="Series: .csv or .parquet.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run controller and plant together in fake time, without sockets."""
+    from controller.runtime.rehearsal import Rehearsal, rehearse_site
+
+    result = rehearse_site(_load(site), Rehearsal(hours=hours, scan=scan, scenario=scenario, seed=seed, out=out))
+    print(json.dumps(result.as_json()) if as_json else result.as_text())
+    if result.failed_expectations:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def status(site: Annotated[Path | None, typer.Argument(metavar="[SITE]")] = None, as_json: AsJson = False) -> None:
+    """Show the running controller: processes, scan, links and faces."""
+    from controller.runtime.status import status_of
+
+    answer = status_of(site)
+    print(json.dumps(answer.as_json(), indent=1) if as_json else answer.as_text())
+    if not answer.running:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def bench(
+    racks: Annotated[int, typer.Option("--racks", help="Size of the benchmark plant.")] = 240,
+    faults: Annotated[bool, typer.Option("--faults", help="Run the fault matrix.")] = False,
+) -> None:
+    """Measure this machine; prints one JSON document."""
+    from controller.runtime.bench import run_bench
+
+    print(json.dumps(run_bench(racks=racks, faults=faults), indent=1))
