@@ -20,16 +20,19 @@ help: ## this list
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV) >&2
+	@echo "making $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV) >&2
 
 # The stamps lie in the environment: removing it removes them.
 $(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes -r requirements.txt >&2
-	$(PIP) install --no-deps --no-build-isolation --editable . >&2
+	@echo "installing requirements.txt (a minute on a fresh machine)" >&2
+	@$(PIP) install --require-hashes -r requirements.txt >&2
+	@$(PIP) install --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
-	$(PIP) install --require-hashes -r requirements-dev.txt >&2
+	@echo "installing requirements-dev.txt" >&2
+	@$(PIP) install --require-hashes -r requirements-dev.txt >&2
 	@touch $@
 
 # ----------------------------------------------------------------------------------------------------------- targets
