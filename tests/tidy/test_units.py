@@ -30,6 +30,7 @@ DIMENSIONLESS = {
 OF_ANY_QUANTITY = {
     "fallback": "in the unit of the command it belongs to",
     "high": "in the unit of the point it belongs to",
+    "hours": "the option --hours says its unit in full",
     "limit": "in the unit of the protection row it belongs to",
     "low": "in the unit of the point it belongs to",
     "maximum": "in the unit of the point it belongs to",
@@ -39,6 +40,7 @@ OF_ANY_QUANTITY = {
     "range_low": "in the unit of the point it belongs to",
     "rating": "in the unit of the point it belongs to",
     "reset": "a protection row's reset threshold, in the unit of its limit",
+    "seconds": "the option --for SECONDS says its unit in full",
     "unit_offset": "in the unit of the point it belongs to",
     "valid_max": "in the unit of the point it belongs to",
     "valid_min": "in the unit of the point it belongs to",
