@@ -1,0 +1,31 @@
+"""What can go wrong on the way to a device, as one small tree.
+
+    FieldError
+    ├── LinkDownError     no connection: not made yet, refused, or dropped while a request was out
+    ├── NoAnswerError     a request timed out: the connection was dropped, for a late reply may still come
+    └── WrongAnswerError  what came does not answer what was asked: the connection was dropped
+
+A device that answers "no" (`controller.modbus.errors.ExceptionReply`) is not among them: its connection is sound.
+"""
+
+from __future__ import annotations
+
+
+class FieldError(Exception):
+    """A request without a sound answer."""
+
+
+class LinkDownError(FieldError):
+    """There is no connection."""
+
+
+class NoAnswerError(FieldError):
+    """Nothing came in time. `unit` is who was silent."""
+
+    def __init__(self, unit: int) -> None:
+        super().__init__(f"unit {unit} did not answer in time")
+        self.unit = unit
+
+
+class WrongAnswerError(FieldError):
+    """Something else came: wrong transaction, unit, function, length or echo."""

@@ -1,0 +1,158 @@
+"""The strict transport against a device that misbehaves: a wrong or late answer is never taken for a right one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from controller.field_io.errors import LinkDownError, NoAnswerError, WrongAnswerError
+from controller.field_io.tcp_connection import TcpConnection
+from controller.modbus.errors import ExceptionReply
+from controller.modbus.pdu import read, write_register
+
+Device = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Answer = Callable[[int, int, bytes], bytes]
+
+READ = read(3, 100, 2)
+GOOD = bytes([3, 4, 0, 1, 0, 2])
+
+
+def _frame(transaction: int, unit: int, pdu: bytes, protocol: int = 0) -> bytes:
+    return struct.pack(">HHHB", transaction, protocol, len(pdu) + 1, unit) + pdu
+
+
+def _answering(answer: Answer) -> Device:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+                pdu = await reader.readexactly(length - 1)
+                writer.write(answer(transaction, unit, pdu))
+                await writer.drain()
+        writer.close()
+
+    return device
+
+
+@contextlib.asynccontextmanager
+async def _connected(device: Device) -> AsyncIterator[TcpConnection]:
+    server = await asyncio.start_server(device, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    _, connection = await asyncio.get_running_loop().create_connection(TcpConnection, "127.0.0.1", port)
+    try:
+        yield connection
+    finally:
+        connection.drop(LinkDownError("the test is over"))
+        await connection.lost
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_right_answer_is_the_payload() -> None:
+    async with _connected(_answering(lambda t, u, _: _frame(t, u, GOOD))) as connection:
+        assert await connection.exchange([(1, READ)], 5) == [GOOD[2:]]
+
+
+async def test_pipelined_answers_may_come_in_any_order() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = [struct.unpack(">HHHBBHH", await reader.readexactly(12)) for _ in range(5)]
+        for transaction, _, _, unit, _, address, _ in reversed(asked):
+            writer.write(_frame(transaction, unit, bytes([3, 2]) + address.to_bytes(2)))
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async with _connected(device) as connection:
+        answers = await connection.exchange([(unit, read(3, 10 * unit, 1)) for unit in range(1, 6)], 5)
+
+    assert answers == [(10 * unit).to_bytes(2) for unit in range(1, 6)]
+
+
+async def test_a_refusal_keeps_the_connection() -> None:
+    def answer(transaction: int, unit: int, pdu: bytes) -> bytes:
+        return _frame(transaction, unit, bytes([0x83, 4]) if pdu[2] == 100 else GOOD)
+
+    async with _connected(_answering(answer)) as connection:
+        refused, good = await connection.exchange([(1, READ), (1, read(3, 200, 2))], 5)
+
+        assert isinstance(refused, ExceptionReply)
+        assert refused.code == 4
+        assert good == GOOD[2:]
+        assert not connection.lost.done()
+
+
+WRONG: dict[str, Answer] = {
+    "transaction id 0": lambda _t, u, _: _frame(0, u, GOOD),
+    "another transaction": lambda t, u, _: _frame(t + 7, u, GOOD),
+    "another unit": lambda t, u, _: _frame(t, u + 1, GOOD),
+    "another function": lambda t, u, _: _frame(t, u, bytes([4, 4, 0, 1, 0, 2])),
+    "too few registers": lambda t, u, _: _frame(t, u, bytes([3, 2, 0, 1])),
+    "too many registers": lambda t, u, _: _frame(t, u, bytes([3, 6, 0, 1, 0, 2, 0, 3])),
+    "an odd byte count": lambda t, u, _: _frame(t, u, bytes([3, 3, 0, 1, 0])),
+    "a lying byte count": lambda t, u, _: _frame(t, u, bytes([3, 8, 0, 1, 0, 2])),
+    "an exception of another function": lambda t, u, _: _frame(t, u, bytes([0x84, 2])),
+    "another protocol": lambda t, u, _: _frame(t, u, GOOD, protocol=1),
+    "garbage": lambda _t, _u, _: b"\xff" * 40,
+    "the same answer twice": lambda t, u, _: _frame(t, u, GOOD) * 2,
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+async def test_a_wrong_answer_drops_the_connection(fault: str) -> None:
+    async with _connected(_answering(WRONG[fault])) as connection:
+        if fault == "the same answer twice":
+            await connection.exchange([(1, READ)], 5)
+            await asyncio.wait_for(connection.lost, 5)
+        with pytest.raises((WrongAnswerError, LinkDownError)):
+            await connection.exchange([(1, READ)], 5)
+        await asyncio.wait_for(connection.lost, 5)
+
+
+@pytest.mark.parametrize("echo", [b"\x06\x00\x0a\x00\x08", b"\x06\x00\x0b\x00\x07", b"\x03\x02\x00\x07"])
+async def test_a_write_with_a_wrong_echo_fails(echo: bytes) -> None:
+    async with _connected(_answering(lambda t, u, _: _frame(t, u, echo))) as connection:
+        with pytest.raises(WrongAnswerError):
+            await connection.exchange([(1, write_register(10, b"\x00\x07"))], 5)
+
+
+async def test_silence_names_the_unit_and_drops_the_connection() -> None:
+    def answer(transaction: int, unit: int, _pdu: bytes) -> bytes:
+        return b"" if unit == 7 else _frame(transaction, unit, GOOD)
+
+    async with _connected(_answering(answer)) as connection:
+        with pytest.raises(NoAnswerError) as silence:
+            await connection.exchange([(1, READ), (7, READ)], 0.1)
+
+        assert silence.value.unit == 7
+        await asyncio.wait_for(connection.lost, 5)
+
+
+async def test_a_late_answer_is_never_anybodys() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        transaction, _, _, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+        await reader.readexactly(5)
+        await asyncio.sleep(0.3)
+        with contextlib.suppress(ConnectionError):
+            writer.write(_frame(transaction, unit, GOOD))
+            await writer.drain()
+        writer.close()
+
+    async with _connected(device) as connection:
+        with pytest.raises(NoAnswerError):
+            await connection.exchange([(1, READ)], 0.1)
+        with pytest.raises(LinkDownError):
+            await connection.exchange([(1, read(3, 300, 2))], 1)
+
+
+async def test_a_reset_fails_at_once_what_is_out() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(12)
+        writer.transport.abort()
+
+    async with _connected(device) as connection:
+        with pytest.raises(LinkDownError):
+            await connection.exchange([(1, READ)], 60)
