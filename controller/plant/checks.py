@@ -1,15 +1,34 @@
-"""Cross-checks of an expanded plant: each a small pure function that yields messages."""
+"""Cross-checks of an expanded plant: run all, keep of each check one message a place."""
 
 from __future__ import annotations
 
-from controller.plant.messages import Message
-from controller.plant.model import Plant
-from controller.plant.protection_loader import Drafts
-from controller.plant.schema_site import SiteFile
-from controller.plant.yaml_tree import Document
+from collections.abc import Callable, Iterator
+
+from controller.plant.check_context import CheckContext
+from controller.plant.checks_batteries import BATTERY_CHECKS
+from controller.plant.checks_links import LINK_CHECKS
+from controller.plant.checks_protection import PROTECTION_CHECKS
+from controller.plant.checks_ratings import RATING_CHECKS
+from controller.plant.checks_settings import SETTING_CHECKS
+from controller.plant.messages import Message, Place
+
+Check = Callable[[CheckContext], Iterator[Message]]
+CHECKS: tuple[Check, ...] = (
+    *BATTERY_CHECKS,
+    *RATING_CHECKS,
+    *PROTECTION_CHECKS,
+    *LINK_CHECKS,
+    *SETTING_CHECKS,
+)
 
 
-def check_plant(plant: Plant, site: SiteFile, document: Document, drafts: Drafts) -> list[Message]:
-    """Return what every check has to say about the plant."""
-    del plant, site, document, drafts
-    return []
+def check_plant(context: CheckContext) -> list[Message]:
+    """Return what every check says; a group of hundreds that is wrong in one place is reported once."""
+    return [message for check in CHECKS for message in _one_a_place(check(context))]
+
+
+def _one_a_place(messages: Iterator[Message]) -> list[Message]:
+    first: dict[Place, Message] = {}
+    for message in messages:
+        first.setdefault(message.place, message)
+    return list(first.values())

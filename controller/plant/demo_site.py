@@ -14,7 +14,8 @@ DEMO = LIBRARY / "sites" / "demo"
 DEMO_RACKS = 24
 DEMO_RACKS_PER_BLOCK = 12
 MOST_RACKS_PER_BLOCK = 24
-RACK_POWER_KW = 100
+RACK_POWER_W = 100e3
+RACK_ENERGY_WH = 187.5e3
 
 
 def demo_site_files(racks: int = DEMO_RACKS) -> dict[str, str]:
@@ -47,32 +48,42 @@ def racks_per_block(racks: int) -> int:
 
 def _resized(text: str, racks: int) -> str:
     per_block = racks_per_block(racks)
-    blocks = racks // per_block
-    banks = (blocks + 1) // 2
-    width = max(2, len(str(blocks)))
-    plant_kw, block_kw = RACK_POWER_KW * racks, RACK_POWER_KW * per_block
-    for old, new in (
-        ("{block:01..01}", f"{{block:{1:0{width}}..{banks:0{width}}}}"),
-        ("{block:02..02}", f"{{block:{banks + 1:0{width}}..{blocks:0{width}}}}"),
-        ("{block:01..02}", f"{{block:{1:0{width}}..{blocks:0{width}}}}"),
-        ("{rack:01..12}", f"{{rack:01..{per_block:02}}}"),
-        ("2.4 MW / 4.8 MWh, 24 racks in two blocks", f"{plant_kw / 1e3:g} MW / {plant_kw / 500:g} MWh, {racks} racks"),
-        ("power: 2.4 MW, apparent: 2.64 MVA, energy: 4.8 MWh", _rating(plant_kw)),
-        ("limit: 2.4 MW", f"limit: {plant_kw / 1e3:g} MW"),
-        (
-            "ramp: 2.4 MW/s, reactive_ramp: 2.4 Mvar/s",
-            f"ramp: {plant_kw / 1e3:g} MW/s, reactive_ramp: {plant_kw / 1e3:g} Mvar/s",
-        ),
-        ("power: 1.2 MW, apparent: 1.32 MVA", f"power: {block_kw:g} kW, apparent: {block_kw * 1.1:g} kVA"),
-        ("max: 920 V, current: 2 kA", f"max: 920 V, current: {block_kw / 0.6:.0f} A"),
-        ("ramp: 2.4 MW/s\n", f"ramp: {block_kw * 2} kW/s\n"),
-        ("apparent: 1.4 MVA", f"apparent: {block_kw * 1.4 / 1.2:.0f} kVA"),
-    ):
+    axes, ratings = _axes(racks // per_block, per_block), _ratings(racks, per_block)
+    for old, new in {**axes, **ratings}.items():
         if old not in text:
             raise ValueError(f"the demo site no longer says '{old}'")
         text = text.replace(old, new)
     return text
 
 
-def _rating(plant_kw: float) -> str:
-    return f"power: {plant_kw / 1e3:g} MW, apparent: {plant_kw * 1.1 / 1e3:g} MVA, energy: {plant_kw / 500:g} MWh"
+def _axes(blocks: int, per_block: int) -> dict[str, str]:
+    """Return the demo's axes and what they become: the first half of the blocks has banks, the rest has not."""
+    banks, width = (blocks + 1) // 2, max(2, len(str(blocks)))
+    one, last_bank, first_single, last = (f"{n:0{width}}" for n in (1, banks, banks + 1, blocks))
+    return {
+        "{block:01..01}": f"{{block:{one}..{last_bank}}}",
+        "{block:02..02}": f"{{block:{first_single}..{last}}}",
+        "{block:01..02}": f"{{block:{one}..{last}}}",
+        "{rack:01..12}": f"{{rack:01..{per_block:02}}}",
+    }
+
+
+def _ratings(racks: int, per_block: int) -> dict[str, str]:
+    """Return the demo's ratings and what they become, each in proportion to the racks behind it."""
+    power_mw = RACK_POWER_W * racks / 1e6
+    energy_mwh = RACK_ENERGY_WH * racks / 1e6
+    block_kw = RACK_POWER_W * per_block / 1e3
+    return {
+        "2.4 MW / 4.5 MWh, 24 racks in two blocks": f"{power_mw:g} MW / {energy_mwh:g} MWh, {racks} racks",
+        "power: 2.4 MW, apparent: 2.64 MVA": f"power: {power_mw:g} MW, apparent: {power_mw * 1.1:g} MVA",
+        "energy: 4.5 MWh": f"energy: {energy_mwh:g} MWh",
+        "limit: 2.4 MW": f"limit: {power_mw:g} MW",
+        "ramp: 2.4 MW/s\n": f"ramp: {block_kw * 2:g} kW/s\n",
+        "ramp: 2.4 M": f"ramp: {power_mw:g} M",
+        "power: 1.2 MW, apparent: 1.32 MVA": f"power: {block_kw:g} kW, apparent: {block_kw * 1.1:g} kVA",
+        "current: 2 kA": f"current: {block_kw / 0.6:.0f} A",
+        "apparent: 1.4 MVA": f"apparent: {block_kw * 1.4 / 1.2:.0f} kVA",
+        "no_load_loss: 1.6 kW": f"no_load_loss: {block_kw * 1.6 / 1.2:.0f} W",
+        "load_loss: 13 kW": f"load_loss: {block_kw * 13 / 1.2:.0f} W",
+        "power: 12 kW": f"power: {per_block:g} kW",
+    }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.plant.cell_types import CellType
+from controller.plant.check_context import CheckContext
 from controller.plant.checks import check_plant
 from controller.plant.device_types import DeviceType
 from controller.plant.expand_devices import DeviceBuilder
@@ -143,7 +144,8 @@ class _Loading:
         self.row_messages = builder.messages
         plant = self._assemble(site, names, types, cells, batteries, rows)
         if not self._failed():
-            self.row_messages += check_plant(plant, site, self.document, drafts)
+            context = CheckContext(plant, site, names, self.document, drafts)
+            self.row_messages += check_plant(context)
         return plant
 
     def _assemble(
