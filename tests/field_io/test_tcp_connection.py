@@ -27,20 +27,28 @@ def _frame(transaction: int, unit: int, pdu: bytes, protocol: int = 0) -> bytes:
 
 def _answering(answer: Answer) -> Device:
     async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-                pdu = await reader.readexactly(length - 1)
-                writer.write(answer(transaction, unit, pdu))
-                await writer.drain()
-        writer.close()
+        while True:
+            transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+            pdu = await reader.readexactly(length - 1)
+            writer.write(answer(transaction, unit, pdu))
+            await writer.drain()
 
     return device
 
 
 @contextlib.asynccontextmanager
 async def _connected(device: Device) -> AsyncIterator[TcpConnection]:
-    server = await asyncio.start_server(device, "127.0.0.1", 0)
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await device(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     _, connection = await asyncio.get_running_loop().create_connection(TcpConnection, "127.0.0.1", port)
     try:
@@ -48,6 +56,7 @@ async def _connected(device: Device) -> AsyncIterator[TcpConnection]:
     finally:
         connection.drop(LinkDownError("the test is over"))
         await connection.lost
+        await over.wait()
         server.close()
         await server.wait_closed()
 
@@ -64,7 +73,6 @@ async def test_pipelined_answers_may_come_in_any_order() -> None:
             writer.write(_frame(transaction, unit, bytes([3, 2]) + address.to_bytes(2)))
         await writer.drain()
         await reader.read()
-        writer.close()
 
     async with _connected(device) as connection:
         answers = await connection.exchange([(unit, read(3, 10 * unit, 1)) for unit in range(1, 6)], 5)
@@ -136,10 +144,8 @@ async def test_a_late_answer_is_never_anybodys() -> None:
         transaction, _, _, unit = struct.unpack(">HHHB", await reader.readexactly(7))
         await reader.readexactly(5)
         await asyncio.sleep(0.3)
-        with contextlib.suppress(ConnectionError):
-            writer.write(_frame(transaction, unit, GOOD))
-            await writer.drain()
-        writer.close()
+        writer.write(_frame(transaction, unit, GOOD))
+        await writer.drain()
 
     async with _connected(device) as connection:
         with pytest.raises(NoAnswerError):
