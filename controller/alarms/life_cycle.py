@@ -1,0 +1,244 @@
+"""The life of all alarms of a plant: condition bits in, ISA-18.2 states out, an event for each change and no other.
+
+Rule: `update` runs once a scan. When no condition has changed and no shelving has ended it only compares two arrays.
+Acknowledge, shelve and out-of-service come from people through control, at any time between two updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.alarms import first_out
+from controller.alarms.conditions import Conditions
+from controller.alarms.events import EventKind, EventRecord, kinds_of_change
+from controller.alarms.first_out import FirstOut
+from controller.alarms.flood import Flood
+from controller.alarms.relations import NONE
+from controller.alarms.states import ACKNOWLEDGED, STANDING, TRANSITIONS, UNACKED, AlarmState, Condition, Overlay
+from controller.alarms.table import AlarmTable
+from controller.image.quality import Quality
+
+NEVER_NS = 2**62
+SHELVE_MAX_S = 8 * 3600.0
+"""ISA-18.2: shelving is for a limited time; one shift here."""
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Alarms:
+    """The state of all alarms [A]; the first seven arrays may be views into the image (`alarm_fields`)."""
+
+    state: NDArray[np.uint8]
+    first_out: NDArray[np.uint8]
+    time_ns: IntArray
+    shelved_until_ns: IntArray  # 0: not shelved
+    value: NDArray[np.float32]
+    cell: NDArray[np.int32]
+    flooded: NDArray[np.uint8]  # [1]
+    out_of_service: NDArray[np.bool_]
+    conditions: Conditions  # as they were at the last update
+    episode: NDArray[np.bool_]  # trips that belong to a first-out episode not yet over
+    flood: Flood = field(default_factory=Flood)
+    next_shelf_end_ns: int = NEVER_NS
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCounts:
+    """How many alarms stand by priority (high, medium, low), how many wait for an acknowledge, how many are hidden."""
+
+    active: tuple[int, int, int]
+    unacknowledged: int
+    shelved: int
+    suppressed: int
+    out_of_service: int
+
+
+def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = None) -> Alarms:
+    """Return alarms that are all normal, over the image's arrays (`Image.arrays`) or over fresh ones."""
+    size = table.size
+    held = arrays or {}
+    alarms = Alarms(
+        state=held.get("alarm.state", np.zeros(size, np.uint8)),
+        first_out=held.get("alarm.first_out", np.zeros(size, np.uint8)),
+        time_ns=held.get("alarm.time_ns", np.zeros(size, np.int64)),
+        shelved_until_ns=held.get("alarm.shelved_until_ns", np.zeros(size, np.int64)),
+        value=held.get("alarm.value", np.zeros(size, np.float32)),
+        cell=held.get("alarm.cell", np.zeros(size, np.int32)),
+        flooded=held.get("alarm.flood", np.zeros(1, np.uint8)),
+        out_of_service=table.out_of_service.copy(),
+        conditions=Conditions(table),
+        episode=np.zeros(size, np.bool_),
+    )
+    alarms.value.fill(np.nan)
+    alarms.cell.fill(-1)
+    alarms.state[alarms.out_of_service] = AlarmState.OUT_OF_SERVICE
+    return alarms
+
+
+def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
+    """Take this scan's conditions over and return what changed."""
+    same = np.array_equal(alarms.conditions.state, conditions.state)
+    if same and now_ns < alarms.next_shelf_end_ns:
+        return _count_flood(alarms, 0, now_ns)
+    changed = np.flatnonzero(alarms.conditions.state != conditions.state)
+    _copy(conditions, alarms.conditions, changed)
+    _end_shelving(alarms, now_ns)
+    return _settle(table, alarms, now_ns)
+
+
+def acknowledge(
+    table: AlarmTable, alarms: Alarms, now_ns: int, which: Iterable[int] | None = None
+) -> tuple[EventRecord, ...]:
+    """Acknowledge the alarms of these indices, or all; those that wait for none are left as they are."""
+    indices = np.arange(table.size) if which is None else np.fromiter(which, np.int64)
+    target = ACKNOWLEDGED[alarms.state[indices]]
+    changed = indices[target != alarms.state[indices]]
+    alarms.state[changed] = ACKNOWLEDGED[alarms.state[changed]]
+    alarms.time_ns[changed] = now_ns
+    _end_episodes(table, alarms)
+    return tuple(_record(table, alarms, int(i), EventKind.ACKNOWLEDGED, now_ns) for i in changed)
+
+
+def why_not_shelved(table: AlarmTable, alarm: int, duration_s: float) -> str:
+    """Return why an alarm may not be shelved for so long, "" if it may."""
+    if not table.shelvable[alarm]:
+        return "a trip can't be shelved"
+    if not 0.0 < duration_s <= SHELVE_MAX_S:
+        return f"an alarm is shelved for at most {SHELVE_MAX_S / 3600:g} h"
+    return ""
+
+
+def shelve(table: AlarmTable, alarms: Alarms, alarm: int, duration_s: float, now_ns: int) -> tuple[EventRecord, ...]:
+    """Hide an alarm for a time. Ask `why_not_shelved` first: what that refuses is a programmer's error here."""
+    assert not why_not_shelved(table, alarm, duration_s)
+    alarms.shelved_until_ns[alarm] = now_ns + round(duration_s * 1e9)
+    return _settle(table, alarms, now_ns)
+
+
+def unshelve(table: AlarmTable, alarms: Alarms, alarm: int, now_ns: int) -> tuple[EventRecord, ...]:
+    """Show a shelved alarm again before its time."""
+    alarms.shelved_until_ns[alarm] = 0
+    return _settle(table, alarms, now_ns)
+
+
+def set_out_of_service(
+    table: AlarmTable, alarms: Alarms, alarm: int, now_ns: int, *, out: bool
+) -> tuple[EventRecord, ...]:
+    """Take an alarm out of service for maintenance, or return it; never changes what protection does."""
+    alarms.out_of_service[alarm] = out
+    return _settle(table, alarms, now_ns)
+
+
+def count_alarms(table: AlarmTable, alarms: Alarms) -> AlarmCounts:
+    """Count the alarms as they stand."""
+    by_state = np.bincount(alarms.state, minlength=len(AlarmState))
+    standing = table.priority[np.isin(alarms.state, list(STANDING))]
+    high, medium, low = np.bincount(standing, minlength=4)[1:4].tolist()
+    return AlarmCounts(
+        active=(high, medium, low),
+        unacknowledged=int(sum(by_state[s] for s in UNACKED)),
+        shelved=int(by_state[AlarmState.SHELVED]),
+        suppressed=int(by_state[AlarmState.SUPPRESSED]),
+        out_of_service=int(by_state[AlarmState.OUT_OF_SERVICE]),
+    )
+
+
+def published(counts: AlarmCounts) -> Iterable[tuple[str, int, Quality]]:
+    """Return the plant's alarm quantities."""
+    yield "plant.active_alarms", sum(counts.active), Quality.GOOD
+    yield "plant.unacknowledged_alarms", counts.unacknowledged, Quality.GOOD
+
+
+def _copy(source: Conditions, target: Conditions, changed: IntArray) -> None:
+    for name in ("state", "value", "limit", "cell", "time_ns", "uncertainty_ns"):
+        getattr(target, name)[changed] = getattr(source, name)[changed]
+
+
+def _end_shelving(alarms: Alarms, now_ns: int) -> None:
+    if now_ns >= alarms.next_shelf_end_ns:
+        alarms.shelved_until_ns[alarms.shelved_until_ns <= now_ns] = 0
+
+
+def _settle(table: AlarmTable, alarms: Alarms, now_ns: int) -> tuple[EventRecord, ...]:
+    """Move every alarm to the state that its condition and what hides it ask for."""
+    shelved = alarms.shelved_until_ns[alarms.shelved_until_ns > 0]
+    alarms.next_shelf_end_ns = int(shelved.min(initial=NEVER_NS))
+    target = TRANSITIONS[alarms.state, alarms.conditions.state, _overlay(table, alarms)]
+    changed = np.flatnonzero(target != alarms.state)
+    old, new = alarms.state[changed], target[changed]
+    alarms.state[changed], alarms.time_ns[changed] = new, now_ns
+    raised = changed[new == AlarmState.UNACKED_ACTIVE]
+    alarms.value[raised], alarms.cell[raised] = alarms.conditions.value[raised], alarms.conditions.cell[raised]
+    events = [
+        _record(table, alarms, int(alarm), kind, now_ns)
+        for alarm, before, after in zip(changed, old, new, strict=True)
+        for kind in kinds_of_change(AlarmState(before), AlarmState(after))
+    ]
+    events += _mark_first_out(table, alarms, raised, now_ns)
+    _end_episodes(table, alarms)
+    return (*events, *_count_flood(alarms, len(raised), now_ns))
+
+
+def _overlay(table: AlarmTable, alarms: Alarms) -> NDArray[np.int64]:
+    explained = (table.parent != NONE) & (alarms.conditions.state[table.parent] == Condition.ACTIVE)
+    overlay = np.where(explained, Overlay.SUPPRESSED, Overlay.NONE)
+    overlay[alarms.shelved_until_ns > 0] = Overlay.SHELVED
+    overlay[alarms.out_of_service] = Overlay.OUT_OF_SERVICE
+    return overlay
+
+
+def _mark_first_out(table: AlarmTable, alarms: Alarms, raised: IntArray, now_ns: int) -> list[EventRecord]:
+    trips = raised[table.first_out_group[raised] != NONE]
+    alarms.episode[trips] = True
+    events: list[EventRecord] = []
+    for group in np.unique(table.first_out_group[trips]):
+        members = np.flatnonzero(alarms.episode & (table.first_out_group == group))
+        conditions = alarms.conditions
+        marks = first_out.mark(conditions.time_ns[members], conditions.uncertainty_ns[members])
+        newly = members[(marks != FirstOut.NO) & (marks != alarms.first_out[members])]
+        alarms.first_out[members] = marks
+        number = float(np.count_nonzero(marks))
+        events += [_record(table, alarms, int(i), EventKind.FIRST_OUT, now_ns, number) for i in newly]
+    return events
+
+
+def _end_episodes(table: AlarmTable, alarms: Alarms) -> None:
+    if not alarms.episode.any():
+        return
+    standing = np.unique(table.first_out_group[alarms.episode & (alarms.state != AlarmState.NORMAL)])
+    over = alarms.episode & ~np.isin(table.first_out_group, standing)
+    alarms.episode[over] = False
+    alarms.first_out[over] = FirstOut.NO
+
+
+def _count_flood(alarms: Alarms, raises: int, now_ns: int) -> tuple[EventRecord, ...]:
+    before = alarms.flood.active
+    if alarms.flood.count(raises, now_ns) == before:
+        return ()
+    alarms.flooded[0] = alarms.flood.active
+    kind = EventKind.FLOOD_ENDED if before else EventKind.FLOOD_STARTED
+    return (EventRecord(kind, 0, 0, 0, now_ns),)
+
+
+def _record(
+    table: AlarmTable, alarms: Alarms, alarm: int, kind: EventKind, now_ns: int, value: float | None = None
+) -> EventRecord:
+    conditions = alarms.conditions
+    sampled = kind in {EventKind.RAISED, EventKind.FIRST_OUT}
+    return EventRecord(
+        kind=kind,
+        code=alarm,
+        equipment=table.equipment_number(alarm),
+        level=int(table.level[alarm]),
+        mono_ns=int(conditions.time_ns[alarm]) if sampled else now_ns,
+        uncertainty_ns=int(conditions.uncertainty_ns[alarm]) if sampled else 0,
+        cell=int(conditions.cell[alarm]),
+        value=float(conditions.value[alarm]) if value is None else value,
+        limit=float(conditions.limit[alarm]),
+    )

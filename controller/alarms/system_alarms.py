@@ -1,0 +1,173 @@
+"""The fixed alarms: what the system says about itself, its devices and its people, whatever the protection table holds.
+
+Whoever sees the condition raises it (protection, estimation through control, control, runtime); what it is called,
+whom it concerns, how bad it is and what an operator does about it stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from controller.alarms.equipment import Axis
+from controller.plant.protection_rows import Level
+
+
+class SystemAlarm(StrEnum):
+    """Names of the fixed alarms."""
+
+    FIRST_DATA_MISSING = "first_data_missing"
+    LINK_LOST = "link_lost"
+    DEVICE_LOST = "device_lost"
+    DEVICE_IDENTITY_WRONG = "device_identity_wrong"
+    DEVICE_RESTARTED = "device_restarted"
+    WRITE_FAILED = "write_failed"
+    PROTECTION_DATA_LOST = "protection_data_lost"
+    PCS_DATA_LOST = "pcs_data_lost"
+    BUS_AT_ZERO = "bus_at_zero"
+    CELLS_MISSING = "cells_missing"
+    INTERLOCK_UNKNOWN = "interlock_unknown"
+    RACK_DOES_NOT_CONNECT = "rack_does_not_connect"
+    RACK_DOES_NOT_DISCONNECT = "rack_does_not_disconnect"
+    PCS_NOT_FOLLOWING = "pcs_not_following"
+    PCS_WATCHDOG_NOT_READ_BACK = "pcs_watchdog_not_read_back"
+    PCS_TRIPPED = "pcs_tripped_itself"
+    START_FAILED = "start_failed"
+    SETPOINT_TIMED_OUT = "setpoint_timed_out"
+    SCADA_LOST = "scada_lost"
+    LOCK_OUT_OVERDUE = "lock_out_overdue"
+    OUT_OF_SERVICE_OVERDUE = "out_of_service_overdue"
+    ESTIMATION_FAILED = "estimation_failed"
+    SOC_DISAGREEMENT = "soc_disagreement"
+    CELL_INTERNAL_SHORT = "cell_internal_short"
+    CELL_SELF_DISCHARGE = "cell_self_discharge"
+    CELL_RESISTANCE_GROWTH = "cell_resistance_growth"
+    CELL_LOW_CAPACITY = "cell_low_capacity"
+    CELL_LOOSE_JOINT = "cell_loose_joint"
+    CELL_THERMAL = "cell_thermal"
+    CELL_IMBALANCE = "cell_imbalance"
+    SENSOR_STUCK = "sensor_stuck"
+    SENSOR_OFFSET = "sensor_offset"
+    SCAN_OVERRUN = "scan_overrun"
+    FACE_RESTARTED = "face_restarted"
+    JOURNAL_FAILING = "journal_failing"
+    STORAGE_FULL = "storage_full"
+    RETAINED_STATE_LOST = "retained_state_lost"
+    CLOCK_UNCERTAIN = "clock_uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One fixed alarm: over which axis, how bad, in which words, what to do. `unit` is that of its value."""
+
+    axis: Axis
+    level: Level
+    words: str
+    response: str
+    unit: str = ""
+    latching: bool = False
+
+
+def _warning(axis: Axis, words: str, response: str, unit: str = "") -> Definition:
+    return Definition(axis, Level.WARNING, words, response, unit)
+
+
+def _alarm(axis: Axis, words: str, response: str, unit: str = "") -> Definition:
+    return Definition(axis, Level.ALARM, words, response, unit)
+
+
+_CELL_WATCH = "Watch the rack; have the cell measured at the next service."
+_CELL_SERVICE = "Take the rack out of service and have the cell measured."
+
+SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
+    SystemAlarm.FIRST_DATA_MISSING: _warning(
+        Axis.DEVICE, "has not answered since start", "Check power, cable, address and unit; or take it out of service."
+    ),
+    SystemAlarm.LINK_LOST: _alarm(Axis.LINK, "connection lost", "Check the network, the gateway and its power."),
+    SystemAlarm.DEVICE_LOST: _alarm(Axis.DEVICE, "does not answer", "Check the device's power and its network port."),
+    SystemAlarm.DEVICE_IDENTITY_WRONG: _alarm(
+        Axis.DEVICE, "is not the device it should be", "Compare type and serial with the site file; it gets no command."
+    ),
+    SystemAlarm.DEVICE_RESTARTED: _warning(
+        Axis.DEVICE, "has restarted by itself", "Its settings are verified again before it is used; find out why."
+    ),
+    SystemAlarm.WRITE_FAILED: _alarm(
+        Axis.DEVICE, "does not take what is written", "Check remote/local switch and write permission of the device."
+    ),
+    SystemAlarm.PROTECTION_DATA_LOST: _alarm(
+        Axis.RACK, "values that protection needs are lost", "Its bus may not raise power; restore the communication."
+    ),
+    SystemAlarm.PCS_DATA_LOST: _alarm(
+        Axis.PCS, "values that protection needs are lost", "Its bus may not raise power; restore the communication."
+    ),
+    SystemAlarm.BUS_AT_ZERO: Definition(
+        Axis.BUS,
+        Level.ALARM,
+        "goes to zero power: values of its equipment stay lost",
+        "Restore the communication, or take the silent rack out of service.",
+    ),
+    SystemAlarm.CELLS_MISSING: _warning(
+        Axis.RACK, "cells or sensors give no value", "Check the BMS's measuring lines; the others are still protected."
+    ),
+    SystemAlarm.INTERLOCK_UNKNOWN: _alarm(
+        Axis.INTERLOCK, "state is not known: it counts as tripped", "Restore the I/O module; look for a broken wire."
+    ),
+    SystemAlarm.RACK_DOES_NOT_CONNECT: _alarm(
+        Axis.RACK, "does not connect", "Check precharge, bus voltage and the BMS's own release."
+    ),
+    SystemAlarm.RACK_DOES_NOT_DISCONNECT: Definition(
+        Axis.RACK,
+        Level.TRIP,
+        "does not disconnect",
+        "Its converters are stopped; open the rack by hand, suspect a welded contactor.",
+    ),
+    SystemAlarm.PCS_NOT_FOLLOWING: _alarm(
+        Axis.PCS, "does not follow its command", "Check local mode and limits of the converter.", "W"
+    ),
+    SystemAlarm.PCS_WATCHDOG_NOT_READ_BACK: _alarm(
+        Axis.PCS, "watchdog is not enabled as it must be", "It is not started: enable its communication time-out.", "s"
+    ),
+    SystemAlarm.PCS_TRIPPED: Definition(
+        Axis.PCS, Level.TRIP, "has tripped itself", "Read its fault code; clear the cause, then reset it."
+    ),
+    SystemAlarm.START_FAILED: _alarm(Axis.PCS, "did not start in time", "Read its state and fault code; then start."),
+    SystemAlarm.SETPOINT_TIMED_OUT: _alarm(
+        Axis.PLANT, "set-point timed out: the fall-back is in effect", "Find out why the master has fallen silent."
+    ),
+    SystemAlarm.SCADA_LOST: _warning(Axis.PLANT, "SCADA heartbeat lost", "Check the link to the control centre."),
+    SystemAlarm.LOCK_OUT_OVERDUE: _warning(
+        Axis.RACK, "lock-out is past its date", "Ask its holder; only the holder removes it."
+    ),
+    SystemAlarm.OUT_OF_SERVICE_OVERDUE: _warning(
+        Axis.RACK, "is out of service past its date", "Return it to service, or set a new date."
+    ),
+    SystemAlarm.ESTIMATION_FAILED: _alarm(
+        Axis.PLANT, "estimation failed: the last estimates grow old", "Protection runs on; send a support bundle."
+    ),
+    SystemAlarm.SOC_DISAGREEMENT: _warning(
+        Axis.RACK, "SOC of the BMS lies outside our bounds", "Plan a full charge to let the BMS find itself.", "ratio"
+    ),
+    SystemAlarm.CELL_INTERNAL_SHORT: _alarm(
+        Axis.RACK, "internal short suspected", "Take the rack out of service at once; do not charge it.", "ohm"
+    ),
+    SystemAlarm.CELL_SELF_DISCHARGE: _warning(Axis.RACK, "self-discharge is high", _CELL_WATCH, "ohm"),
+    SystemAlarm.CELL_RESISTANCE_GROWTH: _warning(Axis.RACK, "resistance has grown", _CELL_WATCH, "ohm"),
+    SystemAlarm.CELL_LOW_CAPACITY: _warning(Axis.RACK, "capacity is low", _CELL_WATCH, "Ah"),
+    SystemAlarm.CELL_LOOSE_JOINT: _alarm(Axis.RACK, "a joint is loose", _CELL_SERVICE, "ohm"),
+    SystemAlarm.CELL_THERMAL: _alarm(Axis.RACK, "heats more than use explains", _CELL_SERVICE, "degC"),
+    SystemAlarm.CELL_IMBALANCE: _warning(Axis.RACK, "cells are out of balance", "Plan a full charge.", "ratio"),
+    SystemAlarm.SENSOR_STUCK: _warning(Axis.RACK, "a sensor is stuck", "Have the sensor checked."),
+    SystemAlarm.SENSOR_OFFSET: _warning(Axis.RACK, "a sensor is off", "Have the sensor checked."),
+    SystemAlarm.SCAN_OVERRUN: _alarm(
+        Axis.PLANT, "scan overruns its period", "Look for other load on the machine, then lengthen the scan.", "s"
+    ),
+    SystemAlarm.FACE_RESTARTED: _warning(Axis.FACE, "face was restarted", "If it recurs, send a support bundle."),
+    SystemAlarm.JOURNAL_FAILING: _alarm(
+        Axis.PLANT, "journal is not written", "Check the disk: events are shown but not kept."
+    ),
+    SystemAlarm.STORAGE_FULL: _warning(Axis.PLANT, "storage is nearly full", "Free disk space.", "ratio"),
+    SystemAlarm.RETAINED_STATE_LOST: _alarm(
+        Axis.PLANT, "retained state could not be used", "Compare trips, lock-outs and limits with the journal."
+    ),
+    SystemAlarm.CLOCK_UNCERTAIN: _warning(Axis.PLANT, "clock is not synchronised", "Check NTP or PTP."),
+}

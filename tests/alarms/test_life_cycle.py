@@ -1,0 +1,245 @@
+"""Alarms of a whole plant, told as steps in fake time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.alarms.conditions import Conditions
+from controller.alarms.events import EventKind
+from controller.alarms.first_out import FirstOut
+from controller.alarms.life_cycle import (
+    SHELVE_MAX_S,
+    acknowledge,
+    count_alarms,
+    new_alarms,
+    published,
+    set_out_of_service,
+    shelve,
+    unshelve,
+    update,
+    why_not_shelved,
+)
+from controller.alarms.states import AlarmState, Condition
+from controller.alarms.system_alarms import SystemAlarm
+from controller.alarms.table import alarm_fields
+from controller.image.image import Image
+from controller.image.layout import plant_layout
+from controller.plant.protection_rows import Level
+from controller.plant.signals import Owner
+
+S = 10**9
+MINUTE = 60 * S
+
+
+def group(table, level, name="cell_voltage_high"):
+    return table.row_group(Owner.RACK, name, level)
+
+
+def raise_row(table, conditions, level, rack, time_ns, uncertainty_ns=0):
+    """Bring a rack to a level: the milder levels are active too, as protection reports it."""
+    for lower in Level:
+        if Level.NONE < lower <= level:
+            alarm = group(table, lower).start + rack
+            conditions.state[alarm] = Condition.ACTIVE
+            conditions.time_ns[alarm], conditions.uncertainty_ns[alarm] = time_ns, uncertainty_ns
+            conditions.value[alarm], conditions.cell[alarm] = 3.72, 16
+
+
+def kinds(events):
+    return [e.kind for e in events]
+
+
+def test_nothing_new_yields_no_event(table, alarms, conditions):
+    assert update(table, alarms, conditions, 0) == ()
+    assert count_alarms(table, alarms).active == (0, 0, 0)
+
+
+def test_a_warning_is_raised_acknowledged_and_returns(table, alarms, conditions):
+    alarm = group(table, Level.WARNING).start + 2
+    raise_row(table, conditions, Level.WARNING, rack=2, time_ns=7 * S, uncertainty_ns=S)
+    (event,) = update(table, alarms, conditions, 8 * S)
+    assert (event.kind, event.code, event.cell, event.value) == (EventKind.RAISED, alarm, 16, 3.72)
+    assert (event.mono_ns, event.uncertainty_ns) == (7 * S, S), "the sample's time, not the scan's"
+    assert table.equipment.name(event.equipment) == "B01-R03"
+    assert alarms.time_ns[alarm] == 8 * S
+    assert alarms.value[alarm] == pytest.approx(3.72)
+    assert kinds(acknowledge(table, alarms, 9 * S)) == [EventKind.ACKNOWLEDGED]
+    assert acknowledge(table, alarms, 9 * S) == ()
+    conditions.state[:] = Condition.NORMAL
+    assert kinds(update(table, alarms, conditions, 10 * S)) == [EventKind.RETURNED]
+    assert alarms.state[alarm] == AlarmState.NORMAL
+
+
+def test_a_trip_suppresses_the_milder_levels_of_its_function(table, alarms, conditions):
+    raise_row(table, conditions, Level.ALARM, rack=0, time_ns=S)
+    update(table, alarms, conditions, S)
+    assert alarms.state[group(table, Level.WARNING).start] == AlarmState.SUPPRESSED
+    assert alarms.state[group(table, Level.ALARM).start] == AlarmState.UNACKED_ACTIVE
+    raise_row(table, conditions, Level.TRIP, rack=0, time_ns=2 * S)
+    events = update(table, alarms, conditions, 2 * S)
+    assert kinds(events) == [EventKind.SUPPRESSED, EventKind.RAISED, EventKind.FIRST_OUT]
+    assert count_alarms(table, alarms).active == (1, 0, 0)
+    assert count_alarms(table, alarms).suppressed == 2
+
+
+def test_a_latched_trip_leaves_the_list_only_by_reset_and_acknowledge(table, alarms, conditions):
+    alarm = group(table, Level.TRIP).start
+    raise_row(table, conditions, Level.TRIP, rack=0, time_ns=S)
+    update(table, alarms, conditions, S)
+    conditions.state[:] = Condition.NORMAL
+    conditions.state[alarm] = Condition.LATCHED
+    assert EventKind.LATCHED in kinds(update(table, alarms, conditions, 2 * S))
+    acknowledge(table, alarms, 3 * S, [alarm])
+    assert alarms.state[alarm] == AlarmState.LATCHED_ACKED
+    assert count_alarms(table, alarms).active == (1, 0, 0)
+    conditions.state[alarm] = Condition.NORMAL
+    assert kinds(update(table, alarms, conditions, 4 * S)) == [EventKind.RESET]
+    assert alarms.state[alarm] == AlarmState.NORMAL
+    assert not alarms.first_out.any()
+
+
+def test_silence_of_a_bank_is_one_alarm(table, alarms, conditions, plant):
+    device = next(d for d in plant.devices if len(d.bindings) > 10)
+    link_lost = table.system(SystemAlarm.LINK_LOST)
+    conditions.hold_one(link_lost, device.link, active=True, now_ns=S)
+    conditions.hold_one(table.system(SystemAlarm.DEVICE_LOST), device.index, active=True, now_ns=S)
+    racks = np.array([rack.bank >= 0 for rack in plant.racks])
+    conditions.hold(table.system(SystemAlarm.PROTECTION_DATA_LOST), racks, S)
+    conditions.hold(group(table, Level.WARNING, "data_age"), racks, S)
+    update(table, alarms, conditions, S)
+    assert count_alarms(table, alarms).active == (0, 1, 0)
+    assert alarms.state[link_lost.start + device.link] == AlarmState.UNACKED_ACTIVE
+    assert count_alarms(table, alarms).suppressed == 1 + 2 * racks.sum()
+
+
+def test_shelving_ends_by_time_and_shows_the_alarm_again(table, alarms, conditions):
+    alarm = group(table, Level.WARNING).start
+    raise_row(table, conditions, Level.WARNING, rack=0, time_ns=0)
+    update(table, alarms, conditions, 0)
+    assert kinds(shelve(table, alarms, alarm, 60.0, S)) == [EventKind.SHELVED]
+    assert count_alarms(table, alarms).active == (0, 0, 0)
+    assert update(table, alarms, conditions, 60 * S) == ()
+    assert kinds(update(table, alarms, conditions, 61 * S)) == [EventKind.UNSHELVED, EventKind.RAISED]
+    shelve(table, alarms, alarm, 60.0, 62 * S)
+    conditions.state[:] = Condition.NORMAL
+    update(table, alarms, conditions, 63 * S)
+    assert kinds(unshelve(table, alarms, alarm, 64 * S)) == [EventKind.UNSHELVED]
+    assert alarms.state[alarm] == AlarmState.NORMAL
+
+
+def test_a_trip_is_never_shelved_and_nothing_for_longer_than_a_shift(table, alarms):
+    trip, warning = group(table, Level.TRIP).start, group(table, Level.WARNING).start
+    assert why_not_shelved(table, trip, 60.0) == "a trip can't be shelved"
+    assert "at most 8 h" in why_not_shelved(table, warning, SHELVE_MAX_S + 1)
+    assert "at most 8 h" in why_not_shelved(table, warning, 0.0)
+    assert why_not_shelved(table, warning, SHELVE_MAX_S) == ""
+    with pytest.raises(AssertionError):
+        shelve(table, alarms, trip, 60.0, 0)
+
+
+def test_an_alarm_out_of_service_is_hidden_until_it_returns(table, alarms, conditions):
+    alarm = group(table, Level.WARNING).start
+    assert kinds(set_out_of_service(table, alarms, alarm, 0, out=True)) == [EventKind.TAKEN_OUT_OF_SERVICE]
+    raise_row(table, conditions, Level.WARNING, rack=0, time_ns=S)
+    assert update(table, alarms, conditions, S) == ()
+    assert count_alarms(table, alarms).out_of_service == 1
+    events = set_out_of_service(table, alarms, alarm, 2 * S, out=False)
+    assert kinds(events) == [EventKind.RETURNED_TO_SERVICE, EventKind.RAISED]
+
+
+def test_the_earliest_trip_of_a_block_is_marked_first_out(table, alarms, conditions):
+    trips = group(table, Level.TRIP).start
+    raise_row(table, conditions, Level.TRIP, rack=1, time_ns=5 * S, uncertainty_ns=S // 10)
+    update(table, alarms, conditions, 6 * S)
+    raise_row(table, conditions, Level.TRIP, rack=2, time_ns=7 * S, uncertainty_ns=S // 10)
+    raise_row(table, conditions, Level.TRIP, rack=13, time_ns=4 * S, uncertainty_ns=S // 10)
+    update(table, alarms, conditions, 8 * S)
+    marks = alarms.first_out[trips : trips + 24]
+    assert marks[1] == FirstOut.FIRST
+    assert marks[2] == FirstOut.NO
+    assert marks[13] == FirstOut.FIRST, "another block is another episode"
+    conditions.state[trips + 1] = Condition.NORMAL
+    update(table, alarms, conditions, 9 * S)
+    assert alarms.first_out[trips + 1] == FirstOut.FIRST, "it stays marked while the episode lasts"
+
+
+def test_trips_closer_than_their_uncertainty_are_all_named(table, alarms, conditions):
+    raise_row(table, conditions, Level.TRIP, rack=1, time_ns=5 * S, uncertainty_ns=S)
+    raise_row(table, conditions, Level.TRIP, rack=2, time_ns=6 * S, uncertainty_ns=S)
+    raise_row(table, conditions, Level.TRIP, rack=3, time_ns=9 * S, uncertainty_ns=S)
+    events = update(table, alarms, conditions, 10 * S)
+    first = [e for e in events if e.kind is EventKind.FIRST_OUT]
+    assert [table.equipment.name(e.equipment) for e in first] == ["B01-R02", "B01-R03"]
+    assert {e.value for e in first} == {2.0}
+    trips = group(table, Level.TRIP).start
+    assert alarms.first_out[trips + 1 : trips + 4].tolist() == [FirstOut.UNDECIDABLE] * 2 + [FirstOut.NO]
+
+
+def test_eleven_alarms_in_ten_minutes_are_a_flood_until_fewer_than_five(table, alarms, conditions):
+    for rack in range(11):
+        raise_row(table, conditions, Level.WARNING, rack, time_ns=0)
+        events = update(table, alarms, conditions, rack * S)
+        assert (EventKind.FLOOD_STARTED in kinds(events)) == (rack == 10)
+    assert alarms.flooded[0] == 1
+    assert update(table, alarms, conditions, 10 * MINUTE + 5 * S) == ()
+    assert kinds(update(table, alarms, conditions, 10 * MINUTE + 6 * S)) == [EventKind.FLOOD_ENDED]
+    assert alarms.flooded[0] == 0
+
+
+def test_a_latching_system_alarm_waits_for_its_release(table, alarms, conditions):
+    latching = group(table, Level.TRIP)
+    conditions.hold_one(latching, 3, active=True, now_ns=S, value=3.7)
+    conditions.hold_one(latching, 3, active=False, now_ns=2 * S)
+    assert conditions.state[latching.start + 3] == Condition.LATCHED
+    assert conditions.value[latching.start + 3] == 3.7
+    conditions.release(latching)
+    assert not conditions.state.any()
+
+
+def test_the_state_lives_in_the_image(plant, table, conditions):
+    image = Image(plant_layout(plant, alarm_fields(plant)))
+    alarms = new_alarms(table, image.arrays)
+    raise_row(table, conditions, Level.WARNING, rack=0, time_ns=0)
+    update(table, alarms, conditions, 0)
+    assert image.array("alarm.state")[group(table, Level.WARNING).start] == AlarmState.UNACKED_ACTIVE
+
+
+def test_the_plants_counts_are_published(table, alarms, conditions):
+    raise_row(table, conditions, Level.TRIP, rack=0, time_ns=0)
+    conditions.hold(table.system(SystemAlarm.SCADA_LOST), np.array([True]), 0)
+    update(table, alarms, conditions, 0)
+    values = {name: value for name, value, _ in published(count_alarms(table, alarms))}
+    assert values == {"plant.active_alarms": 2, "plant.unacknowledged_alarms": 2}
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["active", "normal", "ack", "shelve", "wait"])))
+
+
+@given(STEPS)
+def test_events_alone_tell_what_stands(table, steps):
+    """Whoever follows the events knows which alarms stand, without ever seeing the table."""
+    alarms, conditions = new_alarms(table), Conditions(table)
+    standing: set[int] = set()
+    now_ns = 0
+    for alarm, step in steps:
+        now_ns += S
+        conditions.state[alarm] = {"active": 2, "normal": 0}.get(step, conditions.state[alarm])
+        if step == "ack":
+            acknowledge(table, alarms, now_ns, [alarm])
+        elif step == "shelve" and not why_not_shelved(table, alarm, 5.0):
+            _follow(standing, shelve(table, alarms, alarm, 5.0, now_ns))
+        _follow(standing, update(table, alarms, conditions, now_ns))
+    shown = {int(i) for i in np.flatnonzero(np.isin(alarms.state, [1, 2]))}
+    assert standing == shown
+
+
+def _follow(standing, events):
+    ends = {EventKind.RETURNED, EventKind.SHELVED, EventKind.SUPPRESSED}
+    for event in events:
+        if event.kind is EventKind.RAISED:
+            standing.add(event.code)
+        elif event.kind in ends:
+            standing.discard(event.code)
