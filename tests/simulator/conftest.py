@@ -1,0 +1,67 @@
+"""The demo site and a virtual plant of it, connected and running."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import controller
+from controller.plant.site_loader import load_site
+from controller.simulator.readings import Readings
+from controller.simulator.requests import REQUESTS
+from controller.simulator.virtual_plant import VirtualPlant
+
+DEMO = Path(controller.__file__).parent / "library" / "sites" / "demo"
+
+
+class Bench:
+    """A virtual plant with its readings, and a way to ask of it."""
+
+    def __init__(self, plant, seed=None):
+        self.plant = plant
+        self.virtual = VirtualPlant(plant, seed)
+        self.read = Readings(self.virtual)
+
+    def ask(self, signal, index, value):
+        REQUESTS[signal](self.virtual, index, value)
+
+    def run(self, seconds, dt_s=1.0):
+        for _ in range(round(seconds / dt_s)):
+            self.virtual.step(dt_s)
+
+    def connect(self):
+        for rack in self.plant.racks:
+            self.ask("rack.connect_request", rack.index, 1)
+        self.run(5)
+
+    def produce(self, active_w, reactive_var=0.0):
+        for pcs in self.plant.pcs:
+            self.ask("pcs.operation", pcs.index, 1)
+            self.ask("pcs.active_power_setpoint", pcs.index, active_w)
+            self.ask("pcs.reactive_power_setpoint", pcs.index, reactive_var)
+        self.run(6)
+
+
+@pytest.fixture(scope="session")
+def demo():
+    plant = load_site(DEMO).plant
+    assert plant is not None
+    return plant
+
+
+@pytest.fixture
+def bench(demo):
+    return Bench(demo)
+
+
+@pytest.fixture
+def running(bench):
+    bench.connect()
+    bench.produce(0.0)
+    return bench
+
+
+def with_simulation(plant, **settings):
+    return dataclasses.replace(plant, simulation=dataclasses.replace(plant.simulation, **settings))
