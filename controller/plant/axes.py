@@ -203,6 +203,11 @@ class NameIndex:
         wanted = re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
         return [index for name, index in self.position.items() if wanted.fullmatch(name)]
 
+    def matching(self, pattern: str) -> set[str]:
+        """Return the names that match."""
+        names = list(self.position)
+        return {names[index] for index in self.find(pattern)}
+
     def hint(self, name: str) -> str:
         """Return how to mend a name that matches nothing, axis by axis where the names are numbered alike."""
         return _numbered_hint(name, list(self.position)) or did_you_mean(name, self.position)

@@ -103,27 +103,27 @@ def links_bear_their_load(context: CheckContext) -> Iterator[Message]:
         by_link.setdefault(device.link, []).append(device)
     for link in context.plant.links:
         loads = link_loads(by_link[link.index], link)
-        busy = sum(load.busy_ratio for load in loads)
-        if busy > LOAD_WARNING:
-            yield _overload(context, link, by_link[link.index], _Load(loads, busy))
+        busy_ratio = sum(load.busy_ratio for load in loads)
+        if busy_ratio > LOAD_WARNING:
+            yield _overload(context, link, by_link[link.index], _Load(loads, busy_ratio))
 
 
 @dataclass(frozen=True, slots=True)
 class _Load:
     blocks: list[BlockLoad]
-    busy: float
+    busy_ratio: float
 
 
 def _overload(context: CheckContext, link: Link, devices: list[Device], load: _Load) -> Message:
     rate = sum(block.requests_per_s for block in load.blocks)
     count = f"{len(devices)} devices x " if len(devices) > 1 else ""
     share = rate / len(devices)
-    message = f"{link.address} would be {100 * load.busy:.0f} % busy: {count}{share:.1f} requests/s"
-    message += f" x {1e3 * load.busy * link.in_flight / rate:.0f} ms" + (
+    message = f"{link.address} would be {100 * load.busy_ratio:.0f} % busy: {count}{share:.1f} requests/s"
+    message += f" x {1e3 * load.busy_ratio * link.in_flight / rate:.0f} ms" + (
         f" / {link.in_flight} in flight" if link.in_flight > 1 else ""
     )
     place = place_of_device(context, devices[0], "gateway")
-    made = error if load.busy > LOAD_ERROR else warning
+    made = error if load.busy_ratio > LOAD_ERROR else warning
     return made(place, message, f"under {100 * LOAD_WARNING:.0f} %", "; ".join(_fixes(link, load)))
 
 
@@ -131,13 +131,13 @@ def _fixes(link: Link, load: _Load) -> list[str]:
     """Return the cheapest ways out: the heaviest block half as often, one more request in flight."""
     fixes = []
     for block in sorted(load.blocks, key=lambda b: -b.busy_ratio)[:2]:
-        slower_s, rest = block.period_s, load.busy - block.busy_ratio
+        slower_s, rest = block.period_s, load.busy_ratio - block.busy_ratio
         while rest + block.busy_ratio * block.period_s / slower_s > LOAD_WARNING and slower_s < 60 * block.period_s:
             slower_s *= 2
         left = rest + block.busy_ratio * block.period_s / slower_s
         fixes.append(f"block {block.name} every {slower_s:g} s -> {100 * left:.0f} %")
     more = link.in_flight + 1
-    fixes.append(f"in_flight: {more} (if the maker allows) -> {100 * load.busy * link.in_flight / more:.0f} %")
+    fixes.append(f"in_flight: {more} (if the maker allows) -> {100 * load.busy_ratio * link.in_flight / more:.0f} %")
     return fixes
 
 

@@ -26,9 +26,9 @@ def _text(context: CheckContext, row: ProtectionRow, key: str) -> str:
     return str(value.value) if value else ""
 
 
-def _outside(row: ProtectionRow, one: float, other: float) -> bool:
-    """Tell whether `one` is further out on the row's dangerous side than `other`."""
-    return one > other if row.direction is Direction.HIGH else one < other
+def _outside(row: ProtectionRow, value: float, limit: float) -> bool:
+    """Tell whether a value is further out on the row's dangerous side than a limit."""
+    return value > limit if row.direction is Direction.HIGH else value < limit
 
 
 def limits_are_ordered(context: CheckContext) -> Iterator[Message]:

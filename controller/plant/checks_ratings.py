@@ -144,8 +144,8 @@ def transformers_carry_pcs(context: CheckContext) -> Iterator[Message]:
             )
 
 
-def _near(one: float, other: float) -> bool:
-    return abs(one - other) <= VOLTAGE_TOLERANCE * other
+def _near(one_v: float, other_v: float) -> bool:
+    return abs(one_v - other_v) <= VOLTAGE_TOLERANCE * other_v
 
 
 def energy_makes_rating(context: CheckContext) -> Iterator[Message]:

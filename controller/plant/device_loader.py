@@ -15,6 +15,7 @@ from controller.plant.device_types import (
     RegisterPlace,
     RegisterTable,
     Repeat,
+    SetupWrite,
     SourceDocument,
     SunSpecPlace,
 )
@@ -52,7 +53,7 @@ DIMENSION_OF_UNIT = {
 _NEGATIVE = {SignConvention.CHARGE_POSITIVE, SignConvention.IMPORT_POSITIVE, SignConvention.ABSORBED_POSITIVE}
 _AT_EXPECTED = "such as 'input 16', 'holding 0', 'discrete 3', 'coil 0' or 'sunspec 804.A'"
 _AT = re.compile(r"(\w+)\s+(\d{1,6})")
-_SUNSPEC = re.compile(r"sunspec\s+(\d{1,5})\.(?:(\w+)\.)?(\w+)")
+_SUNSPEC = re.compile(r"sunspec\s+(\d{1,5})\.(?:([\w-]+)\.)?(\w+)")
 
 
 def words_of(register_type: str) -> int:
@@ -70,6 +71,13 @@ def load_device(document: Document, path: str) -> tuple[DeviceType | None, list[
     reader = _Reader(document, parsed)
     device_type = reader.device_type(path)
     return (None, reader.messages) if reader.messages else (device_type, [])
+
+
+def register_span(point: DevicePoint) -> int:
+    """Return how many registers (or bits) a point with all its elements stretches over."""
+    width = words_of(point.register_type)
+    stride = point.place.stride if isinstance(point.place, RegisterPlace) else 0
+    return (point.count - 1) * (stride or width) + width
 
 
 @dataclass
@@ -106,6 +114,7 @@ class _Reader:
             heartbeat_period_s=file.heartbeat,
             file=path,
             notes=tuple(file.notes),
+            setup=self._setup(),
         )
 
     def _complain(self, loc: Loc, message: str, expected: str = "", hint: str = "", *, key: bool = False) -> None:
@@ -140,6 +149,19 @@ class _Reader:
     def _communication_timeout(self) -> CommunicationTimeout | None:
         timeout = self.file.communication_timeout
         return None if timeout is None else CommunicationTimeout(timeout.after, timeout.then, timeout.ramp)
+
+    def _setup(self) -> tuple[SetupWrite, ...]:
+        writes = []
+        for position, section in enumerate(self.file.setup):
+            loc: Loc = ("setup", position)
+            place = self._place((*loc, "at"), section.at, 0)
+            if section.as_ is not None:
+                self._check_type((*loc, "as"), section.as_)
+            elif isinstance(place, RegisterPlace):
+                self._complain(loc, "the setup register has no type", "a key 'as', such as 'as: u16'")
+            if place is not None:
+                writes.append(SetupWrite(place, section.as_ or "", section.value))
+        return tuple(writes)
 
     def _forbidden(self) -> tuple[tuple[RegisterTable, int, int], ...]:
         ranges = []

@@ -164,6 +164,15 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class SetupWrite:
+    """A register that must hold a raw value before commands have an effect: an enable, a mode."""
+
+    place: RegisterPlace | SunSpecPlace
+    register_type: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommunicationTimeout:
     """The device's own watchdog on us: how long it waits, what it then does, how long that takes."""
 
@@ -199,6 +208,7 @@ class DeviceType:
     heartbeat_period_s: float | None = None
     file: str = ""
     notes: tuple[str, ...] = field(default=())
+    setup: tuple[SetupWrite, ...] = ()  # written where they read differently, before the device is armed
 
     def block(self, name: str) -> PollBlock:
         """Return the polling class of that name; KeyError if the file has none."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from controller.plant.cell_types import CellType, CellTypeError, parse_cell_type
+from controller.plant.checks_devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
 from controller.plant.expand_names import Findings
@@ -86,6 +87,8 @@ class IngredientFiles:
         if self.files.has_error(document):
             return None
         device_type, messages = load_device(document, str(self.files.paths[document.file]))
+        if device_type is not None:
+            messages = check_device(device_type, document)
         self.messages += messages
         return device_type
 

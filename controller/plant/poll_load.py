@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from controller.plant.device_loader import words_of
+from controller.plant.device_loader import register_span
 from controller.plant.device_types import DevicePoint, DeviceType, RegisterPlace, RegisterTable
 from controller.plant.model import Device, Link
 from controller.plant.signals import Owner
@@ -87,13 +87,6 @@ def _spans(
         shifts = tuple(repeat.stride * instance for instance in instances)
     for shift in shifts:
         yield place.table, place.address + shift, place.address + shift + length - 1
-
-
-def register_span(point: DevicePoint) -> int:
-    """Return how many registers (or bits) a point with all its elements stretches over."""
-    width = words_of(point.register_type)
-    stride = point.place.stride if isinstance(point.place, RegisterPlace) else 0
-    return (point.count - 1) * (stride or width) + width
 
 
 def _merged_reads(device_type: DeviceType, spans: Sequence[tuple[RegisterTable, int, int]]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from controller.plant.device_loader import DIMENSION_OF_UNIT
@@ -41,10 +41,12 @@ class Rated:
 
 @dataclass(frozen=True, slots=True)
 class DraftValue:
-    """A value of a row, and where it stands."""
+    """A value of a row, where it stands, and the inherited one that it replaces."""
 
     value: object
     place: Place
+    text: str = ""
+    replaces: DraftValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def _laid_over(document: Document, parsed: ProtectionsFile, base: Drafts) -> Dra
             own = dict(_values(document, loc, section))
             inherited = drafts.get((owner, name))
             values = {**inherited.values, **_row_delay(own, inherited)} if inherited else own
-            drafts[owner, name] = DraftRow(name, owner, document.place_of(loc, key=True), {**values, **own})
+            changed = {key: replace(value, replaces=values.get(key)) for key, value in own.items()}
+            drafts[owner, name] = DraftRow(name, owner, document.place_of(loc, key=True), {**values, **changed})
     return drafts
 
 
@@ -128,7 +131,8 @@ def _values(document: Document, loc: Loc, section: Section) -> list[tuple[str, D
             inner = _values(document, (*loc, name), value)
             values += [(f"{name}.{key}", draft) for key, draft in inner]
         elif value is not None:
-            values.append((name, DraftValue(value, document.place_of((*loc, name)))))
+            at: Loc = (*loc, name)
+            values.append((name, DraftValue(value, document.place_of(at), document.text_at(at))))
     return values
 
 

@@ -60,6 +60,14 @@ class IdentifySection(Section):
     equals: Words
 
 
+class SetupSection(Section):
+    """A raw value that a register must hold before commands have an effect."""
+
+    at: Words
+    as_: Words | None = Field(alias="as", default=None)
+    value: Whole
+
+
 class TimeoutSection(Section):
     """The device's own watchdog on us, and what it then does."""
 
@@ -126,6 +134,7 @@ class DeviceFile(Section):
     control: Annotated[ContactorControl, choice(ContactorControl)] = ContactorControl.NONE
     communication_timeout: TimeoutSection | None = None
     heartbeat: Annotated[Time, Positive] | None = None
+    setup: list[SetupSection] = Field(default=[])
     repeat: dict[str, RepeatSection] = Field(default={})
     blocks: dict[str, BlockSection]
     points: dict[str, PointSection]

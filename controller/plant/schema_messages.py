@@ -13,6 +13,11 @@ from controller.plant.messages import Message, did_you_mean, error, nearest, one
 from controller.plant.schema_types import COMPLAINT, Section
 from controller.plant.yaml_tree import Document, Loc, plain
 
+SECRET_WORDS = frozenset(
+    {"password", "passwd", "passphrase", "psk", "token", "api_key", "apikey", "private_key", "key"}
+)
+"""Keys whose text is a secret: complained about as such (`checks_text`), not as unknown keys."""
+
 Model = TypeVar("Model", bound=Section)
 
 
@@ -33,6 +38,8 @@ def _messages(document: Document, model: type[Section], wrong: ValidationError) 
     messages = []
     for detail in details:
         loc, kind = detail["loc"], detail["type"]
+        if kind == "extra_forbidden" and loc[-1] in SECRET_WORDS and document.text_at(loc):
+            continue
         if kind == "missing" and _is_misspelt(str(loc[-1]), unknown.get(loc[:-1], ())):
             continue
         messages.append(_message(document, model, loc, kind, detail.get("ctx", {})))

@@ -16,6 +16,7 @@ from pathlib import Path
 from controller.plant.cell_types import CellType
 from controller.plant.check_context import CheckContext
 from controller.plant.checks import check_plant
+from controller.plant.checks_text import check_text
 from controller.plant.device_types import DeviceType
 from controller.plant.expand_devices import DeviceBuilder
 from controller.plant.expand_exceptions import Exceptions
@@ -25,7 +26,7 @@ from controller.plant.expand_settings import batteries_of, control_of, faces_of,
 from controller.plant.ingredient_files import IngredientFiles
 from controller.plant.messages import Message, Place, Severity, error, in_order, render
 from controller.plant.model import BatteryType, Plant
-from controller.plant.protection_loader import Rated, RowBuilder
+from controller.plant.protection_loader import Drafts, Rated, RowBuilder
 from controller.plant.protection_rows import ProtectionRow
 from controller.plant.schema_messages import check
 from controller.plant.schema_site import SiteFile
@@ -36,12 +37,22 @@ SITE_FILE = "site.yaml"
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """Where everything comes from, for `explain`: the site file, the names of its groups, the protection rows."""
+
+    document: Document
+    names: Names
+    drafts: Drafts
+
+
+@dataclass(frozen=True, slots=True)
 class LoadResult:
     """What loading gave: the plant, or None with at least one error; all messages in order; the files' trees."""
 
     plant: Plant | None
     messages: tuple[Message, ...]
     documents: Mapping[str, Document]
+    sources: Sources | None = None
 
     @property
     def errors(self) -> tuple[Message, ...]:
@@ -85,7 +96,7 @@ def load_site(path: str | Path, *, today: dt.date | None = None) -> LoadResult:
     plant = loading.plant()
     messages = in_order(loading.all_messages())
     failed = any(m.severity is Severity.ERROR for m in messages)
-    return LoadResult(None if failed else plant, messages, files.documents)
+    return LoadResult(None if failed else plant, messages, files.documents, loading.sources)
 
 
 def load_site_or_raise(path: str | Path) -> Plant:
@@ -112,10 +123,13 @@ class _Loading:
         self.ingredients = IngredientFiles(files, self.findings)
         self.schema_messages: list[Message] = []
         self.row_messages: list[Message] = []
+        self.sources: Sources | None = None
 
     def all_messages(self) -> list[Message]:
+        own = [document for name, document in self.files.documents.items() if not name.startswith("library/")]
         return [
             *self.files.messages,
+            *(message for document in own for message in check_text(document)),
             *self.schema_messages,
             *self.ingredients.messages,
             *self.findings.messages,
@@ -123,7 +137,8 @@ class _Loading:
         ]
 
     def _failed(self) -> bool:
-        return any(m.severity is Severity.ERROR for m in self.all_messages())
+        found = (self.files.messages, self.schema_messages, self.ingredients.messages, self.findings.messages)
+        return any(m.severity is Severity.ERROR for messages in found for m in messages)
 
     def plant(self) -> Plant | None:
         if self.document.root is None:
@@ -139,6 +154,7 @@ class _Loading:
         names = Names(site, self.findings)
         if self._failed() or drafts is None:
             return None
+        self.sources = Sources(self.document, names, drafts)
         builder = RowBuilder(_rated(batteries))
         rows = builder.rows(drafts)
         self.row_messages = builder.messages

@@ -1,0 +1,140 @@
+"""Is a device file possible: registers that do not overlap, blocks that fit their stride, reads that are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
+from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable
+from controller.plant.messages import Message, error, warning
+from controller.plant.signals import Owner, SignalForm
+from controller.plant.yaml_tree import Document
+
+ROOT_OWNER = {Owner.CELL: Owner.RACK, Owner.SENSOR: Owner.RACK}
+BIT_TABLES = (RegisterTable.COIL, RegisterTable.DISCRETE)
+_OWNERS = {
+    DeviceKind.BANK_BMS: (Owner.BANK, Owner.RACK),
+    DeviceKind.RACK_BMS: (Owner.RACK,),
+    DeviceKind.PCS: (Owner.PCS,),
+    DeviceKind.METER: (Owner.METER,),
+    DeviceKind.DIGITAL_IO: (Owner.INTERLOCK,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where a point stands: the first instance of a repeated one."""
+
+    point: DevicePoint
+    table: RegisterTable
+    first: int
+    last: int
+    repeats: bool
+
+
+def check_device(device_type: DeviceType, document: Document) -> list[Message]:
+    """Return what is wrong with a device type, at the places of its file."""
+    spans = list(_spans(device_type))
+    return [
+        *_overlaps(spans, document),
+        *_strides(device_type, spans, document),
+        *_reads(device_type, spans, document),
+        *_belongs(device_type, document),
+        *_hygiene(device_type, document),
+    ]
+
+
+def _spans(device_type: DeviceType) -> Iterator[_Span]:
+    for point in device_type.points:
+        if isinstance(point.place, RegisterPlace):
+            first = point.place.address
+            owner = ROOT_OWNER.get(point.signal.owner, point.signal.owner)
+            repeats = device_type.repeat is not None and device_type.repeat.equipment == owner.value
+            yield _Span(point, point.place.table, first, first + register_span(point) - 1, repeats)
+
+
+def _loc(span: _Span, key: str = "at") -> tuple[str, str, str]:
+    return ("points", span.point.signal.name, key)
+
+
+def _overlaps(spans: list[_Span], document: Document) -> Iterator[Message]:
+    """Two signals may share a register only whole: a status word read two ways, a setting written and read back."""
+    for table in RegisterTable:
+        furthest: _Span | None = None
+        for span in sorted((s for s in spans if s.table is table), key=lambda s: (s.first, s.last)):
+            if furthest is not None and span.first <= furthest.last and not _may_share(furthest, span):
+                yield _overlap(furthest, span, document)
+            furthest = span if furthest is None or span.last > furthest.last else furthest
+
+
+def _overlap(one: _Span, other: _Span, document: Document) -> Message:
+    first, second = sorted((one, other), key=lambda s: document.place_of(_loc(s)))
+    message = f"{second.point.signal.name} uses {other.table} register {other.first}, which"
+    message += f" {first.point.signal.name} already uses"
+    return error(document.place_of(_loc(second)), message, see_also=[document.place_of(_loc(first))])
+
+
+def _may_share(one: _Span, other: _Span) -> bool:
+    same = (one.first, one.last, one.point.register_type) == (other.first, other.last, other.point.register_type)
+    flags = (SignalForm.CODE, SignalForm.BITS, SignalForm.BOOL)
+    two_ways = one.point.signal.form in flags and other.point.signal.form in flags
+    return same and (two_ways or one.point.signal.command != other.point.signal.command)
+
+
+def _strides(device_type: DeviceType, spans: list[_Span], document: Document) -> Iterator[Message]:
+    """Repeated blocks do not run into each other, into the rest, or out of the address space."""
+    repeat = device_type.repeat
+    if repeat is None or device_type.sunspec_models:
+        return
+    place = document.place_of(("repeat", repeat.equipment, "stride"))
+    for table in RegisterTable:
+        repeated = [s for s in spans if s.table is table and s.repeats]
+        if not repeated:
+            continue
+        first, last = min(s.first for s in repeated), max(s.last for s in repeated)
+        if last - first + 1 > repeat.stride:
+            message = f"a block of {repeat.equipment} takes {last - first + 1} {table} registers, its stride is"
+            yield error(place, f"{message} {repeat.stride}", f"a stride of at least {last - first + 1}")
+        end = last + (repeat.count - 1) * repeat.stride
+        if end > MAX_ADDRESS:
+            count_place = document.place_of(("repeat", repeat.equipment, "count"))
+            message = f"{repeat.count} blocks of {repeat.equipment} reach {table} register {end}"
+            yield error(count_place, message, f"at most {MAX_ADDRESS}")
+        for span in spans:
+            if span.table is table and not span.repeats and first <= span.last and span.first <= end:
+                message = f"{span.point.signal.name} stands among the blocks of {repeat.equipment}"
+                yield error(document.place_of(_loc(span)), message, f"outside {table} {first}..{end}")
+
+
+def _reads(device_type: DeviceType, spans: list[_Span], document: Document) -> Iterator[Message]:
+    """No value is longer than a read may be, or stands where the device must not be read."""
+    for span in spans:
+        width, name = words_of(span.point.register_type), span.point.signal.name
+        if span.table in BIT_TABLES and span.point.register_type != "bool":
+            place = document.place_of(_loc(span, "as"))
+            yield error(place, f"{name} is {span.point.register_type} in a table of bits", "as: bool")
+        if span.table not in BIT_TABLES and width > device_type.max_read_registers:
+            message = f"{name} takes {width} registers, a read may have {device_type.max_read_registers}"
+            yield error(document.place_of(_loc(span, "as")), message, "a larger max_read")
+        for table, first, last in device_type.forbidden:
+            if table is span.table and span.first <= last and first <= span.last:
+                message = f"{name} stands in the forbidden range {table} {first}..{last}"
+                yield error(document.place_of(_loc(span)), message, "a register that may be read")
+
+
+def _belongs(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """A device serves signals of the equipment it is made for."""
+    owners = _OWNERS[device_type.kind]
+    for point in device_type.points:
+        owner = ROOT_OWNER.get(point.signal.owner, point.signal.owner)
+        if owner not in owners:
+            place = document.place_of(("points", point.signal.name), key=True)
+            yield error(place, f"a {device_type.kind} has no {point.signal.name}", f"signals of {' and '.join(owners)}")
+
+
+def _hygiene(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """A map says where it was read, and how one knows that this device is meant."""
+    if device_type.source is None:
+        place = document.place_of(("device",))
+        yield warning(place, f"{device_type.name} does not say where its map was read", "source: {document, pages}")
