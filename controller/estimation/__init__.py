@@ -1,1 +1,29 @@
-"""SOC, SOH, SOE, SOP, resistance, imbalance and anomalies, each with bounds; may fail without harm to protection."""
+"""Estimation: SOC, SOH, energy, power, resistance and anomalies of every rack and cell, each with bounds that hold.
+
+Protection does not know this room; it may fail without consequence for a trip.
+"""
+
+from controller.estimation.config import EstimatorConfig, RackSpec, SocSource, estimator_config
+from controller.estimation.estimate import Estimate, estimate
+from controller.estimation.findings import Finding, FindingKind, Severity
+from controller.estimation.power import HORIZONS_S
+from controller.estimation.samples import RackSample
+from controller.estimation.state import EstimatorState, StateError, from_bytes, initial
+
+__all__ = [
+    "HORIZONS_S",
+    "Estimate",
+    "EstimatorConfig",
+    "EstimatorState",
+    "Finding",
+    "FindingKind",
+    "RackSample",
+    "RackSpec",
+    "Severity",
+    "SocSource",
+    "StateError",
+    "estimate",
+    "estimator_config",
+    "from_bytes",
+    "initial",
+]

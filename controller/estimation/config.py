@@ -1,0 +1,110 @@
+"""What the estimator is told once: racks, their cells, their sensors. One `RackSpec` a rack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation.cell_tables import CellTables, build_tables
+from controller.plant.cell_types import CellType, SensorSpec, scaled
+
+Floats = NDArray[np.float64]
+
+UPDATE_PERIOD_S = 10.0
+"""How often voltages correct a rack and every cell is visited."""
+
+
+class SocSource(StrEnum):
+    """Whose SOC the plant runs on; `lower` takes the lower of the two."""
+
+    BMS = "bms"
+    ESTIMATOR = "estimator"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True, slots=True)
+class RackSpec:
+    """One rack: its cell type (any size; scaled to `capacity_ah`), cells in series, sensors and current limits.
+
+    `sensors` None takes the cell type's own, scaled. `connection_ohm` is what busbars and joints add per cell.
+    """
+
+    cell: CellType
+    capacity_ah: float
+    cells_in_series: int
+    charge_current_max_a: float
+    discharge_current_max_a: float
+    sensors: SensorSpec | None = None
+    connection_ohm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorConfig:
+    """All racks as arrays [rack]; voltages, biases and noise are per cell."""
+
+    cells: tuple[CellType, ...]
+    cell_index: NDArray[np.intp]
+    tables: CellTables
+    capacity_ah: Floats
+    cells_in_series: NDArray[np.intp]
+    charge_current_max_a: Floats
+    discharge_current_max_a: Floats
+    connection_ohm: Floats
+    current_gain_ratio: Floats
+    current_offset_a: Floats
+    current_noise_a: Floats
+    voltage_bias_v: Floats
+    voltage_noise_v: Floats
+    temperature_bias_k: Floats
+    soc_source: SocSource
+    update_period_s: float
+
+    @property
+    def racks(self) -> int:
+        """How many racks there are."""
+        return len(self.cell_index)
+
+    def per_cell_type(self, values: Sequence[float]) -> Floats:
+        """Return a value of each cell type as an array [rack]."""
+        return np.asarray(values, dtype=np.float64)[self.cell_index]
+
+
+def estimator_config(
+    racks: Sequence[RackSpec],
+    soc_source: SocSource = SocSource.BMS,
+    update_period_s: float = UPDATE_PERIOD_S,
+) -> EstimatorConfig:
+    """Return the configuration of some racks; ValueError if there are none or a number is not above zero."""
+    if not racks:
+        raise ValueError("estimator: expected at least one rack")
+    for k, rack in enumerate(racks):
+        if not (rack.capacity_ah > 0.0 and rack.cells_in_series > 0 and update_period_s > 0.0):
+            raise ValueError(f"estimator: rack {k}: capacity, cells in series and period must be above zero")
+    keys = [(id(rack.cell), rack.capacity_ah) for rack in racks]
+    order = list(dict.fromkeys(keys))
+    by_key = {key: scaled(rack.cell, rack.capacity_ah) for key, rack in zip(keys, racks, strict=True)}
+    cells = tuple(by_key[key] for key in order)
+    index = np.array([order.index(key) for key in keys], dtype=np.intp)
+    sensors = [rack.sensors or cells[i].sensors for rack, i in zip(racks, index, strict=True)]
+    return EstimatorConfig(
+        cells=cells,
+        cell_index=index,
+        tables=build_tables(cells),
+        capacity_ah=np.array([rack.capacity_ah for rack in racks]),
+        cells_in_series=np.array([rack.cells_in_series for rack in racks], dtype=np.intp),
+        charge_current_max_a=np.array([rack.charge_current_max_a for rack in racks]),
+        discharge_current_max_a=np.array([rack.discharge_current_max_a for rack in racks]),
+        connection_ohm=np.array([rack.connection_ohm for rack in racks]),
+        current_gain_ratio=np.array([s.current_gain_ratio for s in sensors]),
+        current_offset_a=np.array([s.current_offset_a for s in sensors]),
+        current_noise_a=np.array([s.current_noise_a for s in sensors]),
+        voltage_bias_v=np.array([s.voltage_bias_v for s in sensors]),
+        voltage_noise_v=np.array([np.hypot(s.voltage_noise_v, s.voltage_step_v / 12**0.5) for s in sensors]),
+        temperature_bias_k=np.array([s.temperature_bias_k for s in sensors]),
+        soc_source=soc_source,
+        update_period_s=update_period_s,
+    )

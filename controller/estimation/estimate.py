@@ -1,0 +1,232 @@
+"""One estimate of all racks: the samples in, values with bounds, quality and age of the last anchor out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation import rack_filter
+from controller.estimation.cell_tables import MODEL_ERROR, OCV, SERIES, curves_at, look_up
+from controller.estimation.config import EstimatorConfig, SocSource
+from controller.estimation.findings import Finding
+from controller.estimation.integrate import integrate, take_voltages
+from controller.estimation.power import PowerBasis, energy_limits, power_limits
+from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
+from controller.estimation.samples import RackSample, cell_means
+from controller.estimation.state import NEVER, EstimatorState, prior
+from controller.image.quality import Quality
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+STEEP_V = 0.3
+"""OCV slope, V per unit of SOC, from which a voltage ties the SOC down (3 mV a point)."""
+ANCHOR_SIGMA = 0.0125
+BMS_STEP_RATIO = 0.01
+"""A BMS states its SOC in whole points: so much does not count as disagreement."""
+UNCERTAIN_WIDTH = 0.12
+"""Width of the 95 % interval above which a SOC is stated as uncertain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Values per rack [rack], bounds are 95 %; power [rack, horizon] at 2 s, 10 s, 30 s and 15 min.
+
+    `soc_ratio` is charge left over present full capacity of the mean cell. `anchor_age_s` is infinite before the first
+    anchor. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
+    `soc_disagrees` is an alarm condition: the BMS's SOC lies outside the bounds.
+    """
+
+    soc_ratio: Floats
+    soc_low_ratio: Floats
+    soc_high_ratio: Floats
+    soc_used_ratio: Floats
+    soc_disagrees: Mask
+    soh_ratio: Floats
+    soh_low_ratio: Floats
+    soh_high_ratio: Floats
+    capacity_ah: Floats
+    capacity_low_ah: Floats
+    capacity_high_ah: Floats
+    resistance_ohm: Floats
+    energy_to_empty_wh: Floats
+    energy_to_full_wh: Floats
+    power_discharge_w: Floats
+    power_charge_w: Floats
+    anchor_age_s: Floats
+    voltage_residual_v: Floats
+    quality: NDArray[np.uint8]
+    findings: tuple[Finding, ...]
+
+
+def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
+    """Return the estimate of all racks after a scan's samples; replaces arrays of `state` (work in a copy).
+
+    Racks without a new sample keep their values and their bounds as of their last sample; how old they are is for
+    whoever reads the source times.
+    """
+    integrate(config, state, sample)
+    take_voltages(config, state, sample)
+    first = (state.updated_ns == NEVER) & (state.block_samples > 0)
+    due = now_ns - state.updated_ns.max() >= config.update_period_s * 1e9
+    if due or first.any():
+        correct(config, state, sample)
+        state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)
+    return _present(config, state, sample, now_ns)
+
+
+def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> None:
+    """Correct every rack with the voltages of its open block, and start a new block."""
+    curves = curves_at(config.tables, config.cell_index, state.temperature_degc)
+    count = np.maximum(state.block_samples, 1)[:, None]
+    mean_v, current_a, hysteresis, *_ = (state.block_sums / count).T
+    pair_a = state.block_sums[:, 3:] / count
+    has_voltage = state.block_samples > 0
+    expected = rack_filter.expectation(curves, hysteresis, current_a, pair_a)
+    mixture = rack_filter.respread(_moved(config, state, curves))
+    predicted = _expected_voltage(mixture, expected)
+    noise = config.voltage_noise_v / np.sqrt(np.maximum(state.block_samples, 1))
+    mixture = rack_filter.correct_with_voltage(mixture, expected, np.nan_to_num(mean_v), noise, has_voltage)
+    mixture = _at_anchors(config, mixture, mean_v, current_a, has_voltage)
+    state.hypotheses = mixture
+    state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
+    _store_soc(state, mixture, curves)
+    _start_block(state)
+    _store_power(config, state, sample, curves)
+
+
+def _moved(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Hypotheses:
+    block = Block(
+        duration_s=np.maximum(state.time_ns - state.block_start_ns, 0) * 1e-9,
+        drawn_ratio=state.block_drawn_ratio,
+        moved_ratio=state.block_moved_ratio,
+        extra_sigma_ratio=state.block_extra_ratio,
+    )
+    error = look_up(curves[:, MODEL_ERROR], state.hypotheses.mean[..., rack_filter.SOC])
+    span = config.tables.error_soc_ratio[config.cell_index]
+    return rack_filter.predict(state.hypotheses, block, prior(config), error, span)
+
+
+def _expected_voltage(mixture: Hypotheses, expected: rack_filter.Expectation) -> Floats:
+    """Return the mean cell's voltage that the mixture expects, without its learned biases."""
+    soc = mixture.mean[..., rack_filter.SOC]
+    voltage = look_up(expected.open_circuit_v, soc) - look_up(expected.resistive_v, soc)
+    return np.asarray(np.sum(rack_filter.weights(mixture) * voltage, axis=1))
+
+
+def _at_anchors(
+    config: EstimatorConfig, mixture: Hypotheses, mean_v: Floats, current_a: Floats, has_voltage: Mask
+) -> Hypotheses:
+    """Return the mixture tied to 100 % where a charge has tapered off at the full voltage."""
+    anchors = [cell.anchors for cell in config.cells]
+    full_v = config.per_cell_type([a.full_voltage_v for a in anchors])
+    taper_a = config.per_cell_type([a.full_taper_a for a in anchors])
+    full = has_voltage & (mean_v >= full_v) & (current_a <= 0.0) & (current_a >= -taper_a - config.current_offset_a)
+    if not full.any():
+        return mixture
+    sigma = config.per_cell_type([a.full_sigma_ratio for a in anchors])
+    return rack_filter.correct_with_soc(mixture, np.ones(config.racks), sigma, full)
+
+
+def _store_soc(state: EstimatorState, mixture: Hypotheses, curves: Floats) -> None:
+    soc, sigma, low, high = rack_filter.soc_bounds(mixture)
+    state.soc_ratio, state.soc_sigma_ratio = np.clip(soc, 0.0, 1.0), sigma
+    state.soc_low_ratio = np.clip(low, 0.0, state.soc_ratio)
+    state.soc_high_ratio = np.clip(high, state.soc_ratio, 1.0)
+    center, spread = rack_filter.moments(mixture)
+    state.resistance_ratio = np.clip(1.0 + center[:, rack_filter.RESISTANCE], 0.5, 3.0)
+    state.capacity_ah_ratio = 1.0 / (1.0 + center[:, rack_filter.SCALE])
+    state.capacity_sigma_ratio = np.sqrt(spread[:, rack_filter.SCALE, rack_filter.SCALE])
+    at = np.clip(soc, 0.01, 0.99)[:, None]
+    slope = (look_up(curves[:, OCV], at + 0.01) - look_up(curves[:, OCV], at - 0.01))[:, 0] / 0.02
+    anchored = (sigma < ANCHOR_SIGMA) & (slope > STEEP_V) & (state.block_samples > 0)
+    state.anchor_time_ns = np.where(anchored, state.time_ns, state.anchor_time_ns)
+    ohm = look_up(curves[:, SERIES], at)[:, 0]
+    state.resistance_ohm = ohm * state.resistance_ratio
+
+
+def _start_block(state: EstimatorState) -> None:
+    zeros = np.zeros_like(state.block_drawn_ratio)
+    state.block_start_ns = np.where(state.time_ns == NEVER, state.block_start_ns, state.time_ns)
+    state.block_drawn_ratio = state.block_moved_ratio = state.block_extra_ratio = zeros
+    state.block_sums = np.zeros_like(state.block_sums)
+    state.block_samples = np.zeros_like(state.block_samples)
+
+
+def _store_power(config: EstimatorConfig, state: EstimatorState, sample: RackSample, curves: Floats) -> None:
+    """Work out energy and power from where the racks stand now and how far their extreme cells stand apart."""
+    usable = sample.cell_valid & np.isfinite(sample.cell_voltage_v)
+    mean_v, count = cell_means(sample.cell_voltage_v, sample.cell_valid)
+    lowest = np.where(usable, sample.cell_voltage_v, np.inf).min(axis=1)
+    highest = np.where(usable, sample.cell_voltage_v, -np.inf).max(axis=1)
+    known = count > 0
+    basis = PowerBasis(
+        curves=curves,
+        soc_low_ratio=state.soc_low_ratio,
+        soc_high_ratio=state.soc_high_ratio,
+        capacity_ah=config.capacity_ah * state.capacity_ah_ratio,
+        hysteresis=state.hysteresis,
+        pair_current_a=state.pair_current_a,
+        resistance_ratio=state.resistance_ratio,
+        model_shift_v=np.nan_to_num(state.residual_v),
+        weak_v=np.where(known, lowest - mean_v, 0.0),
+        strong_v=np.where(known, highest - mean_v, 0.0),
+        temperature_degc=state.temperature_degc,
+    )
+    state.power_discharge_w, state.power_charge_w = power_limits(config, basis)
+    energy = energy_limits(basis, state.soc_ratio, config.cells_in_series)
+    state.energy_to_empty_wh, state.energy_to_full_wh = energy
+
+
+def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
+    """Return the values as of each rack's last sample: the last correction plus the charge counted since."""
+    drawn = state.block_drawn_ratio
+    wider = NORMAL_95 * state.block_extra_ratio
+    soc = np.clip(state.soc_ratio - drawn, 0.0, 1.0)
+    low = np.clip(state.soc_low_ratio - drawn - wider, 0.0, soc)
+    high = np.clip(state.soc_high_ratio - drawn + wider, soc, 1.0)
+    capacity = config.capacity_ah * state.capacity_ah_ratio
+    spread = NORMAL_95 * np.hypot(state.capacity_sigma_ratio, config.current_gain_ratio)
+    soh = state.capacity_ah_ratio
+    bms = sample.soc_bms_ratio
+    return Estimate(
+        soc_ratio=soc,
+        soc_low_ratio=low,
+        soc_high_ratio=high,
+        soc_used_ratio=_soc_used(config, soc, bms),
+        soc_disagrees=(bms < low - BMS_STEP_RATIO) | (bms > high + BMS_STEP_RATIO),
+        soh_ratio=soh,
+        soh_low_ratio=soh * (1.0 - spread),
+        soh_high_ratio=soh * (1.0 + spread),
+        capacity_ah=capacity,
+        capacity_low_ah=capacity * (1.0 - spread),
+        capacity_high_ah=capacity * (1.0 + spread),
+        resistance_ohm=state.resistance_ohm,
+        energy_to_empty_wh=state.energy_to_empty_wh,
+        energy_to_full_wh=state.energy_to_full_wh,
+        power_discharge_w=state.power_discharge_w,
+        power_charge_w=state.power_charge_w,
+        anchor_age_s=np.where(state.anchor_time_ns == NEVER, np.inf, (now_ns - state.anchor_time_ns) * 1e-9),
+        voltage_residual_v=state.residual_v,
+        quality=_quality(state, low, high),
+        findings=state.findings,
+    )
+
+
+def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
+    """Return the SOC that the plant runs on; a BMS that serves none leaves ours."""
+    match config.soc_source:
+        case SocSource.ESTIMATOR:
+            return soc
+        case SocSource.BMS:
+            return np.where(np.isfinite(bms), bms, soc)
+        case SocSource.LOWER:
+            return np.fmin(bms, soc)
+
+
+def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
+    """Return good, uncertain where the bounds are wide, and never-read before the first correction."""
+    quality = np.where(high - low > UNCERTAIN_WIDTH, Quality.UNCERTAIN, Quality.GOOD)
+    return np.where(state.updated_ns == NEVER, Quality.NEVER_READ, quality).astype(np.uint8)

@@ -1,0 +1,75 @@
+"""What happens at every sample: charge is counted, pair currents and hysteresis move, voltages are averaged.
+
+Racks with a new sample only, each over its own time. What can't be true (a current beyond any limit, time going back)
+is not counted but widens the bounds as an unseen current would.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation.config import EstimatorConfig
+from controller.estimation.samples import RackSample, cell_means
+from controller.estimation.state import NEVER, EstimatorState, unseen_ratio
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+GAP_PERIODS = 3.0
+IMPOSSIBLE_CURRENT_SHARE = 3.0
+VOLTAGE_AGE_S = 2.0
+CELLS_NEEDED_SHARE = 0.8
+
+
+def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:
+    """Take a sample into the open block; returns which racks had a new one. Replaces arrays of `state`."""
+    seen = state.time_ns != NEVER
+    elapsed_s = np.where(seen, (sample.source_time_ns - state.time_ns) * 1e-9, 0.0)
+    most_a = IMPOSSIBLE_CURRENT_SHARE * np.maximum(config.charge_current_max_a, config.discharge_current_max_a)
+    new: Mask = sample.valid & (np.abs(sample.current_a) < most_a) & (~seen | (elapsed_s > 0.0))
+    if not new.any():
+        return new
+    elapsed_s = np.where(new, elapsed_s, 0.0)
+    current_a = np.where(new, sample.current_a, state.current_a)
+    _count(config, state, elapsed_s, np.where(seen, 0.5 * (state.current_a + current_a), current_a))
+    decay = np.exp(-elapsed_s[:, None] / config.tables.pair_time_constant_s[config.cell_index])
+    state.pair_current_a = current_a[:, None] + decay * (state.pair_current_a - current_a[:, None])
+    state.current_a = current_a
+    state.time_ns = np.where(new, sample.source_time_ns, state.time_ns)
+    return new
+
+
+def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, current_a: Floats) -> None:
+    """Count charge, note gaps, and let the hysteresis follow."""
+    drawn = current_a * elapsed_s / (3600.0 * config.capacity_ah)
+    known = state.period_s > 0.0
+    gap_s = np.where(known, elapsed_s - GAP_PERIODS * state.period_s, 0.0)
+    if (gap_s > 0.0).any():
+        unseen = unseen_ratio(config, np.maximum(gap_s, 0.0))
+        state.block_extra_ratio = np.sqrt(state.block_extra_ratio**2 + unseen**2)
+    moves = elapsed_s > 0.0
+    pace = np.where(known, state.period_s + 0.1 * (elapsed_s - state.period_s), elapsed_s)
+    state.period_s = np.where(moves & (gap_s <= 0.0), pace, state.period_s)
+    keep = np.exp(-config.tables.hysteresis_per_soc[config.cell_index] * np.abs(drawn))
+    toward = -np.sign(drawn)
+    state.hysteresis = toward + keep * (state.hysteresis - toward)
+    state.block_drawn_ratio = state.block_drawn_ratio + drawn
+    state.block_moved_ratio = state.block_moved_ratio + np.abs(drawn)
+
+
+def take_voltages(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:
+    """Add new cell voltages to the open block's means; returns which racks had new cells."""
+    fresh = sample.cell_time_ns > state.cell_time_ns
+    near = np.abs(sample.cell_time_ns - state.time_ns) < (VOLTAGE_AGE_S + state.period_s) * 1e9
+    if not fresh.any():
+        return fresh
+    mean_v, count = cell_means(sample.cell_voltage_v, sample.cell_valid)
+    use = fresh & near & (count >= CELLS_NEEDED_SHARE * config.cells_in_series)
+    row = np.column_stack((mean_v, state.current_a, state.hysteresis, state.pair_current_a))
+    state.block_sums = state.block_sums + np.where(use[:, None], row, 0.0)
+    state.block_samples = state.block_samples + use
+    state.cell_time_ns = np.where(fresh, sample.cell_time_ns, state.cell_time_ns)
+    temperature, sensors = cell_means(sample.cell_temperature_degc, sample.temperature_valid)
+    state.temperature_degc = np.where(fresh & (sensors > 0), temperature, state.temperature_degc)
+    return fresh
