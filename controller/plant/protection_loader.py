@@ -110,17 +110,18 @@ def _laid_over(document: Document, parsed: ProtectionsFile, base: Drafts) -> Dra
             loc: Loc = (owner.value, name)
             own = dict(_values(document, loc, section))
             inherited = drafts.get((owner, name))
-            values = {**inherited.values, **_row_delay(own, inherited)} if inherited else own
-            changed = {key: replace(value, replaces=values.get(key)) for key, value in own.items()}
+            base_values = inherited.values if inherited else {}
+            values = {**base_values, **_row_delay(own, base_values)}
+            changed = {key: replace(value, replaces=base_values.get(key)) for key, value in own.items()}
             drafts[owner, name] = DraftRow(name, owner, document.place_of(loc, key=True), {**values, **changed})
     return drafts
 
 
-def _row_delay(own: Mapping[str, DraftValue], inherited: DraftRow) -> dict[str, DraftValue]:
+def _row_delay(own: Mapping[str, DraftValue], inherited: Mapping[str, DraftValue]) -> dict[str, DraftValue]:
     """A row-wide delay replaces the inherited delay of every level."""
     if "delay" not in own:
         return {}
-    return {key: own["delay"] for key in inherited.values if key.endswith(".delay")}
+    return {key: own["delay"] for key in inherited if key.endswith(".delay")}
 
 
 def _values(document: Document, loc: Loc, section: Section) -> list[tuple[str, DraftValue]]:

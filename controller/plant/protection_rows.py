@@ -40,6 +40,7 @@ class Reduction(StrEnum):
     CHARGE = "charge"  # minus the value's negative part (currents: charging only)
     AGE = "age"  # age of the value in s: communication rows
     RATE = "rate"  # change per minute, over `window_s`
+    BEYOND_COMMAND = "beyond_command"  # how far a converter's power lies outside 0 to its command, wrong sign included
 
 
 class Action(StrEnum):
