@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import os
 import socket
 import struct
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
+from typing import cast
 
 from controller.control.commands import STOPS, Command, Refusal, Reply
 from controller.link.command_frame import (
@@ -36,6 +37,7 @@ CONNECTIONS_MAX = 256
 OPEN_QUESTIONS_MAX = 1024
 _FRAMES_AT_ONCE = 16  # about 0.5 ms of the loop that also runs the scan
 _UCRED = struct.Struct("3i")
+_GROUPS_BYTES = 1024
 _SO_PEERGROUPS = 59  # Linux 4.13; the socket module does not name it
 
 
@@ -110,13 +112,13 @@ class _Connection(asyncio.Protocol):
         self._working = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), transport
-        peer: socket.socket = transport.get_extra_info("socket")
+        stream = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        peer: socket.socket = stream.get_extra_info("socket")
         if len(self._server.connections) >= CONNECTIONS_MAX or not is_allowed(peer, self._server.allowed_group):
             self._server.refused_peers += 1
-            transport.abort()
+            stream.abort()
             return
-        self._transport = transport
+        self._transport = stream
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
@@ -218,8 +220,8 @@ class CommandClient:
             text = f"the answer was lost ({error}): the outcome is unknown"
             return refuse(command, Refusal.NO_COMMUNICATION, text)
 
-    def _place(self, command: Command) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if command.action in STOPS else self._places
+    def _place(self, command: Command) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext() if command.action in STOPS else self._places
 
     async def _exchange(self, frame: bytes) -> Reply:
         reader, writer = await asyncio.open_unix_connection(self._path)
@@ -243,7 +245,8 @@ def is_allowed(peer: socket.socket, allowed_group: int | None) -> bool:
 
 def _further_groups(peer: socket.socket) -> Iterable[int]:
     groups = array.array("I")
-    groups.frombytes(peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 64 * 1024))
+    with contextlib.suppress(OSError):  # an older kernel, or more groups than Python's buffer takes: none known
+        groups.frombytes(peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES))
     return groups
 
 
