@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation import rack_filter
-from controller.estimation.cell_tables import MODEL_ERROR, OCV, SERIES, curves_at, look_up
+from controller.estimation.cell_tables import HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
 from controller.estimation.config import EstimatorConfig, SocSource
 from controller.estimation.findings import Finding
 from controller.estimation.integrate import integrate, take_voltages
@@ -98,11 +98,14 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
 
 
 def _moved(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Hypotheses:
+    rate = config.tables.hysteresis_per_soc[config.cell_index]
+    gap_v = look_up(curves[:, HALF_GAP], state.soc_ratio[:, None])[:, 0]
     block = Block(
         duration_s=np.maximum(state.time_ns - state.block_start_ns, 0) * 1e-9,
         drawn_ratio=state.block_drawn_ratio,
         moved_ratio=state.block_moved_ratio,
         extra_sigma_ratio=state.block_extra_ratio,
+        branch_sigma_v=gap_v * np.minimum(1.0, rate * state.block_extra_ratio),
     )
     error = look_up(curves[:, MODEL_ERROR], state.hypotheses.mean[..., rack_filter.SOC])
     span = config.tables.error_soc_ratio[config.cell_index]

@@ -47,7 +47,8 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     gap_s = np.where(known, elapsed_s - GAP_PERIODS * state.period_s, 0.0)
     if (gap_s > 0.0).any():
         unseen = unseen_ratio(config, np.maximum(gap_s, 0.0))
-        state.block_extra_ratio = np.sqrt(state.block_extra_ratio**2 + unseen**2)
+        state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
+        _forget_voltages(state, gap_s > 0.0)
     moves = elapsed_s > 0.0
     pace = np.where(known, state.period_s + 0.1 * (elapsed_s - state.period_s), elapsed_s)
     state.period_s = np.where(moves & (gap_s <= 0.0), pace, state.period_s)
@@ -56,6 +57,12 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     state.hysteresis = toward + keep * (state.hysteresis - toward)
     state.block_drawn_ratio = state.block_drawn_ratio + drawn
     state.block_moved_ratio = state.block_moved_ratio + np.abs(drawn)
+
+
+def _forget_voltages(state: EstimatorState, which: Mask) -> None:
+    """Drop the voltages of an open block that a gap has cut: they belong to another SOC."""
+    state.block_sums = np.where(which[:, None], 0.0, state.block_sums)
+    state.block_samples = np.where(which, 0, state.block_samples)
 
 
 def take_voltages(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:

@@ -61,17 +61,17 @@ class Hypotheses:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What happened since the last update, averaged where it is a voltage, per rack [rack].
+    """What happened since the last update, per rack [rack].
 
     `drawn_ratio` is measured charge over capacity, `moved_ratio` the same without sign; `extra_sigma_ratio` is what
-    may have flowed unseen. Voltages belong to `samples` samples (0: none), `at_drawn_ratio` is the mean charge drawn
-    at them; resistive voltage per curve point, hysteresis and temperature are already in `curves`.
+    may have flowed unseen, `branch_sigma_v` what the hysteresis may have changed by it.
     """
 
     duration_s: Floats
     drawn_ratio: Floats
     moved_ratio: Floats
     extra_sigma_ratio: Floats
+    branch_sigma_v: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,7 @@ def predict(was: Hypotheses, block: Block, prior: Prior, model_error_v: Floats, 
     _forget(mean, cov, MODEL, keep, model_error_v)
     _forget(mean, cov, RESISTANCE, keep_resistance, prior.resistance[:, None])
     cov[..., SOC, SOC] += (block.extra_sigma_ratio**2)[:, None]
+    cov[..., MODEL, MODEL] += (block.branch_sigma_v**2)[:, None]
     cov[..., OFFSET, OFFSET] += ((OFFSET_DRIFT_PER_SQRT_DAY * prior.offset_per_h) ** 2 * days)[:, None]
     cov[..., SCALE, SCALE] += ((SCALE_DRIFT_PER_SQRT_DAY * prior.scale) ** 2 * days)[:, None]
     return Hypotheses(mean, cov, was.log_weight)
@@ -185,10 +186,15 @@ def correct_with_offset(
 
 
 def _corrected(was: Hypotheses, rows: Floats, residual: Floats, noise: Floats, use: NDArray[np.bool_]) -> Hypotheses:
-    """Return the Kalman update of every hypothesis; residuals beyond the gate count for no more than the gate."""
+    """Return the Kalman update of every hypothesis.
+
+    A residual that is beyond the gate for every living hypothesis counts for no more than the gate: it is rather the
+    measurement that is wrong. One that some hypothesis explains condemns the others at full weight.
+    """
     cross = np.matmul(was.covariance, rows[..., None])[..., 0]
     variance = np.sum(rows * cross, axis=-1) + noise
-    far = residual**2 / (GATE_SIGMA**2 * variance)
+    alive = was.log_weight > DEAD_LOG_WEIGHT
+    far = np.where(alive, residual**2 / (GATE_SIGMA**2 * variance), np.inf).min(axis=1, keepdims=True)
     variance = variance * np.maximum(far, 1.0)
     gain = np.where(use[:, None, None], cross / variance[..., None], 0.0)
     mean = was.mean + gain * residual[..., None]
