@@ -29,7 +29,7 @@ from controller.modbus.scaling import IDENTITY, scaling
 from controller.plant.device_types import WordOrder
 
 NUMBERS = [t for t in TYPES.values() if t.dtype]
-INTEGERS = [t for t in NUMBERS if not t.is_float]
+INTEGERS = [t for t in NUMBERS if not t.is_float and t.name[0] in "ui"]  # one of each dtype
 FLOATS = [t for t in NUMBERS if t.is_float]
 orders = st.sampled_from(list(WordOrder))
 scales = st.sampled_from([1.0, 0.1, 0.001, 10.0, 0.25, 1 / 3])
@@ -52,7 +52,7 @@ def test_the_words_of_a_value_stand_as_the_device_says() -> None:
     assert numbers(words, TYPES["u16"], WordOrder.LOW_FIRST).tolist() == [0x1234, 0x5678, 0x9ABC, 0xDEF0]
 
 
-@pytest.mark.parametrize("kind", NUMBERS, ids=lambda t: t.name)
+@pytest.mark.parametrize("kind", [*INTEGERS, *FLOATS], ids=lambda t: t.name)
 @given(data=st.data(), order=orders, devices=st.integers(1, 4), count=st.integers(1, 5))
 def test_registers_and_numbers_are_inverse(
     kind: RegisterType, data: st.DataObject, order: WordOrder, devices: int, count: int
