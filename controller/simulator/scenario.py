@@ -57,7 +57,7 @@ class Expectation:
     tolerance: str = ""
 
     def is_met(self, actual: float | str | None, unit: str = "") -> bool:
-        """Tell whether a value (in the unit of its face) is as stated: yes and no are 1 and 0, None (no good value) never is."""
+        """Tell whether a value (in its face's unit; yes = 1, no = 0) is as stated; None, no good value, never is."""
         if actual is None:
             return False
         if isinstance(actual, str):

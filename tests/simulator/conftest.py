@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -51,6 +50,11 @@ def demo():
     return plant
 
 
+@pytest.fixture(scope="session")
+def make_bench(demo):
+    return lambda: Bench(demo)
+
+
 @pytest.fixture
 def bench(demo):
     return Bench(demo)
@@ -61,7 +65,3 @@ def running(bench):
     bench.connect()
     bench.produce(0.0)
     return bench
-
-
-def with_simulation(plant, **settings):
-    return dataclasses.replace(plant, simulation=dataclasses.replace(plant.simulation, **settings))

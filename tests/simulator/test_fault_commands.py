@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,5 @@ def test_a_fault_file_line_begins_with_its_time():
 
 @given(st.text())
 def test_no_line_does_anything_but_parse_or_complain(line):
-    try:
-        parse_fault(line)
-    except FaultError as wrong:
-        assert str(wrong)
+    with contextlib.suppress(FaultError):
+        assert parse_fault(line).kind.name in MENU
