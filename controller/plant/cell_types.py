@@ -23,6 +23,7 @@ Table = tuple[Row, ...]
 """[temperature][SOC]"""
 
 CELL_SCHEMA = "cell/v1"
+_YAML_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BOUND_TO_SIGMA = 1.0 / math.sqrt(3.0)
 """A bound means "anywhere within +-x": the standard deviation of a uniform distribution (GUM, type B)."""
 
@@ -208,7 +209,7 @@ def parse_cell_type(text: str, source: str) -> CellType:
     Every quantity has a unit, every key is known, every table has the shape that its axes state.
     """
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=_YAML_LOADER)  # noqa: S506 - either is a safe loader
     except yaml.YAMLError as error:
         raise CellTypeError(f"{source}: not YAML: {error}") from error
     reader = Reader(document, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from controller.plant.check_context import CheckContext
 from controller.plant.checks_batteries import BATTERY_CHECKS
@@ -24,7 +25,14 @@ CHECKS: tuple[Check, ...] = (
 
 def check_plant(context: CheckContext) -> list[Message]:
     """Return what every check says; a group of hundreds that is wrong in one place is reported once."""
-    return [message for check in CHECKS for message in _one_a_place(check(context))]
+    return [_mended(message) for check in CHECKS for message in _one_a_place(check(context))]
+
+
+def _mended(message: Message) -> Message:
+    """A row of a preset is changed in the site's own file, never in the library."""
+    if message.hint or not message.place.file.startswith("library/protections/"):
+        return message
+    return replace(message, hint="state this row's own numbers in the site's protection file")
 
 
 def _one_a_place(messages: Iterator[Message]) -> list[Message]:

@@ -92,24 +92,26 @@ def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:
 
 
 def _bms_trip_wrong(battery: BatteryType, trip: BmsTrip) -> tuple[str, str] | None:
+    low, high, unit = _bms_trip_range(battery, trip.row)
+    if low <= trip.limit <= high:
+        return None
+    return "is far from what the rack bears", f"from {low:.4g} {unit} to {high:.4g} {unit}"
+
+
+def _bms_trip_range(battery: BatteryType, row: str) -> tuple[float, float, str]:
+    """Return between which values a BMS's own trip makes sense for these cells."""
     limits = battery.cell.limits
+    middle_v = (limits.voltage_min_v + limits.voltage_max_v) / 2
     hottest = max(limits.charge_temperature_max_degc, limits.discharge_temperature_max_degc)
     coldest = min(limits.charge_temperature_min_degc, limits.discharge_temperature_min_degc)
-    match trip.row:
-        case "cell_voltage_high" if trip.limit > limits.voltage_max_v * 1.1:
-            return "is far above what the cell bears", f"about {limits.voltage_max_v:g} V"
-        case "cell_voltage_low" if trip.limit < limits.voltage_min_v * 0.75:
-            return "is far below what the cell bears", f"about {limits.voltage_min_v:g} V"
-        case "cell_temperature_high" if trip.limit > hottest + 15:
-            return "is far above what the cell bears", f"about {hottest:g} degC"
-        case "cell_temperature_low" if trip.limit < coldest - 15:
-            return "is far below what the cell bears", f"about {coldest:g} degC"
-        case "charge_current_high" if trip.limit < battery.charge_current_max_a:
-            return "is below the rack's own charge current", f"above {battery.charge_current_max_a:g} A"
-        case "discharge_current_high" if trip.limit < battery.discharge_current_max_a:
-            return "is below the rack's own discharge current", f"above {battery.discharge_current_max_a:g} A"
-        case _:
-            return None
+    return {
+        "cell_voltage_high": (middle_v, limits.voltage_max_v * 1.1, "V"),
+        "cell_voltage_low": (limits.voltage_min_v * 0.75, middle_v, "V"),
+        "cell_temperature_high": (hottest - 25, hottest + 15, "degC"),
+        "cell_temperature_low": (coldest - 15, coldest + 25, "degC"),
+        "charge_current_high": (battery.charge_current_max_a, 5 * battery.charge_current_max_a, "A"),
+        "discharge_current_high": (battery.discharge_current_max_a, 5 * battery.discharge_current_max_a, "A"),
+    }[row]
 
 
 BATTERY_CHECKS = (

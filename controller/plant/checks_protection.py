@@ -47,8 +47,9 @@ def _disorder(context: CheckContext, row: ProtectionRow, inner: Graded, outer: G
     message = (
         f"{row.name}: {second} ({mine}) comes {short} {first} ({other}); it would never {_VERBS[inner.level]} first"
     )
-    also = [_place(context, row, f"{first}.limit")]
-    return error(_place(context, row, f"{second}.limit"), message, f"{second} {above} {first}", see_also=also)
+    places = [_place(context, row, f"{second}.limit"), _place(context, row, f"{first}.limit")]
+    places.sort(key=lambda place: place.file.startswith("library/"))  # point at what the site's own file says
+    return error(places[0], message, f"{second} {above} {first}", see_also=places[1:])
 
 
 _VERBS = {Level.WARNING: "warn", Level.ALARM: "alarm", Level.TRIP: "trip"}

@@ -11,6 +11,8 @@ from controller.plant.model import DcBus, Pcs, Plant
 
 VOLTAGE_TOLERANCE = 0.05
 AMPLE_ENERGY = 2.0
+MOST_LOSS = 0.05
+MOST_AUXILIARY = 0.5
 
 
 def buses_are_whole(context: CheckContext) -> Iterator[Message]:
@@ -144,6 +146,22 @@ def transformers_carry_pcs(context: CheckContext) -> Iterator[Message]:
             )
 
 
+def losses_make_sense(context: CheckContext) -> Iterator[Message]:
+    """A transformer loses a few percent of its rating, auxiliaries take less than the plant makes."""
+    for transformer in context.plant.transformers:
+        for key, loss_w in (("no_load_loss", transformer.no_load_loss_w), ("load_loss", transformer.load_loss_w)):
+            if loss_w > MOST_LOSS * transformer.apparent_va:
+                message = f"{key} of {transformer.name} is {loss_w / transformer.apparent_va:.0%} of its rating"
+                place = context.place("transformers", transformer.index, key)
+                yield error(place, message, f"at most {MOST_LOSS * transformer.apparent_va / 1e3:.4g} kW")
+    for auxiliary in context.plant.auxiliaries:
+        if auxiliary.power_w > MOST_AUXILIARY * context.plant.poi.power_w:
+            message = f"{auxiliary.name} takes {auxiliary.power_w / 1e6:.4g} MW of the plant's"
+            message += f" {context.plant.poi.power_w / 1e6:.4g} MW"
+            place = context.place("auxiliaries", auxiliary.index, "power")
+            yield error(place, message, f"at most {MOST_AUXILIARY:.0%} of the plant's power")
+
+
 def _near(one_v: float, other_v: float) -> bool:
     return abs(one_v - other_v) <= VOLTAGE_TOLERANCE * other_v
 
@@ -174,5 +192,6 @@ RATING_CHECKS = (
     pcs_make_rating,
     pcs_ratings_make_sense,
     transformers_carry_pcs,
+    losses_make_sense,
     energy_makes_rating,
 )

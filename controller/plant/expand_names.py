@@ -184,6 +184,8 @@ class Names:
         if name is None:
             return -1
         found = self.index[section].position.get(name, -1)
+        if found < 0:
+            self.broken.add(str(member.loc[0]))
         if found < 0 and section not in self.broken:
             hint = self.index[section].hint(name)
             loc = (*member.loc, key)
@@ -205,7 +207,8 @@ class Names:
             for pattern in patterns:
                 matches = self.index[section].find(pattern)
                 found += matches
-                if not matches and section not in self.broken:
+                if not matches:
+                    self.broken.add(str(member.loc[0]))
                     self._nothing(loc, pattern, section)
         return list(dict.fromkeys(found))
 
@@ -215,6 +218,8 @@ class Names:
         return entry if self.findings.document.node_at(entry) is not None else loc
 
     def _nothing(self, loc: Loc, pattern: str, section: str) -> None:
+        if section in self.broken:
+            return
         hint = "" if "*" in pattern else self.index[section].hint(pattern)
         self.findings.complain(
             loc, f"'{pattern}' matches none of the {section}", f"names or * patterns of {section}", hint, rule="ref"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from controller.plant.cell_types import CellType, CellTypeError, parse_cell_type
@@ -10,12 +11,12 @@ from controller.plant.checks_devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
 from controller.plant.expand_names import Findings
-from controller.plant.messages import Message, Place, did_you_mean, error, one_of
+from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of
 from controller.plant.model import BatteryType
 from controller.plant.protection_loader import Drafts, load_protections
 from controller.plant.schema_site import SiteFile
-from controller.plant.site_files import SiteFiles, library_names
-from controller.plant.yaml_tree import Document, Loc
+from controller.plant.site_files import LIBRARY, SiteFiles, library_names
+from controller.plant.yaml_tree import Document, Keys, Loc
 
 DEVICE, PROTECTIONS, CELL = "device/v1", "protections/v1", "cell/v1"
 
@@ -58,11 +59,7 @@ class IngredientFiles:
     def _check_schemas(self, used: Mapping[str, list[Document]]) -> None:
         known = (DEVICE, PROTECTIONS, CELL)
         for schema, documents in used.items():
-            if schema not in known:
-                for document in documents:
-                    message = f"'{schema}' is no schema of a file to use" if schema else "'schema' is missing"
-                    place = document.place_of(("schema",))
-                    self.messages.append(error(place, message, one_of(known), did_you_mean(schema, known)))
+            self.messages += [_no_schema(d, schema, known) for d in documents if schema not in known]
 
     def device_types(self, site: SiteFile) -> dict[str, DeviceType]:
         """Return every device type that the site names."""
@@ -113,7 +110,7 @@ class IngredientFiles:
         if document is None or self.files.has_error(document):
             return None
         try:
-            return parse_cell_type("\n".join(document.lines), document.file)
+            return _parsed_cell("\n".join(document.lines), document.file)
         except CellTypeError as wrong:
             self.messages.append(error(Place(document.file), str(wrong)))
             return None
@@ -121,6 +118,12 @@ class IngredientFiles:
     def _cell_path(self, name: str) -> Path | None:
         candidates = [self.files.folder / name, self.files.library_path("cells", name)]
         return next((path for path in candidates if path.is_file()), None)
+
+    def check_grid_profile(self, site: SiteFile) -> None:
+        """Complain about a grid profile that does not ship."""
+        known = sorted(path.stem for path in (LIBRARY / "grid").glob("*.npz"))
+        if site.simulation.grid is not None and site.simulation.grid not in known:
+            self._unknown(("simulation", "grid"), "grid profile", site.simulation.grid, known)
 
     def check_batteries(self, site: SiteFile, batteries: Mapping[str, BatteryType]) -> None:
         """Complain about racks of a battery that the site does not describe."""
@@ -161,6 +164,22 @@ class IngredientFiles:
             return None
         document = self.files.read(self.files.library_path("protections", name))
         return None if document is None else self._protection_file(document, (*below, name))
+
+
+@lru_cache(maxsize=32)
+def _parsed_cell(text: str, file: str) -> CellType:
+    return parse_cell_type(text, file)
+
+
+def _no_schema(document: Document, schema: str, known: Sequence[str]) -> Message:
+    if document.node_at(("schema",)) is not None:
+        place = document.place_of(("schema",))
+        return error(place, f"'{schema}' is no schema of a file to use", one_of(known), did_you_mean(schema, known))
+    keys = document.root.entries if isinstance(document.root, Keys) else {}
+    near = nearest("schema", keys)
+    if near is None:
+        return error(Place(document.file), "'schema' is missing", one_of(known))
+    return error(document.place_of((near,), key=True), f"unknown key '{near}'", hint="did you mean 'schema'?")
 
 
 def _types_named(site: SiteFile) -> Iterator[tuple[Loc, str]]:

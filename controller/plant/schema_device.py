@@ -12,9 +12,7 @@ from controller.plant.schema_types import (
     Count,
     Identifier,
     ListOfWords,
-    NotNegative,
     Number,
-    Positive,
     Section,
     Time,
     Whole,
@@ -22,6 +20,7 @@ from controller.plant.schema_types import (
     as_list,
     choice,
     schema_is,
+    within,
 )
 
 
@@ -71,22 +70,22 @@ class SetupSection(Section):
 class TimeoutSection(Section):
     """The device's own watchdog on us, and what it then does."""
 
-    after: Annotated[Time, Positive]
+    after: Annotated[Time, within("10 ms", "1 d")]
     then: Annotated[TimeoutAction, choice(TimeoutAction)]
-    ramp: Annotated[Time, NotNegative] = 0.0
+    ramp: Annotated[Time, within("0 s", "1 h")] = 0.0
 
 
 class RepeatSection(Section):
     """How often the block of an equipment repeats, and how far apart."""
 
-    count: Count
-    stride: Count
+    count: Annotated[Count, within("1", "65535")]
+    stride: Annotated[Count, within("1", "65535")] = 1
 
 
 class BlockSection(Section):
     """A polling class."""
 
-    every: Annotated[Time, Positive]
+    every: Annotated[Time, within("10 ms", "1 d")]
 
 
 class PointSection(Section):
@@ -95,8 +94,8 @@ class PointSection(Section):
     at: Words
     as_: Words | None = Field(alias="as", default=None)
     block: Identifier | None = None
-    count: Count = 1
-    stride: Count | None = None
+    count: Annotated[Count, within("1", "10000")] = 1
+    stride: Annotated[Count, within("1", "65535")] | None = None
     scale: Number = 1.0
     offset: Number = 0.0
     unit: Words | None = None
@@ -106,7 +105,7 @@ class PointSection(Section):
     values: dict[str, Words] = Field(default={})
     range: ListOfWords | None = None
     writable: Annotated[WriteKind, choice(WriteKind)] | None = None
-    every: Annotated[Time, Positive] | None = None
+    every: Annotated[Time, within("10 ms", "1 h")] | None = None
 
 
 class DeviceFile(Section):
@@ -121,19 +120,19 @@ class DeviceFile(Section):
     address: Annotated[AddressBase, choice(AddressBase)] | None = None
     sunspec: list[Count] = Field(default=[])
     words: Annotated[WordOrder, choice(WordOrder)] = WordOrder.HIGH_FIRST
-    max_read: Count = 125
-    max_read_bits: Count = 2000
-    max_gap: Annotated[Whole, NotNegative] = 0
+    max_read: Annotated[Count, within("1", "125")] = 125
+    max_read_bits: Annotated[Count, within("1", "2000")] = 2000
+    max_gap: Annotated[Whole, within("0", "124")] = 0
     forbidden: ListOfWords = Field(default=[])
-    pipeline: Count = 1
-    gap: Annotated[Time, NotNegative] = 0.0
-    response: Annotated[Time, Positive] = 0.02
-    timeout: Annotated[Time, Positive] = 0.5
-    refresh: Annotated[Time, NotNegative] = 0.0
+    pipeline: Annotated[Count, within("1", "64")] = 1
+    gap: Annotated[Time, within("0 s", "10 s")] = 0.0
+    response: Annotated[Time, within("10 us", "10 s")] = 0.02
+    timeout: Annotated[Time, within("1 ms", "60 s")] = 0.5
+    refresh: Annotated[Time, within("0 s", "10 min")] = 0.0
     identify: IdentifySection | None = None
     control: Annotated[ContactorControl, choice(ContactorControl)] = ContactorControl.NONE
     communication_timeout: TimeoutSection | None = None
-    heartbeat: Annotated[Time, Positive] | None = None
+    heartbeat: Annotated[Time, within("10 ms", "1 h")] | None = None
     setup: list[SetupSection] = Field(default=[])
     repeat: dict[str, RepeatSection] = Field(default={})
     blocks: dict[str, BlockSection]

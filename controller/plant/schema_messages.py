@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from controller.plant.messages import Message, did_you_mean, error, nearest, one_of
+from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of
 from controller.plant.schema_types import COMPLAINT, Section
 from controller.plant.yaml_tree import Document, Loc, plain
 
@@ -59,11 +59,17 @@ def _message(document: Document, model: type[Section], loc: Loc, kind: str, cont
         group = label_of(loc[:-1])
         message = f"'{loc[-1]}' is missing" + (f" in {group}" if group else "")
         return error(document.place_of(loc[:-1]), message, f"a key '{loc[-1]}'")
-    place = document.place_of(loc)
+    place = _value_place(document, loc)
     if kind == COMPLAINT:
         return error(place, f"{label} {context['message']}".strip(), context["expected"], context["hint"])
     required, expected = _SHAPES.get(kind, ("something else is required", ""))
     return error(place, f"{label or 'the file'} can't be read: {required}", expected)
+
+
+def _value_place(document: Document, loc: Loc) -> Place:
+    """Return where a value stands: its own place if it begins on its key's line, else its key's."""
+    node, place = document.node_at(loc), document.place_of(loc)
+    return node.place if node is not None and node.place.line == place.line else place
 
 
 _SHAPES = {

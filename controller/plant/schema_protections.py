@@ -10,14 +10,13 @@ from controller.plant.protection_rows import Action, Direction, Qualifier, Reduc
 from controller.plant.schema_types import (
     Current,
     Identifier,
-    NotNegative,
-    Positive,
     Section,
     Time,
     Words,
     choice,
     schema_is,
     shorthand,
+    within,
 )
 
 
@@ -25,7 +24,7 @@ class LevelSection(Section):
     """A level's limit, on-delay and action; all but the limit may be inherited."""
 
     limit: Words | None = None
-    delay: Annotated[Time, NotNegative] | None = None
+    delay: Annotated[Time, within("0 s", "1 d")] | None = None
     action: Annotated[Action, choice(Action)] | None = None
 
 
@@ -41,14 +40,14 @@ class RowSection(Section):
     also: dict[str, Annotated[Reduction, choice(Reduction)]] | None = None
     direction: Annotated[Direction, choice(Direction)] | None = None
     when: Annotated[Qualifier, choice(Qualifier)] | None = None
-    rest_current: Annotated[Current, NotNegative] | None = None
-    window: Annotated[Time, Positive] | None = None
+    rest_current: Annotated[Current, within("0 A", "10 kA")] | None = None
+    window: Annotated[Time, within("1 s", "1 h")] | None = None
     warning: LevelOrLimit | None = None
     alarm: LevelOrLimit | None = None
     trip: LevelOrLimit | None = None
-    delay: Annotated[Time, NotNegative] | None = None
+    delay: Annotated[Time, within("0 s", "1 d")] | None = None
     reset: Words | None = None
-    off_delay: Annotated[Time, NotNegative] | None = None
+    off_delay: Annotated[Time, within("0 s", "1 d")] | None = None
     reset_class: Annotated[ResetClass, choice(ResetClass)] | None = None
 
 

@@ -19,9 +19,7 @@ from controller.plant.schema_types import (
     Frequency,
     Identifier,
     ListOfWords,
-    NotNegative,
     Number,
-    Positive,
     Power,
     PowerRamp,
     Ratio,
@@ -38,6 +36,7 @@ from controller.plant.schema_types import (
     choice,
     schema_is,
     shorthand,
+    within,
 )
 
 
@@ -94,18 +93,18 @@ class SecurityPolicy(StrEnum):
 class RatingSection(Section):
     """What the plant is sold as, at the POI."""
 
-    power: Annotated[Power, Positive]
-    apparent: Annotated[ApparentPower, Positive]
-    energy: Annotated[Energy, Positive]
+    power: Annotated[Power, within("1 kW", "10 GW")]
+    apparent: Annotated[ApparentPower, within("1 kVA", "10000 MVA")]
+    energy: Annotated[Energy, within("1 kWh", "100 GWh")]
 
 
 class PoiSection(Section):
     """The point of interconnection."""
 
-    voltage: Annotated[Voltage, Positive]
-    frequency: Annotated[Frequency, Positive]
-    export_limit: Annotated[Power, NotNegative]
-    import_limit: Annotated[Power, NotNegative]
+    voltage: Annotated[Voltage, within("100 V", "1000 kV")]
+    frequency: Annotated[Frequency, within("45 Hz", "65 Hz")]
+    export_limit: Annotated[Power, within("0 W", "10 GW")]
+    import_limit: Annotated[Power, within("0 W", "10 GW")]
 
 
 class SiteSection(Section):
@@ -122,32 +121,32 @@ class SiteSection(Section):
 class CellsSection(Section):
     """How a rack is built up."""
 
-    series: Count
-    parallel: Count = 1
-    modules: Count
-    temps_per_module: Count
+    series: Annotated[Count, within("1", "2000")]
+    parallel: Annotated[Count, within("1", "1000")] = 1
+    modules: Annotated[Count, within("1", "500")]
+    temps_per_module: Annotated[Count, within("1", "100")]
 
 
 class WindowSection(Section):
     """The cell voltages between which the rack maker lets a rack work."""
 
-    min: Annotated[Voltage, Positive]
-    max: Annotated[Voltage, Positive]
+    min: Annotated[Voltage, within("0.5 V", "5 V")]
+    max: Annotated[Voltage, within("0.5 V", "5 V")]
 
 
 class RackCurrentSection(Section):
     """The rack maker's currents: continuous, and what the contactors may open under."""
 
-    charge: Annotated[Current, Positive]
-    discharge: Annotated[Current, Positive]
-    break_: Annotated[Current, Positive] = Field(alias="break")
+    charge: Annotated[Current, within("1 A", "10 kA")]
+    discharge: Annotated[Current, within("1 A", "10 kA")]
+    break_: Annotated[Current, within("1 A", "100 kA")] = Field(alias="break")
 
 
 class BmsTripSection(Section):
     """One of the BMS's own trips: ours are graded against it."""
 
     limit: Words
-    delay: Annotated[Time, NotNegative] = 0.0
+    delay: Annotated[Time, within("0 s", "10 min")] = 0.0
 
 
 class BatterySection(Section):
@@ -155,11 +154,11 @@ class BatterySection(Section):
 
     cell: Identifier
     cells: CellsSection
-    capacity: Annotated[Charge, Positive]
-    energy: Annotated[Energy, Positive]
+    capacity: Annotated[Charge, within("100 mAh", "10 kAh")]
+    energy: Annotated[Energy, within("10 Wh", "10 MWh")]
     window: WindowSection
     current: RackCurrentSection
-    resistance: Annotated[Resistance, Positive]
+    resistance: Annotated[Resistance, within("10 uohm", "10 ohm")]
     bms_trips: dict[str, Annotated[BmsTripSection, BeforeValidator(shorthand("limit"))]] = Field(default={})
 
 
@@ -167,11 +166,11 @@ class GatewaySection(Section):
     """What a connection bears: requests in flight, silence between requests, time-out."""
 
     in_flight: Count | None = None
-    gap: Annotated[Time, NotNegative] | None = None
-    timeout: Annotated[Time, Positive] | None = None
+    gap: Annotated[Time, within("0 s", "1 s")] | None = None
+    timeout: Annotated[Time, within("1 ms", "60 s")] | None = None
 
 
-PollPeriods = Annotated[dict[str, Annotated[Time, Positive]], BeforeValidator(shorthand("fast"))]
+PollPeriods = Annotated[dict[str, Annotated[Time, within("10 ms", "1 h")]], BeforeValidator(shorthand("fast"))]
 
 
 class ServedGroup(Section):
@@ -208,22 +207,22 @@ class BusGroup(Section):
     racks: ListOfWords
     pcs: ListOfWords
     bms_stops_pcs: Annotated[UnloadsContactors, choice(UnloadsContactors)]
-    current_max: Annotated[Current, Positive] | None = None
+    current_max: Annotated[Current, within("1 A", "100 kA")] | None = None
 
 
 class PcsRatingSection(Section):
     """A converter's AC rating."""
 
-    power: Annotated[Power, Positive]
-    apparent: Annotated[ApparentPower, Positive]
+    power: Annotated[Power, within("100 W", "100 MW")]
+    apparent: Annotated[ApparentPower, within("100 VA", "100 MVA")]
 
 
 class PcsDcSection(Section):
     """A converter's DC window and current."""
 
-    min: Annotated[Voltage, Positive]
-    max: Annotated[Voltage, Positive]
-    current: Annotated[Current, Positive]
+    min: Annotated[Voltage, within("12 V", "5 kV")]
+    max: Annotated[Voltage, within("12 V", "5 kV")]
+    current: Annotated[Current, within("1 A", "20 kA")]
 
 
 class PcsGroup(ServedGroup):
@@ -231,10 +230,10 @@ class PcsGroup(ServedGroup):
 
     rating: PcsRatingSection
     dc: PcsDcSection
-    ac_voltage: Annotated[Voltage, Positive]
-    ramp: Annotated[PowerRamp, Positive]
-    efficiency: Annotated[Ratio, Positive]
-    watchdog: Annotated[Time, Positive] | None = None
+    ac_voltage: Annotated[Voltage, within("100 V", "50 kV")]
+    ramp: Annotated[PowerRamp, within("100 W/s", "10 GW/s")]
+    efficiency: Annotated[Ratio, within("50 %", "100 %")]
+    watchdog: Annotated[Time, within("100 ms", "1 h")] | None = None
     transformer: Words | None = None
     grid_functions: list[Annotated[GridFunction, choice(GridFunction)]] = Field(default=[])
 
@@ -243,11 +242,11 @@ class TransformerGroup(Section):
     """Transformers between converters and the POI."""
 
     name: Words
-    apparent: Annotated[ApparentPower, Positive]
-    primary: Annotated[Voltage, Positive]
-    secondary: Annotated[Voltage, Positive]
-    no_load_loss: Annotated[Power, NotNegative] = 0.0
-    load_loss: Annotated[Power, NotNegative] = 0.0
+    apparent: Annotated[ApparentPower, within("1 kVA", "1000 MVA")]
+    primary: Annotated[Voltage, within("100 V", "1000 kV")]
+    secondary: Annotated[Voltage, within("100 V", "1000 kV")]
+    no_load_loss: Annotated[Power, within("0 W", "10 MW")] = 0.0
+    load_loss: Annotated[Power, within("0 W", "10 MW")] = 0.0
 
 
 class InstrumentSection(Section):
@@ -261,7 +260,7 @@ class MeterGroup(ServedGroup):
     """Meters."""
 
     role: Annotated[MeterPlace, choice(MeterPlace)]
-    voltage: Annotated[Voltage, Positive]
+    voltage: Annotated[Voltage, within("50 V", "1000 kV")]
     ct: InstrumentSection | None = None
     vt: InstrumentSection | None = None
 
@@ -278,7 +277,7 @@ class AuxiliaryGroup(Section):
     """Auxiliary loads and supplies."""
 
     name: Words
-    power: Annotated[Power, NotNegative]
+    power: Annotated[Power, within("0 W", "100 MW")]
     meter: Words | None = None
 
 
@@ -295,30 +294,30 @@ class ExceptionSection(Section):
 class SocWindowSection(Section):
     """Between which states of charge the plant is operated."""
 
-    min: Annotated[Ratio, NotNegative]
-    max: Annotated[Ratio, Positive]
+    min: Annotated[Ratio, within("0 %", "100 %")]
+    max: Annotated[Ratio, within("0 %", "100 %")]
 
 
 class LimitsSection(Section):
     """Operating limits of the plant as a whole."""
 
-    ramp: Annotated[PowerRamp, Positive]
-    reactive_ramp: Annotated[ReactiveRamp, Positive]
+    ramp: Annotated[PowerRamp, within("100 W/s", "10 GW/s")]
+    reactive_ramp: Annotated[ReactiveRamp, within("100 var/s", "10000 Mvar/s")]
     soc: SocWindowSection
 
 
 class FallbackSection(Section):
     """What the plant does when its set-point has run out."""
 
-    power: Power = 0.0
-    reactive: ReactivePower = 0.0
+    power: Annotated[Power, within("-10 GW", "10 GW")] = 0.0
+    reactive: Annotated[ReactivePower, within("-10000 Mvar", "10000 Mvar")] = 0.0
 
 
 class SetpointSection(Section):
     """How long a set-point lives, and what follows."""
 
-    timeout: Annotated[Time, Positive]
-    timeout_max: Annotated[Time, Positive]
+    timeout: Annotated[Time, within("100 ms", "1 d")]
+    timeout_max: Annotated[Time, within("100 ms", "7 d")]
     fallback: FallbackSection = FallbackSection()
 
 
@@ -326,30 +325,30 @@ class OwnerSection(Section):
     """Who may hold the set-points: all clients as one (`shared: yes`), or one at a time for a lease."""
 
     shared: Flag = False
-    lease: Annotated[Time, Positive] = 60.0
+    lease: Annotated[Time, within("1 s", "1 d")] = 60.0
 
 
 class StartSection(Section):
     """Starting: how long a sequence may take; `automatic` lets the plant start by itself after a black-out."""
 
-    timeout: Annotated[Time, Positive] = 120.0
+    timeout: Annotated[Time, within("1 s", "1 d")] = 120.0
     automatic: Flag = False
 
 
 class StaleSection(Section):
     """What silence means, in multiples of a value's own data period."""
 
-    uncertain_periods: Annotated[Number, Positive] = 1.5
-    bad_periods: Annotated[Number, Positive] = 3.0
-    zero_periods: Annotated[Number, Positive] = 5.0
-    zero_min: Annotated[Time, Positive] = 5.0
-    zero_where_bms_stops_pcs: Annotated[Time, Positive] = 30.0
+    uncertain_periods: Annotated[Number, within("1", "100")] = 1.5
+    bad_periods: Annotated[Number, within("1", "100")] = 3.0
+    zero_periods: Annotated[Number, within("1", "100")] = 5.0
+    zero_min: Annotated[Time, within("1 s", "1 h")] = 5.0
+    zero_where_bms_stops_pcs: Annotated[Time, within("1 s", "1 h")] = 30.0
 
 
 class ControlsSection(Section):
     """How the plant is run."""
 
-    scan: Annotated[Time, Positive]
+    scan: Annotated[Time, within("10 ms", "10 s")]
     limits: LimitsSection
     setpoint: SetpointSection
     owner: OwnerSection = OwnerSection()
@@ -392,10 +391,10 @@ class SimulationSection(Section):
     """How the simulator dresses this plant; the controller never reads it."""
 
     seed: Whole = 1
-    soc: Annotated[Ratio, NotNegative] = 0.5
+    soc: Annotated[Ratio, within("0 %", "100 %")] = 0.5
     grid: Identifier | None = None
-    load: Annotated[Power, NotNegative] = 0.0
-    pv: Annotated[Power, NotNegative] = 0.0
+    load: Annotated[Power, within("0 W", "10 GW")] = 0.0
+    pv: Annotated[Power, within("0 W", "10 GW")] = 0.0
 
 
 class SiteFile(Section):

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Wit
 from pydantic_core import PydanticCustomError
 
 from controller.plant.messages import Complaint, did_you_mean, one_of
-from controller.plant.units import EXAMPLES, Dimension, parse_quantity
+from controller.plant.units import EXAMPLES, UNITS, Dimension, parse_quantity
 
 COMPLAINT = "complaint"
 """The error type of our own validators; the context holds the parts of a `Complaint`."""
@@ -88,6 +88,23 @@ def _not_negative(value: float) -> float:
     if value < 0:
         fail("is negative", "zero or more")
     return value
+
+
+def within(low: str, high: str) -> AfterValidator:
+    """Return the validator of a quantity that makes sense only from `low` to `high`, both written with units."""
+    bounds = [_bound(low), _bound(high)]
+
+    def convert(value: float) -> float:
+        if not bounds[0] * (1 - 1e-9) <= value <= bounds[1] * (1 + 1e-9):
+            fail("can't be meant so", f"from {low} to {high}")
+        return value
+
+    return AfterValidator(convert)
+
+
+def _bound(text: str) -> float:
+    number, _, unit = text.partition(" ")
+    return float(number) * (UNITS[unit].factor if unit else 1.0)
 
 
 Positive = AfterValidator(_positive)

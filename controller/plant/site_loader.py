@@ -151,6 +151,7 @@ class _Loading:
         drafts = self.ingredients.protections(site)
         batteries = batteries_of(site.batteries, cells, self.findings)
         self.ingredients.check_batteries(site, batteries)
+        self.ingredients.check_grid_profile(site)
         names = Names(site, self.findings)
         if self._failed() or drafts is None:
             return None

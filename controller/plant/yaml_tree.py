@@ -182,7 +182,7 @@ class _Builder:
         if depth > MAX_DEPTH:
             raise _TooDeepError(place)
         if isinstance(event, ScalarEvent):
-            return Text(place, event.value, quoted=event.style is not None)
+            return Text(place, event.value, quoted=bool(event.style))
         if isinstance(event, SequenceStartEvent):
             return self._items(place, events, depth)
         if isinstance(event, MappingStartEvent):
