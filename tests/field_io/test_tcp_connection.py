@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from controller.field_io.errors import LinkDownError, NoAnswerError, WrongAnswerError
 from controller.field_io.tcp_connection import TcpConnection
 from controller.modbus.errors import ExceptionReply
+from controller.modbus.mbap import FrameBuffer
 from controller.modbus.pdu import read, write_register
 
-Device = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Answer = Callable[[int, int, bytes], bytes]
 
 READ = read(3, 100, 2)
@@ -25,56 +25,59 @@ def _frame(transaction: int, unit: int, pdu: bytes, protocol: int = 0) -> bytes:
     return struct.pack(">HHHB", transaction, protocol, len(pdu) + 1, unit) + pdu
 
 
-def _answering(answer: Answer) -> Device:
-    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-            pdu = await reader.readexactly(length - 1)
-            writer.write(answer(transaction, unit, pdu))
-            await writer.drain()
+class Device(asyncio.Protocol):
+    """A device that answers each request as its script says; `collect` requests are answered together, last first."""
 
-    return device
+    def __init__(self, answer: Answer, collect: int, delay_s: float) -> None:
+        self.answer, self.collect, self.delay_s = answer, collect, delay_s
+        self.frames, self.replies = FrameBuffer(), list[bytes]()
+        self.gone = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.replies += [self.answer(*asked) for asked in self.frames.feed(data)]
+        if len(self.replies) >= self.collect:
+            out, self.replies = b"".join(reversed(self.replies)), []
+            asyncio.get_running_loop().call_later(self.delay_s, self.send, out)
+
+    def send(self, out: bytes) -> None:
+        if out == RESET:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.transport.write(out)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone.set_result(None)
+
+
+RESET = b"reset"
 
 
 @contextlib.asynccontextmanager
-async def _connected(device: Device) -> AsyncIterator[TcpConnection]:
-    over = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            await device(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-        over.set()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    _, connection = await asyncio.get_running_loop().create_connection(TcpConnection, "127.0.0.1", port)
+async def _connected(answer: Answer, collect: int = 1, delay_s: float = 0.0) -> AsyncIterator[TcpConnection]:
+    loop = asyncio.get_running_loop()
+    device = Device(answer, collect, delay_s)
+    server = await loop.create_server(lambda: device, "127.0.0.1", 0)
+    _, connection = await loop.create_connection(TcpConnection, *server.sockets[0].getsockname())
     try:
-        yield connection
+        async with asyncio.timeout(20):
+            yield connection
+            connection.drop(LinkDownError("the test is over"))
+            await asyncio.gather(connection.lost, device.gone)
     finally:
-        connection.drop(LinkDownError("the test is over"))
-        await connection.lost
-        await over.wait()
         server.close()
-        await server.wait_closed()
 
 
 async def test_a_right_answer_is_the_payload() -> None:
-    async with _connected(_answering(lambda t, u, _: _frame(t, u, GOOD))) as connection:
+    async with _connected(lambda t, u, _: _frame(t, u, GOOD)) as connection:
         assert await connection.exchange([(1, READ)], 5) == [GOOD[2:]]
 
 
 async def test_pipelined_answers_may_come_in_any_order() -> None:
-    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = [struct.unpack(">HHHBBHH", await reader.readexactly(12)) for _ in range(5)]
-        for transaction, _, _, unit, _, address, _ in reversed(asked):
-            writer.write(_frame(transaction, unit, bytes([3, 2]) + address.to_bytes(2)))
-        await writer.drain()
-        await reader.read()
-
-    async with _connected(device) as connection:
+    async with _connected(lambda t, u, pdu: _frame(t, u, bytes([3, 2]) + pdu[1:3]), collect=5) as connection:
         answers = await connection.exchange([(unit, read(3, 10 * unit, 1)) for unit in range(1, 6)], 5)
 
     assert answers == [(10 * unit).to_bytes(2) for unit in range(1, 6)]
@@ -84,7 +87,7 @@ async def test_a_refusal_keeps_the_connection() -> None:
     def answer(transaction: int, unit: int, pdu: bytes) -> bytes:
         return _frame(transaction, unit, bytes([0x83, 4]) if pdu[2] == 100 else GOOD)
 
-    async with _connected(_answering(answer)) as connection:
+    async with _connected(answer) as connection:
         refused, good = await connection.exchange([(1, READ), (1, read(3, 200, 2))], 5)
 
         assert isinstance(refused, ExceptionReply)
@@ -111,7 +114,7 @@ WRONG: dict[str, Answer] = {
 
 @pytest.mark.parametrize("fault", WRONG)
 async def test_a_wrong_answer_drops_the_connection(fault: str) -> None:
-    async with _connected(_answering(WRONG[fault])) as connection:
+    async with _connected(WRONG[fault]) as connection:
         if fault == "the same answer twice":
             await connection.exchange([(1, READ)], 5)
             await asyncio.wait_for(connection.lost, 5)
@@ -122,7 +125,7 @@ async def test_a_wrong_answer_drops_the_connection(fault: str) -> None:
 
 @pytest.mark.parametrize("echo", [b"\x06\x00\x0a\x00\x08", b"\x06\x00\x0b\x00\x07", b"\x03\x02\x00\x07"])
 async def test_a_write_with_a_wrong_echo_fails(echo: bytes) -> None:
-    async with _connected(_answering(lambda t, u, _: _frame(t, u, echo))) as connection:
+    async with _connected(lambda t, u, _: _frame(t, u, echo)) as connection:
         with pytest.raises(WrongAnswerError):
             await connection.exchange([(1, write_register(10, b"\x00\x07"))], 5)
 
@@ -131,7 +134,7 @@ async def test_silence_names_the_unit_and_drops_the_connection() -> None:
     def answer(transaction: int, unit: int, _pdu: bytes) -> bytes:
         return b"" if unit == 7 else _frame(transaction, unit, GOOD)
 
-    async with _connected(_answering(answer)) as connection:
+    async with _connected(answer) as connection:
         with pytest.raises(NoAnswerError) as silence:
             await connection.exchange([(1, READ), (7, READ)], 0.1)
 
@@ -140,14 +143,7 @@ async def test_silence_names_the_unit_and_drops_the_connection() -> None:
 
 
 async def test_a_late_answer_is_never_anybodys() -> None:
-    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        transaction, _, _, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-        await reader.readexactly(5)
-        await asyncio.sleep(0.3)
-        writer.write(_frame(transaction, unit, GOOD))
-        await writer.drain()
-
-    async with _connected(device) as connection:
+    async with _connected(lambda t, u, _: _frame(t, u, GOOD), delay_s=0.3) as connection:
         with pytest.raises(NoAnswerError):
             await connection.exchange([(1, READ)], 0.1)
         with pytest.raises(LinkDownError):
@@ -155,10 +151,6 @@ async def test_a_late_answer_is_never_anybodys() -> None:
 
 
 async def test_a_reset_fails_at_once_what_is_out() -> None:
-    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readexactly(12)
-        writer.transport.abort()
-
-    async with _connected(device) as connection:
+    async with _connected(lambda _t, _u, _: RESET) as connection:
         with pytest.raises(LinkDownError):
             await connection.exchange([(1, READ)], 60)
