@@ -1,0 +1,43 @@
+"""The conditions that control raises for the alarm room, in one place: name, whose it is, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.plant.signals import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition: a yes/no per equipment of its owner."""
+
+    name: str
+    owner: Owner
+    description: str
+
+
+_ALL = (
+    Condition("rack.connect_failed", Owner.RACK, "the BMS did not connect the rack in time"),
+    Condition("rack.disconnect_failed", Owner.RACK, "the rack did not disconnect; its converters are stopped"),
+    Condition("rack.voltage_apart", Owner.RACK, "rack and bus are too far apart to connect"),
+    Condition("rack.opened_by_itself", Owner.RACK, "the contactors opened without our request"),
+    Condition("rack.limits_lost", Owner.RACK, "limits or SOC unknown beyond the grace time: nothing allowed"),
+    Condition("rack.open_with_current", Owner.RACK, "contactors reported open, but current flows"),
+    Condition("bus.circulating_current", Owner.BUS, "racks of the bus drive current through one another"),
+    Condition("pcs.power_excess", Owner.PCS, "more power than commanded, wrong sign, or power at zero"),
+    Condition("pcs.breaker_request", Owner.PCS, "power goes on after the stop: open the AC breaker"),
+    Condition("pcs.limits_itself", Owner.PCS, "the converter delivers less than commanded"),
+    Condition("pcs.not_armed", Owner.PCS, "its own watchdog is not read back as enabled"),
+    Condition("pcs.start_failed", Owner.PCS, "the converter did not start in time"),
+    Condition("pcs.stop_failed", Owner.PCS, "the converter does not stop; its heartbeat is withheld"),
+    Condition("pcs.stopped_by_itself", Owner.PCS, "the converter stopped without our request"),
+    Condition("pcs.runs_unasked", Owner.PCS, "the converter runs though it was not asked to"),
+    Condition("pcs.write_failed", Owner.PCS, "the converter did not take a command, twice"),
+    Condition("plant.setpoint_ran_out", Owner.PLANT, "the set-point was not renewed; fall-back in effect"),
+    Condition("plant.fast_stop", Owner.PLANT, "fast stop is latched"),
+    Condition("plant.poi_loop_frozen", Owner.PLANT, "the POI loop holds: stale meter, open breaker or disturbed grid"),
+    Condition("plant.start_incomplete", Owner.PLANT, "not every rack and converter that was asked has started"),
+)
+
+CONDITIONS: Mapping[str, Condition] = {c.name: c for c in _ALL}

@@ -1,0 +1,163 @@
+"""One scan of control: from measurements, protection, estimates and commands to what is asked of the field.
+
+Order: replies; what racks, buses and converters may carry; their sequences; power; what is asked; accounts. Pure but
+for `state`, which control owns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from controller.control.accounting import energy_account
+from controller.control.buses import bus_limits
+from controller.control.commands import Command
+from controller.control.converters import failed_writes, observe_pcs, step_pcs
+from controller.control.events import Event, EventKind
+from controller.control.inputs import Estimate, ProtectionOrders
+from controller.control.measurements import Measurements, measurements_of
+from controller.control.mismatch import compare_power
+from controller.control.orders import ask_converters, clear_reset_requests
+from controller.control.pcs_limits import PcsConditions, pcs_limits
+from controller.control.pcs_sequence import PcsSequenceState
+from controller.control.permissives import missing_for_start
+from controller.control.plant_control import step_plant
+from controller.control.plant_sequence import PlantState
+from controller.control.poi import PoiSample, is_frozen
+from controller.control.power import set_power
+from controller.control.rack_limits import rack_limits
+from controller.control.racks import observe_racks, step_racks
+from controller.control.replies import Desk, answer_all
+from controller.control.report import Facts, Said, report
+from controller.control.resets import ask_for_resets
+from controller.control.result import ControlResult
+from controller.control.state import ControlState
+from controller.image.image import Image
+from controller.image.plant_arrays import PlantArrays
+from controller.image.quality import Quality
+from controller.plant.model import Plant
+from controller.plant.signals import BreakerState, Owner
+
+
+def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in the order of the scan
+    plant: Plant,
+    arrays: PlantArrays,
+    state: ControlState,
+    image: Image,
+    protection: ProtectionOrders,
+    estimate: Estimate,
+    commands: Sequence[Command],
+    now_ns: int,
+    dt_s: float,
+) -> ControlResult:
+    """Return what this scan decides, with replies, events and conditions; `state.outputs` holds what is asked."""
+    _begin(state, now_ns)
+    events: list[Event] = []
+    measured = measurements_of(image, state.matrices)
+    desk = Desk(plant, arrays, state, image, measured, protection, now_ns, events)
+    replies = answer_all(desk, commands)
+    events += _let_time_pass(state, now_ns)
+    _start_by_itself(plant, arrays, state, image, protection)
+    if desk.forwarded.resets:
+        ask_for_resets(state, measured, desk.forwarded)
+
+    racks = observe_racks(arrays, state, measured, protection)
+    soc = np.where(estimate.quality <= Quality.UNCERTAIN, estimate.soc_ratio, np.nan)
+    carry = rack_limits(state.relations, measured, soc, protection, racks.tripped, state.racks.held, now_ns)
+    buses = bus_limits(state.relations, arrays, measured, carry, racks.on_bus, racks.unloading)
+    events += step_racks(plant, arrays, state, measured, buses, racks, now_ns)
+
+    findings = compare_power(
+        state.pcs.mismatch,
+        state.pcs.command_w,
+        measured.pcs_active_power_w,
+        arrays.pcs_power_w,
+        arrays.pcs_ramp_w_per_s,
+        dt_s,
+    )
+    converters = observe_pcs(arrays, state, measured, buses, protection, findings)
+    events += step_plant(plant, arrays, state, measured, protection, racks, converters, now_ns)
+    events += step_pcs(plant, arrays, state, measured, converters, now_ns)
+
+    stale = state.relations.bus_of_rack @ (racks.on_bus & ~carry.fresh) > 0.0
+    conditions = PcsConditions(
+        running=np.array([s is PcsSequenceState.RUNNING for s in state.pcs.sequence], np.bool_),
+        stop=converters.stop,
+        bus_zero=protection.bus_zero,
+        no_increase=protection.bus_no_increase | stale,
+        write_failed=failed_writes(state, now_ns),
+        self_limit_w=state.pcs.mismatch.self_limit_w,
+        command_w=state.pcs.command_w,
+    )
+    may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, now_ns)
+    window = (plant.control.soc_min_ratio, plant.control.soc_max_ratio)
+    account = energy_account(state.relations, arrays, estimate, carry.soc_ratio, racks.closed, window)
+    sample = _poi_sample(plant, image, measured)
+    frozen = plant.poi.meter >= 0 and is_frozen(plant, sample)
+    power = set_power(
+        plant,
+        arrays,
+        state,
+        may,
+        account.bus_soc_ratio[arrays.pcs_bus],
+        sample,
+        dt_s,
+        frozen=frozen or bool(findings.limits_itself.any()),
+    )
+    ask_converters(arrays, state, protection, converters, power, findings)
+    clear_reset_requests(state)
+    facts = Facts(
+        measured, protection, racks, carry, buses, findings, converters, conditions, may, account, sample, power, frozen
+    )
+    said = Said(replies, tuple(events), desk.forwarded)
+    return report(plant, arrays, state, image, facts, said)
+
+
+def _begin(state: ControlState, now_ns: int) -> None:
+    """Take the time; in the first scan nothing has been asked of anyone, so every converter is asked for zero."""
+    state.now_ns = now_ns
+    if state.plant.entered_ns < 0:
+        state.plant.entered_ns = now_ns
+        state.racks.entered_ns[:] = now_ns
+        state.pcs.entered_ns = [now_ns] * len(state.pcs.entered_ns)
+
+
+def _let_time_pass(state: ControlState, now_ns: int) -> list[Event]:
+    """Run out set-points and limits."""
+    events = []
+    for setpoint in (state.active, state.reactive):
+        before = setpoint.accepted
+        if setpoint.age(now_ns):
+            events.append(Event(EventKind.SETPOINT_RAN_OUT, Owner.PLANT, 0, before, setpoint.accepted))
+    for limits in (state.export_limits, state.import_limits):
+        before = limits.lowest_w
+        events += [
+            Event(EventKind.LIMIT_EXPIRED, Owner.PLANT, 0, before, limits.lowest_w, source)
+            for source in limits.expire(now_ns)
+        ]
+    return events
+
+
+def _start_by_itself(
+    plant: Plant, arrays: PlantArrays, state: ControlState, image: Image, protection: ProtectionOrders
+) -> None:
+    """Once after a start of the controller, where the site says so and nothing is missing."""
+    memory = state.plant
+    if not plant.control.auto_start or memory.auto_start_done or memory.sequence is not PlantState.OFF:
+        return
+    if not missing_for_start(plant, arrays, state, image, protection):
+        memory.start_requested = memory.auto_start_done = True
+
+
+def _poi_sample(plant: Plant, image: Image, measured: Measurements) -> PoiSample:
+    meter = plant.poi.meter
+    if meter < 0:
+        return PoiSample(np.nan, np.nan, 0, np.nan, np.nan, breaker_closed=True)
+    active_w, reactive_var, _, _, frequency_hz, voltage_v, *_ = measured.meter[:, meter].tolist()
+    breaker = image["meter.breaker"]
+    known = breaker.quality[meter] <= Quality.UNCERTAIN
+    absent = breaker.quality[meter] == Quality.ABSENT
+    closed = absent or (bool(known) and breaker.value[meter] == BreakerState.CLOSED)
+    time_ns = int(image["meter.active_power"].time_ns[meter])
+    return PoiSample(active_w, reactive_var, time_ns, voltage_v, frequency_hz, breaker_closed=bool(closed))

@@ -1,0 +1,189 @@
+"""The converters of the plant: their sequences, what is asked of them on entering a state, and failed writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.buses import BusLimits
+from controller.control.events import Event, EventKind
+from controller.control.inputs import ProtectionOrders
+from controller.control.measurements import Measurements
+from controller.control.mismatch import MismatchFindings
+from controller.control.pcs_sequence import RUNS, PcsInputs, PcsSequenceState, next_state
+from controller.control.plant_sequence import PlantState
+from controller.control.rack_sequence import RackSequenceState
+from controller.control.relations import Relations
+from controller.control.state import ControlState
+from controller.image.outputs import WriteState
+from controller.image.plant_arrays import PlantArrays
+from controller.plant.model import Plant
+from controller.plant.signals import Owner, PcsOperation
+from controller.plant.signals import PcsState as Reported
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+REPEAT_NS = 5_000_000_000
+STOP_FAILED_AFTER_S = 10.0
+WATCHDOG_TOLERANCE_RATIO = 0.05
+_RETRY_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PcsStatus:
+    """What is known of each converter in this scan [P]."""
+
+    stop: BoolArray  # it must not run
+    armed: BoolArray  # its own watchdog is read back as enabled
+    unarmed: BoolArray  # it is read back, and not enabled as it must be
+    bus_ready: BoolArray
+    runs: BoolArray  # it says that it runs
+
+
+def observe_pcs(
+    arrays: PlantArrays,
+    state: ControlState,
+    measured: Measurements,
+    buses: BusLimits,
+    protection: ProtectionOrders,
+    findings: MismatchFindings,
+) -> PcsStatus:
+    """Return the converters' status: who must stop, who may be started."""
+    stuck = state.racks.sequence == RackSequenceState.DISCONNECT_FAILED
+    stop = protection.pcs_stop | protection.block_stop[arrays.pcs_block] | findings.stop
+    if stuck.any():
+        stop = stop | (state.relations.bus_of_rack @ stuck > 0.0)[arrays.pcs_bus]
+    if protection.plant_stop or state.plant.fast_stop:
+        stop = np.ones_like(stop)
+    voltage_v = buses.voltage_v[arrays.pcs_bus]
+    in_window = (voltage_v >= arrays.pcs_dc_voltage_min_v) & (voltage_v <= arrays.pcs_dc_voltage_max_v)
+    armed = _is_armed(state.relations, measured.pcs_watchdog_s)
+    return PcsStatus(
+        stop=stop,
+        armed=armed,
+        unarmed=~armed & ~np.isnan(measured.pcs_watchdog_s),
+        bus_ready=in_window & (buses.racks > 0.0)[arrays.pcs_bus],
+        runs=(measured.pcs_state == Reported.RUNNING) | (measured.pcs_state == Reported.THROTTLED),
+    )
+
+
+def _is_armed(relations: Relations, watchdog_s: FloatArray) -> BoolArray:
+    """Enabled, and no longer than the device file states."""
+    longest_s = relations.pcs_watchdog_s * (1.0 + WATCHDOG_TOLERANCE_RATIO)
+    armed: BoolArray = (watchdog_s > 0.0) & (watchdog_s <= longest_s)
+    return armed
+
+
+def step_pcs(
+    plant: Plant, arrays: PlantArrays, state: ControlState, measured: Measurements, status: PcsStatus, now_ns: int
+) -> list[Event]:
+    """Step every converter's sequence and ask what the new states ask for."""
+    memory = state.pcs
+    events: list[Event] = []
+    columns = (
+        arrays.pcs_in_service.tolist(),
+        measured.pcs_state_fresh.tolist(),
+        measured.pcs_state.tolist(),
+        status.stop.tolist(),
+        status.armed.tolist(),
+        status.unarmed.tolist(),
+        status.bus_ready.tolist(),
+    )
+    timeout_s = plant.control.start_timeout_s
+    for index, (in_service, fresh, reported, stop, armed, unarmed, ready) in enumerate(zip(*columns, strict=True)):
+        before = memory.sequence[index]
+        _adopt(state, index, before, reported, fresh=fresh)
+        in_state_s = (now_ns - memory.entered_ns[index]) * 1e-9
+        wanted = bool(memory.wanted[index])
+        inputs = PcsInputs(in_service, fresh, reported, wanted, stop, armed, unarmed, ready, in_state_s, timeout_s)
+        after = next_state(before, inputs)
+        if after is not before:
+            events.append(Event(EventKind.SEQUENCE_CHANGED, Owner.PCS, index, float(before), float(after)))
+            memory.sequence[index], memory.entered_ns[index] = after, now_ns
+            _remember(state, index, before, after, inputs)
+            _enter(state, measured, index, after, now_ns, armed=armed)
+        elif after in _REPEATING:
+            _repeat(state, index, after, in_state_s, now_ns)
+    return events
+
+
+def _adopt(state: ControlState, index: int, before: PcsSequenceState, reported: int, *, fresh: bool) -> None:
+    """A converter found running at first sight shall go on, at zero power, unless the plant is at rest on purpose."""
+    first_sight = before is PcsSequenceState.UNKNOWN and fresh and reported in RUNS
+    if first_sight and state.plant.sequence is PlantState.ADOPTING and not state.plant.fast_stop:
+        state.pcs.wanted[index] = True
+
+
+def _remember(
+    state: ControlState, index: int, before: PcsSequenceState, after: PcsSequenceState, inputs: PcsInputs
+) -> None:
+    """Keep what the change means: nothing that stopped or failed is started again by itself."""
+    memory = state.pcs
+    wanted = bool(memory.wanted[index])
+    ended = after in {PcsSequenceState.OFF, PcsSequenceState.STOPPING, PcsSequenceState.TRIPPED}
+    if ended and wanted and before in {PcsSequenceState.ARMING, PcsSequenceState.STARTING}:
+        memory.start_failed[index] = not inputs.stop
+    if ended and wanted and before in {PcsSequenceState.RUNNING, PcsSequenceState.STANDBY} and not inputs.stop:
+        memory.stopped_by_itself[index] = True
+    if after is PcsSequenceState.RUNNING:
+        memory.start_failed[index] = memory.stopped_by_itself[index] = memory.stop_failed[index] = False
+    if after is PcsSequenceState.OFF:
+        memory.stop_failed[index] = False
+    if ended or inputs.stop:
+        memory.wanted[index] = False
+
+
+_REPEATING = frozenset({PcsSequenceState.STARTING, PcsSequenceState.STOPPING, PcsSequenceState.ARMING})
+
+
+def _enter(
+    state: ControlState, measured: Measurements, index: int, after: PcsSequenceState, now_ns: int, *, armed: bool
+) -> None:
+    """Ask for what the new state asks for."""
+    operation = state.outputs["pcs.operation"]
+    state.pcs.repeated_ns[index] = now_ns
+    match after:
+        case PcsSequenceState.ARMING if not armed and state.relations.pcs_watchdog_settable[index]:
+            watchdog_s = float(state.relations.pcs_watchdog_s[index])
+            state.outputs["pcs.watchdog_timeout_setting"].repeat(index, watchdog_s)
+        case PcsSequenceState.STARTING:
+            standby = measured.pcs_state[index] == Reported.STANDBY
+            operation.repeat(index, float(PcsOperation.EXIT_STANDBY if standby else PcsOperation.START))
+        case PcsSequenceState.STOPPING:
+            operation.repeat(index, float(PcsOperation.STOP))
+        case _:
+            pass
+
+
+def _repeat(state: ControlState, index: int, now: PcsSequenceState, in_state_s: float, now_ns: int) -> None:
+    """Ask again every 5 s, at once after a failed write; a stop that does not come withholds the heartbeat."""
+    memory = state.pcs
+    if now is PcsSequenceState.STOPPING and in_state_s > STOP_FAILED_AFTER_S:
+        memory.stop_failed[index] = True
+    line = state.outputs["pcs.watchdog_timeout_setting" if now is PcsSequenceState.ARMING else "pcs.operation"]
+    failed = line.state[index] == WriteState.FAILED
+    waited_ns = now_ns - int(memory.repeated_ns[index])
+    if line.issue[index] and (waited_ns > REPEAT_NS or (failed and waited_ns > _RETRY_NS)):
+        memory.repeated_ns[index] = now_ns
+        if now is not PcsSequenceState.ARMING or failed:
+            line.repeat(index, float(line.value[index]))
+
+
+def failed_writes(state: ControlState, now_ns: int) -> BoolArray:
+    """Return whose set-points failed twice [P]; the first failure is answered by asking again, later ones every 2 s."""
+    line, memory = state.outputs["pcs.active_power_setpoint"], state.pcs
+    failed = line.state == WriteState.FAILED
+    memory.retries[line.state == WriteState.CONFIRMED] = 0
+    if failed.any():
+        for index in np.flatnonzero(failed).tolist():
+            if memory.retries[index] == 0 or now_ns - int(memory.retried_ns[index]) > _RETRY_NS:
+                memory.retries[index] += 1
+                memory.retried_ns[index] = now_ns
+                line.repeat(index, float(line.value[index]))
+            elif memory.retries[index] == 1:
+                memory.retries[index] = 2
+    gone: BoolArray = memory.retries >= 2
+    return gone

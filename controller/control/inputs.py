@@ -1,0 +1,75 @@
+"""What control takes from the rooms below it: protection's orders and the estimate, by the fields it reads."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+
+class ProtectionOrders(Protocol):
+    """What protection demands. All latches are protection's; racks [R], buses [B], pcs [P], blocks [K]."""
+
+    @property
+    def rack_trip(self) -> BoolArray:
+        """No current through this rack."""
+
+    @property
+    def rack_disconnect(self) -> BoolArray:
+        """This rack must be disconnected."""
+
+    @property
+    def inhibit_charge(self) -> BoolArray:
+        """No charging of this rack."""
+
+    @property
+    def inhibit_discharge(self) -> BoolArray:
+        """No discharging of this rack."""
+
+    @property
+    def bus_zero(self) -> BoolArray:
+        """No power on this bus."""
+
+    @property
+    def bus_no_increase(self) -> BoolArray:
+        """No more power than now on this bus."""
+
+    @property
+    def pcs_stop(self) -> BoolArray:
+        """This converter must stop."""
+
+    @property
+    def block_stop(self) -> BoolArray:
+        """All converters of this block must stop."""
+
+    @property
+    def plant_stop(self) -> bool:
+        """The whole plant must stop."""
+
+
+class Estimate(Protocol):
+    """What estimation knows of each rack [R]; NaN = unknown."""
+
+    @property
+    def soc_ratio(self) -> FloatArray:
+        """State of charge."""
+
+    @property
+    def soh_ratio(self) -> FloatArray:
+        """State of health."""
+
+    @property
+    def energy_to_empty_wh(self) -> FloatArray:
+        """Energy until empty."""
+
+    @property
+    def energy_to_full_wh(self) -> FloatArray:
+        """Energy until full."""
+
+    @property
+    def quality(self) -> NDArray[np.uint8]:
+        """Quality of the estimate."""

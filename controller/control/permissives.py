@@ -1,0 +1,73 @@
+"""What must hold before something may start, by name: the missing ones are told in every refusal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.control.inputs import ProtectionOrders
+from controller.control.measurements import Measurements
+from controller.control.pcs_sequence import PcsSequenceState
+from controller.control.state import ControlState
+from controller.image.image import Image
+from controller.image.plant_arrays import PlantArrays
+from controller.image.quality import Quality
+from controller.plant.model import Plant
+from controller.plant.signals import ContactorState
+
+
+def unhealthy_chains(plant: Plant, image: Image) -> tuple[str, ...]:
+    """Return the hard-wired chains that are not known to be closed."""
+    healthy = image["interlock.healthy"]
+    return tuple(
+        chain.name
+        for chain in plant.interlocks
+        if healthy.quality[chain.index] > Quality.UNCERTAIN or not healthy.value[chain.index]
+    )
+
+
+def missing_for_start(
+    plant: Plant,
+    arrays: PlantArrays,
+    state: ControlState,
+    image: Image,
+    protection: ProtectionOrders,
+) -> tuple[str, ...]:
+    """Return the permissives that are missing for a start of the plant, in words."""
+    missing = [f"interlock {name} healthy" for name in unhealthy_chains(plant, image)]
+    if state.plant.fast_stop:
+        missing.append(f"fast stop by {state.plant.fast_stop} reset")
+    if protection.plant_stop:
+        missing.append("protection of the plant reset")
+    if not _any_rack(arrays, state, protection):
+        missing.append("a rack available")
+    if not _any_pcs(arrays, state, protection):
+        missing.append("a converter available and communicating")
+    return tuple(missing)
+
+
+def _any_rack(arrays: PlantArrays, state: ControlState, protection: ProtectionOrders) -> bool:
+    seen = state.racks.contactor != ContactorState.UNKNOWN
+    return bool(np.any(arrays.rack_in_service & seen & ~protection.rack_trip & ~state.locked_out()))
+
+
+def _any_pcs(arrays: PlantArrays, state: ControlState, protection: ProtectionOrders) -> bool:
+    away = {PcsSequenceState.UNKNOWN, PcsSequenceState.LOST, PcsSequenceState.TRIPPED, PcsSequenceState.OUT_OF_SERVICE}
+    present = np.array([s not in away for s in state.pcs.sequence], np.bool_)
+    stopped = protection.pcs_stop | protection.block_stop[arrays.pcs_block]
+    return bool(np.any(present & ~stopped))
+
+
+def missing_for_connect(
+    arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders, rack: int
+) -> tuple[str, ...]:
+    """Return the permissives that are missing to connect one rack, in words."""
+    missing = [f"lock-out by {lock.holder} removed ({lock.reason})" for lock in state.lock_outs.get(rack, ())]
+    if not arrays.rack_in_service[rack]:
+        missing.append("rack in service")
+    if protection.rack_trip[rack] or protection.rack_disconnect[rack] or measured.rack_tripped[rack]:
+        missing.append("rack's trip reset")
+    if not state.relations.rack_requestable[rack]:
+        missing.append("a BMS that takes connect requests")
+    if not measured.contactor_fresh[rack]:
+        missing.append("communication with the rack's BMS")
+    return tuple(missing)

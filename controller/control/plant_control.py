@@ -1,0 +1,147 @@
+"""The plant's sequence stepped: what a start, a stop and an adoption ask of racks, converters and set-points."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.converters import PcsStatus
+from controller.control.events import Event, EventKind
+from controller.control.inputs import ProtectionOrders
+from controller.control.measurements import Measurements
+from controller.control.pcs_sequence import PcsSequenceState
+from controller.control.plant_sequence import AT_REST, PlantInputs, PlantState, next_state
+from controller.control.rack_sequence import RackSequenceState, Wanted
+from controller.control.racks import RackStatus
+from controller.control.state import ControlState
+from controller.image.plant_arrays import PlantArrays
+from controller.plant.model import Plant
+from controller.plant.signals import Owner
+
+AT_ZERO_RATIO = 0.02
+RAMP_DOWN_MARGIN_S = 5.0
+
+_ON_THE_WAY = frozenset({PcsSequenceState.OFF, PcsSequenceState.ARMING, PcsSequenceState.STARTING})
+_STOPPED = frozenset(
+    {PcsSequenceState.OFF, PcsSequenceState.TRIPPED, PcsSequenceState.OUT_OF_SERVICE, PcsSequenceState.UNKNOWN}
+)
+
+
+def step_plant(
+    plant: Plant,
+    arrays: PlantArrays,
+    state: ControlState,
+    measured: Measurements,
+    protection: ProtectionOrders,
+    racks: RackStatus,
+    converters: PcsStatus,
+    now_ns: int,
+) -> list[Event]:
+    """Step the plant's sequence; set what racks and converters shall become."""
+    memory = state.plant
+    before = memory.sequence
+    inputs = _inputs(plant, arrays, state, measured, protection, racks, now_ns)
+    after = next_state(before, inputs)
+    memory.start_requested = memory.stop_requested = False
+    if after is before:
+        if inputs.start and before is PlantState.RUNNING:
+            _want_racks(arrays, state, racks)
+            _want_pcs(arrays, state, converters)
+        return []
+    memory.sequence, memory.entered_ns = after, now_ns
+    _enter(arrays, state, racks, converters, before)
+    return [Event(EventKind.SEQUENCE_CHANGED, Owner.PLANT, 0, float(before), float(after))]
+
+
+def _inputs(
+    plant: Plant,
+    arrays: PlantArrays,
+    state: ControlState,
+    measured: Measurements,
+    protection: ProtectionOrders,
+    racks: RackStatus,
+    now_ns: int,
+) -> PlantInputs:
+    memory, settings = state.plant, plant.control
+    sequences, wanted = state.pcs.sequence, state.pcs.wanted.tolist()
+    running = [s is PcsSequenceState.RUNNING for s in sequences]
+    held = [s is PcsSequenceState.LOST and w for s, w in zip(sequences, wanted, strict=True)]
+    pending = [s in _ON_THE_WAY and w for s, w in zip(sequences, wanted, strict=True)]
+    known = [s is not PcsSequenceState.UNKNOWN for s in sequences]
+    return PlantInputs(
+        start=memory.start_requested,
+        stop=memory.stop_requested,
+        fast_stop=bool(memory.fast_stop),
+        trip=bool(protection.plant_stop),
+        any_in_service=bool(arrays.pcs_in_service.any()),
+        all_known=all(known),
+        racks_settled=_racks_settled(state),
+        any_rack_connected=bool(racks.closed.any()),
+        pcs_settled=not any(pending),
+        any_pcs_running=any(running) or any(held),
+        any_pcs_standby=PcsSequenceState.STANDBY in sequences,
+        all_pcs_stopped=all(s in _STOPPED for s in sequences),
+        at_zero=_is_at_zero(state, measured),
+        in_state_s=(now_ns - memory.entered_ns) * 1e-9,
+        start_timeout_s=settings.start_timeout_s,
+        ramp_down_s=plant.poi.power_w / max(settings.ramp_w_per_s, 1.0) + RAMP_DOWN_MARGIN_S,
+    )
+
+
+def _racks_settled(state: ControlState) -> bool:
+    """No rack is asked to connect and still on its way; unknown ones are waited for."""
+    return not bool(np.any(state.racks.wanted == Wanted.CONNECTED))
+
+
+def _is_at_zero(state: ControlState, measured: Measurements) -> bool:
+    """Commanded zero, and no known power left; an unknown power does not hold up a stop."""
+    if state.plant.in_effect_w != 0.0:
+        return False
+    return not bool(np.any(np.abs(measured.pcs_active_power_w) > AT_ZERO_RATIO * state.relations.pcs_rated_w))
+
+
+def _enter(
+    arrays: PlantArrays, state: ControlState, racks: RackStatus, converters: PcsStatus, before: PlantState
+) -> None:
+    memory = state.plant
+    match memory.sequence:
+        case PlantState.CONNECTING_RACKS:
+            _clear_setpoints(state)
+            _want_racks(arrays, state, racks)
+        case PlantState.STARTING_PCS:
+            _want_pcs(arrays, state, converters)
+        case PlantState.RUNNING:
+            memory.auto_start_done = True
+            memory.start_incomplete = bool(state.pcs.start_failed.any() or state.racks.connect_failed.any())
+        case PlantState.RAMPING_DOWN:
+            _clear_setpoints(state)
+        case _:
+            _clear_setpoints(state)
+            state.pcs.wanted[:] = False
+            state.racks.wanted[state.racks.wanted == Wanted.CONNECTED] = Wanted.LEAVE
+            memory.in_effect_w = memory.in_effect_var = 0.0
+            memory.start_incomplete = memory.start_incomplete and before not in AT_REST
+
+
+def _clear_setpoints(state: ControlState) -> None:
+    state.active.clear()
+    state.reactive.clear()
+
+
+def _want_racks(arrays: PlantArrays, state: ControlState, racks: RackStatus) -> None:
+    """Ask for every rack that may connect and has not; unknown ones are asked for too, once they are known."""
+    memory = state.racks
+    away = (memory.sequence == RackSequenceState.DISCONNECTED) | (memory.sequence == RackSequenceState.UNKNOWN)
+    barred = racks.tripped | racks.locked_out | ~arrays.rack_in_service | ~state.relations.rack_requestable
+    chosen = away & ~barred & (memory.wanted != Wanted.DISCONNECTED)
+    memory.wanted[chosen] = Wanted.CONNECTED
+    memory.connect_failed[chosen] = False
+
+
+def _want_pcs(arrays: PlantArrays, state: ControlState, converters: PcsStatus) -> None:
+    """Ask for every converter that may run, is seen, and whose bus has a rack."""
+    sequences: NDArray[np.int64] = np.array(state.pcs.sequence, np.int64)
+    seen = (sequences == PcsSequenceState.OFF) | (sequences == PcsSequenceState.ARMING)
+    chosen = seen & arrays.pcs_in_service & ~converters.stop & converters.bus_ready
+    state.pcs.wanted[chosen] = True
+    state.pcs.start_failed[chosen] = False

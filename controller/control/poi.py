@@ -1,0 +1,94 @@
+"""The closed loop on the POI meter: the converters are commanded what the POI must show, plus the losses between.
+
+Rule: the plant's model of its losses (transformers, auxiliaries) is added at once; the rest is trimmed slowly from
+the meter, only with new samples and only while the reference stands still, so that dead time can't wind it up. On a
+stale meter, an open breaker, a converter that limits itself, or outside the voltage and frequency window the trim
+freezes and holds; release is bumpless because the trim is all that the loop remembers. At zero nothing is trimmed: a
+plant at rest does not discharge its racks into its own auxiliaries.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from controller.plant.model import Plant
+
+TRIM_TIME_S = 3.0
+SETTLING_S = 2.5
+"""After a change of the reference: dead time, ramp and the age of the meter's value."""
+STILL_RATIO = 0.005
+TRIM_MAX_RATIO = 0.05
+VOLTAGE_WINDOW_RATIO = 0.1
+FREQUENCY_WINDOW_HZ = 1.5
+
+
+@dataclass(slots=True)
+class PoiLoop:
+    """Memory of the loop for one quantity (W or var)."""
+
+    trim: float = 0.0
+    reference: float = 0.0
+    still_s: float = 0.0
+    sample_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoiSample:
+    """The control meter now; NaN unknown. `time_ns` of the powers. No meter: all NaN, breaker as closed."""
+
+    active_w: float
+    reactive_var: float
+    time_ns: int
+    voltage_v: float
+    frequency_hz: float
+    breaker_closed: bool
+
+
+def trim_step(
+    loop: PoiLoop, reference: float, measured: float, time_ns: int, rating: float, dt_s: float, *, frozen: bool
+) -> float:
+    """Return the trim to add to `reference`; the loop is brought up to date in place."""
+    moved = abs(reference - loop.reference) > STILL_RATIO * rating
+    loop.still_s = 0.0 if moved else loop.still_s + dt_s
+    if moved:
+        loop.reference = reference
+    elapsed_ns = time_ns - loop.sample_ns
+    loop.sample_ns = max(loop.sample_ns, time_ns)
+    if frozen or elapsed_ns <= 0 or loop.still_s < SETTLING_S or math.isnan(measured):
+        return loop.trim
+    step_s = min(elapsed_ns * 1e-9, 0.5 * TRIM_TIME_S)
+    bound = TRIM_MAX_RATIO * rating
+    loop.trim = max(-bound, min(bound, loop.trim + (reference - measured) * (step_s / TRIM_TIME_S)))
+    return loop.trim
+
+
+def is_frozen(plant: Plant, sample: PoiSample) -> bool:
+    """Whether the grid or the meter gives no ground to trim on. Unknown voltage and frequency do not freeze."""
+    poi = plant.poi
+    if math.isnan(sample.active_w) or not sample.breaker_closed:
+        return True
+    outside_v = abs(sample.voltage_v - poi.voltage_v) > VOLTAGE_WINDOW_RATIO * poi.voltage_v
+    outside_hz = abs(sample.frequency_hz - poi.frequency_hz) > FREQUENCY_WINDOW_HZ
+    return outside_v or outside_hz
+
+
+@dataclass(frozen=True, slots=True)
+class LossModel:
+    """Losses between converters and POI: constant part (auxiliaries, iron) and load part (per W squared)."""
+
+    constant_w: float
+    load_per_w: float
+
+    def loss_w(self, poi_w: float) -> float:
+        """Return the expected losses at a power at the POI."""
+        return self.constant_w + self.load_per_w * poi_w * poi_w
+
+
+def loss_model(plant: Plant) -> LossModel:
+    """Return the model of a site: load spread over the transformers by their ratings."""
+    rated_va = sum(t.apparent_va for t in plant.transformers)
+    load_loss_w = sum(t.load_loss_w for t in plant.transformers)
+    iron_w = sum(t.no_load_loss_w for t in plant.transformers)
+    auxiliary_w = sum(a.power_w for a in plant.auxiliaries)
+    return LossModel(iron_w + auxiliary_w, load_loss_w / rated_va**2 if rated_va > 0.0 else 0.0)

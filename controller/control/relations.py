@@ -1,0 +1,164 @@
+"""What control needs of the plant's build, made once: who stands with whom, what is served, how long silence may last.
+
+Shapes: racks [R], buses [B], pcs [P], banks [N], transformers [T]; the first axis of a `2` array is the direction,
+0 = charge, 1 = discharge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.derating import Derating, derating_lines
+from controller.image.data_periods import NEVER_NS, data_periods
+from controller.image.plant_arrays import PlantArrays
+from controller.plant.device_types import ContactorControl, TimeoutAction
+from controller.plant.model import MeterRole, Plant
+from controller.plant.signals import Owner
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+CHARGE, DISCHARGE = 0, 1
+DEFAULT_WATCHDOG_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """Constants of the plant as control reads them."""
+
+    bus_racks: IntArray  # [B, most racks of a bus], padded with R
+    bus_of_rack: FloatArray  # [B, R] 1 where the rack stands on the bus
+    bus_of_pcs: FloatArray  # [B, P]
+    block_of_rack: FloatArray  # [K, R]
+    block_of_pcs: FloatArray  # [K, P]
+    rack_rated_a: FloatArray  # [2, R]
+    rack_conductance_s: FloatArray  # [R]
+    rack_bank: IntArray  # [R], -1: none
+    rack_request_served: BoolArray  # [R] the rack has a connect request of its own
+    rack_requestable: BoolArray  # [R] its own or its bank's
+    rack_reset_served: BoolArray  # [R]
+    rack_limit_grace_ns: IntArray  # [R] from the last good limit to zero allowed
+    rack_fast_period_ns: IntArray  # [R] data period of the rack's current
+    pcs_limit_grace_ns: IntArray  # [P]
+    pcs_rated_w: FloatArray  # [P]
+    pcs_dc_current_max_a: FloatArray  # [P]
+    pcs_transformer: IntArray  # [P], -1: none
+    pcs_watchdog_s: FloatArray  # [P] time-out that the device file states
+    pcs_watchdog_served: BoolArray  # [P] readable
+    pcs_watchdog_settable: BoolArray  # [P]
+    transformer_va: FloatArray  # [T]
+    transformer_pcs: FloatArray  # [T, P]
+    bus_current_max_a: FloatArray  # [B], inf: none stated
+    bus_current_floor_a: FloatArray  # [B] below it measured shares say nothing
+    derating: Derating
+    poi_meter: int
+    auxiliary_meters: tuple[int, ...]
+    auxiliary_nominal_w: float
+    targets: dict[str, tuple[Owner, int]]  # tag -> equipment
+
+
+def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
+    """Return the relations of a plant. Pure; called once."""
+    racks, pcs, buses = plant.racks, plant.pcs, plant.buses
+    served = _served_commands(plant)
+    own = np.array([("rack.connect_request", r.index) in served for r in racks], np.bool_)
+    bank = np.array([("bank.connect_request", r.bank) in served for r in racks], np.bool_)
+    managed = np.array([r.contactor_control is not ContactorControl.NONE for r in racks], np.bool_)
+    rated_sum = np.array([sum(racks[i].battery.discharge_current_max_a for i in b.racks) for b in buses])
+    return Relations(
+        bus_racks=_padded([b.racks for b in buses], len(racks)),
+        bus_of_rack=_one_hot(arrays.rack_bus, len(buses)),
+        bus_of_pcs=_one_hot(arrays.pcs_bus, len(buses)),
+        block_of_rack=_one_hot(arrays.rack_block, len(plant.blocks)),
+        block_of_pcs=_one_hot(arrays.pcs_block, len(plant.blocks)),
+        rack_rated_a=np.stack([arrays.rack_charge_current_max_a, arrays.rack_discharge_current_max_a]),
+        rack_conductance_s=1.0 / np.maximum(arrays.rack_resistance_ohm, 1e-6),
+        rack_bank=np.array([r.bank for r in racks], np.int64),
+        rack_request_served=own,
+        rack_requestable=(own | bank) & managed,
+        rack_reset_served=np.array([("rack.reset_request", r.index) in served for r in racks], np.bool_),
+        rack_limit_grace_ns=_rack_grace_ns(plant, arrays),
+        rack_fast_period_ns=data_periods(plant)["rack.current"].period_ns,
+        pcs_limit_grace_ns=_grace_ns(plant, "pcs.active_power"),
+        pcs_rated_w=arrays.pcs_power_w,
+        pcs_dc_current_max_a=np.array([p.dc_current_max_a for p in pcs], np.float64),
+        pcs_transformer=np.array([p.transformer for p in pcs], np.int64),
+        pcs_watchdog_s=_watchdogs_s(plant),
+        pcs_watchdog_served=np.array([("pcs.watchdog_timeout", p.index) in served for p in pcs], np.bool_),
+        pcs_watchdog_settable=np.array([("pcs.watchdog_timeout_setting", p.index) in served for p in pcs], np.bool_),
+        transformer_va=np.array([t.apparent_va for t in plant.transformers], np.float64),
+        transformer_pcs=_one_hot(np.array([p.transformer for p in pcs], np.int64), len(plant.transformers)),
+        bus_current_max_a=np.array([np.inf if b.current_max_a is None else b.current_max_a for b in buses]),
+        bus_current_floor_a=np.maximum(0.1 * rated_sum, 1.0),
+        derating=derating_lines(plant.protection, plant.control.soc_min_ratio, plant.control.soc_max_ratio),
+        poi_meter=plant.poi.meter,
+        auxiliary_meters=tuple(m.index for m in plant.meters if m.role is MeterRole.AUXILIARY),
+        auxiliary_nominal_w=sum(a.power_w for a in plant.auxiliaries),
+        targets=_targets(plant),
+    )
+
+
+def _served_commands(plant: Plant) -> frozenset[tuple[str, int]]:
+    """Return (signal, equipment) of everything that some device serves."""
+    return frozenset(
+        (point.signal.name, binding.equipment)
+        for device in plant.devices
+        for binding in device.bindings
+        for point in device.type.points
+        if point.signal.owner is binding.owner
+    )
+
+
+def _targets(plant: Plant) -> dict[str, tuple[Owner, int]]:
+    groups: Iterable[tuple[Owner, Iterable[tuple[str, int]]]] = (
+        (Owner.BLOCK, ((b.tag, b.index) for b in plant.blocks)),
+        (Owner.RACK, ((r.tag, r.index) for r in plant.racks)),
+        (Owner.PCS, ((p.tag, p.index) for p in plant.pcs)),
+    )
+    named = {tag: (owner, index) for owner, items in groups for tag, index in items}
+    return {"Plant": (Owner.PLANT, 0), **named}
+
+
+def _one_hot(group: IntArray, groups: int) -> FloatArray:
+    member: FloatArray = (np.arange(groups)[:, None] == group).astype(np.float64)
+    return member
+
+
+def _padded(members: list[tuple[int, ...]], pad: int) -> IntArray:
+    widest = max((len(m) for m in members), default=0)
+    return np.array([[*m, *([pad] * (widest - len(m)))] for m in members], np.int64).reshape(len(members), widest)
+
+
+def _grace_ns(plant: Plant, signal: str) -> IntArray:
+    """max(5 D, 5 s), from the site's ladder; equipment without a period has the shortest."""
+    stale = plant.control.stale
+    period_ns = data_periods(plant)[signal].period_ns
+    known_ns = np.where(period_ns < NEVER_NS, period_ns, 0)
+    grace: IntArray = np.maximum(known_ns * stale.zero_periods, stale.zero_min_s * 1e9).astype(np.int64)
+    return grace
+
+
+def _rack_grace_ns(plant: Plant, arrays: PlantArrays) -> IntArray:
+    """As above, but longer where the BMS itself can stop the PCS."""
+    longer_ns = plant.control.stale.zero_bms_stops_pcs_s * 1e9
+    grace = _grace_ns(plant, "rack.discharge_current_limit")
+    unloaded_by_bms = arrays.bus_bms_stops_pcs[arrays.rack_bus]
+    longer: IntArray = np.where(unloaded_by_bms, np.maximum(grace, longer_ns), grace).astype(np.int64)
+    return longer
+
+
+def _watchdogs_s(plant: Plant) -> FloatArray:
+    watchdog_s = np.full(len(plant.pcs), DEFAULT_WATCHDOG_S)
+    for device in plant.devices:
+        timeout = device.type.communication_timeout
+        if timeout is None or timeout.then is TimeoutAction.NONE:
+            continue
+        for binding in device.bindings:
+            if binding.owner is Owner.PCS:
+                watchdog_s[binding.equipment] = timeout.after_s
+    return watchdog_s

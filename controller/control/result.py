@@ -1,0 +1,186 @@
+"""What control returns from a scan, and under which names the image publishes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.commands import Reply
+from controller.control.events import Event
+from controller.control.limits import Clip
+from controller.control.replies import Forwarded
+from controller.image.outputs import OutputImage
+from controller.image.quality import Quality
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+CodeArray = NDArray[np.int32]
+Published = tuple[str, object, object]
+
+
+@dataclass(frozen=True, slots=True)
+class RackResult:
+    """Racks [R]; every field is the quantity `rack.<field without its unit>`."""
+
+    power_w: FloatArray
+    data_age_s: FloatArray
+    charge_current_allowed_a: FloatArray
+    discharge_current_allowed_a: FloatArray
+    operating_state: CodeArray
+    limit_reason: CodeArray
+    any_trip: BoolArray
+    contactor_closed: BoolArray
+    available: BoolArray
+    locked_out: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class BusResult:
+    """Buses [B]."""
+
+    voltage_v: FloatArray
+    charge_power_allowed_w: FloatArray
+    discharge_power_allowed_w: FloatArray
+    limit_reason: CodeArray
+
+
+@dataclass(frozen=True, slots=True)
+class PcsResult:
+    """Converters [P]."""
+
+    active_power_command_w: FloatArray
+    reactive_power_command_var: FloatArray
+    charge_power_allowed_w: FloatArray
+    discharge_power_allowed_w: FloatArray
+    operating_state: CodeArray
+    sequence_state: CodeArray
+    limit_reason: CodeArray
+    available: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """Blocks [K]."""
+
+    active_power_w: FloatArray
+    soc_ratio: FloatArray
+    operating_state: CodeArray
+    racks_connected: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PlantResult:
+    """The plant; NaN = unknown."""
+
+    active_power_w: float
+    reactive_power_var: float
+    apparent_power_va: float
+    power_factor_ratio: float
+    frequency_hz: float
+    voltage_v: float
+    pcs_power_w: float
+    auxiliary_power_w: float
+    energy_out_wh: float
+    energy_in_wh: float
+    discharge_power_available_w: float
+    charge_power_available_w: float
+    discharge_power_sustained_15min_w: float
+    charge_power_sustained_15min_w: float
+    discharge_power_sustained_60min_w: float
+    charge_power_sustained_60min_w: float
+    energy_to_discharge_wh: float
+    energy_to_charge_wh: float
+    soc_ratio: float
+    soc_installed_ratio: float
+    soh_ratio: float
+    racks_installed: int
+    racks_connected: int
+    racks_available: int
+    operating_state: int
+    sequence_state: int
+    mode: int
+    control_owner: int
+    tripped: bool
+    limit_reason: int
+    scada_heartbeat: int
+    active_power_setpoint_w: float
+    reactive_power_setpoint_var: float
+    active_power_accepted_w: float
+    reactive_power_accepted_var: float
+    active_power_in_effect_w: float
+    reactive_power_in_effect_var: float
+    setpoint_remaining_s: float
+    setpoint_source: int
+    export_limit_w: float
+    import_limit_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """Everything of one scan. `poi_quality`: UNCERTAIN where the sum of the converters stands in for a POI meter."""
+
+    racks: RackResult
+    buses: BusResult
+    pcs: PcsResult
+    blocks: BlockResult
+    plant: PlantResult
+    poi_quality: Quality
+    outputs: OutputImage
+    withhold_heartbeat: BoolArray  # [P]
+    conditions: Mapping[str, BoolArray]
+    active_clips: tuple[Clip, ...]
+    reactive_clips: tuple[Clip, ...]
+    replies: tuple[Reply, ...]
+    forwarded: Forwarded
+    events: tuple[Event, ...]
+
+
+_UNITS = ("_w", "_var", "_va", "_wh", "_a", "_v", "_s", "_hz", "_ratio")
+_AT_METER = frozenset(
+    {"active_power_w", "reactive_power_var", "apparent_power_va", "power_factor_ratio", "frequency_hz", "voltage_v"}
+)
+
+
+def _quantity(owner: str, name: str) -> str:
+    unit = next((u for u in sorted(_UNITS, key=len, reverse=True) if name.endswith(u)), "")
+    return f"{owner}.{name.removesuffix(unit)}"
+
+
+_NAMES = {
+    owner: tuple((f.name, _quantity(owner, f.name)) for f in fields(kind))
+    for owner, kind in (
+        ("rack", RackResult),
+        ("bus", BusResult),
+        ("pcs", PcsResult),
+        ("block", BlockResult),
+        ("plant", PlantResult),
+    )
+}
+
+
+def published(result: ControlResult) -> Iterable[Published]:
+    """Yield (quantity, value or array, quality or array) of everything that control computes for the image.
+
+    NaN is DEVICE_FAILURE: computed from something unknown.
+    """
+    yield from _of("rack", result.racks)
+    yield from _of("bus", result.buses)
+    yield from _of("pcs", result.pcs)
+    yield from _of("block", result.blocks)
+    for name, quantity in _NAMES["plant"]:
+        value = getattr(result.plant, name)
+        quality = result.poi_quality if name in _AT_METER else Quality.GOOD
+        yield quantity, value, Quality.DEVICE_FAILURE if math.isnan(value) else quality
+
+
+def _of(owner: str, values: object) -> Iterator[Published]:
+    for name, quantity in _NAMES[owner]:
+        value: NDArray[np.generic] = getattr(values, name)
+        if value.dtype.kind == "f":
+            yield quantity, value, np.where(np.isnan(value), np.uint8(Quality.DEVICE_FAILURE), np.uint8(Quality.GOOD))
+        else:
+            yield quantity, value, Quality.GOOD

@@ -1,0 +1,232 @@
+"""What control remembers from scan to scan, and which part of it survives a restart.
+
+Retained: limits and their sources, the fast stop's latch, lock-outs with holders and reasons. Not retained: set-points,
+ownership, sequences. So a restart never resumes power: the plant is adopted as found and stands at zero.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.limits import Limit, Limits
+from controller.control.measurements import Matrices, matrices_of
+from controller.control.mismatch import Mismatch, no_mismatch
+from controller.control.pcs_limits import HeldPcsLimits, no_held_pcs_limits
+from controller.control.pcs_sequence import PcsSequenceState
+from controller.control.plant_sequence import PlantState
+from controller.control.poi import LossModel, PoiLoop, loss_model
+from controller.control.rack_limits import HeldLimits, no_held_limits
+from controller.control.rack_sequence import RackSequenceState, Wanted
+from controller.control.relations import Relations, relations_of
+from controller.control.setpoints import Lease, Setpoint
+from controller.image.layout import Layout
+from controller.image.outputs import OutputImage
+from controller.image.plant_arrays import PlantArrays
+from controller.plant.model import Plant
+from controller.plant.signals import ContactorState
+
+FORMAT = 1
+SITE_HOLDER = "site file"
+
+
+@dataclass(frozen=True, slots=True)
+class LockOut:
+    """One holder's lock-out of a rack. It never expires; each holder removes only his own."""
+
+    holder: str
+    reason: str
+
+
+@dataclass(slots=True)
+class RackMemory:
+    """Sequences of the racks [R]."""
+
+    sequence: NDArray[np.int8]
+    entered_ns: NDArray[np.int64]
+    wanted: NDArray[np.int8]  # `Wanted`
+    contactor: NDArray[np.int32]  # last known
+    seen: NDArray[np.int64]  # what the sequence saw last, as one number: it is looked at again when that changes
+    retried: NDArray[np.bool_]
+    connect_failed: NDArray[np.bool_]
+    opened_by_itself: NDArray[np.bool_]
+    held: HeldLimits
+
+
+@dataclass(slots=True)
+class PcsMemory:
+    """Sequences and commands of the converters [P]."""
+
+    sequence: list[PcsSequenceState]
+    entered_ns: list[int]
+    wanted: NDArray[np.bool_]
+    command_w: NDArray[np.float64]
+    command_var: NDArray[np.float64]
+    start_failed: NDArray[np.bool_]
+    stop_failed: NDArray[np.bool_]
+    stopped_by_itself: NDArray[np.bool_]
+    retries: NDArray[np.int64]
+    retried_ns: NDArray[np.int64]
+    repeated_ns: NDArray[np.int64]
+    held: HeldPcsLimits
+    mismatch: Mismatch
+
+
+@dataclass(slots=True)
+class PlantMemory:
+    """Sequence, requests of this scan and latches of the plant."""
+
+    sequence: PlantState = PlantState.ADOPTING
+    entered_ns: int = -1  # the first scan sets it
+    start_requested: bool = False
+    stop_requested: bool = False
+    auto_start_done: bool = False
+    fast_stop: str = ""  # who latched it, "" = not latched
+    in_effect_w: float = 0.0
+    in_effect_var: float = 0.0
+    scada_heartbeat: int = 0
+    start_incomplete: bool = False
+
+
+@dataclass(slots=True)
+class ControlState:
+    """Everything that control owns. Made once per plant; changed by `control` alone."""
+
+    relations: Relations
+    matrices: Matrices
+    losses: LossModel
+    outputs: OutputImage
+    racks: RackMemory
+    pcs: PcsMemory
+    active: Setpoint
+    reactive: Setpoint
+    lease: Lease
+    export_limits: Limits
+    import_limits: Limits
+    plant: PlantMemory = field(default_factory=PlantMemory)
+    active_loop: PoiLoop = field(default_factory=PoiLoop)
+    reactive_loop: PoiLoop = field(default_factory=PoiLoop)
+    lock_outs: dict[int, tuple[LockOut, ...]] = field(default_factory=dict)
+    sequence: int = 0  # number of the scan, set by the scan; replies carry it
+    now_ns: int = 0  # of the last scan
+
+    def locked_out(self) -> NDArray[np.bool_]:
+        """Return which racks are locked out [R]."""
+        locked = np.zeros(len(self.racks.sequence), np.bool_)
+        locked[list(self.lock_outs)] = True
+        return locked
+
+
+def control_state(plant: Plant, arrays: PlantArrays, layout: Layout) -> ControlState:
+    """Return the state before the first scan: nothing asked, nothing known, lock-outs of the site file in force."""
+    settings = plant.control
+    return ControlState(
+        relations=relations_of(plant, arrays),
+        matrices=matrices_of(layout),
+        losses=loss_model(plant),
+        outputs=OutputImage(plant),
+        racks=_rack_memory(len(plant.racks)),
+        pcs=_pcs_memory(len(plant.pcs)),
+        active=Setpoint(settings.fallback_w, settings.setpoint_timeout_s),
+        reactive=Setpoint(settings.fallback_var, settings.setpoint_timeout_s),
+        lease=Lease(settings.shared_owner, settings.lease_s),
+        export_limits=Limits(plant.poi.export_limit_w),
+        import_limits=Limits(plant.poi.import_limit_w),
+        lock_outs={
+            r.index: (LockOut(SITE_HOLDER, r.out_of_service.reason),)
+            for r in plant.racks
+            if r.out_of_service is not None and r.out_of_service.lock_out
+        },
+    )
+
+
+def _rack_memory(racks: int) -> RackMemory:
+    return RackMemory(
+        sequence=np.full(racks, RackSequenceState.UNKNOWN, np.int8),
+        entered_ns=np.zeros(racks, np.int64),
+        wanted=np.full(racks, Wanted.LEAVE, np.int8),
+        contactor=np.full(racks, ContactorState.UNKNOWN, np.int32),
+        seen=np.full(racks, -1, np.int64),
+        retried=np.zeros(racks, np.bool_),
+        connect_failed=np.zeros(racks, np.bool_),
+        opened_by_itself=np.zeros(racks, np.bool_),
+        held=no_held_limits(racks),
+    )
+
+
+def _pcs_memory(converters: int) -> PcsMemory:
+    return PcsMemory(
+        sequence=[PcsSequenceState.UNKNOWN] * converters,
+        entered_ns=[0] * converters,
+        wanted=np.zeros(converters, np.bool_),
+        command_w=np.zeros(converters),
+        command_var=np.zeros(converters),
+        start_failed=np.zeros(converters, np.bool_),
+        stop_failed=np.zeros(converters, np.bool_),
+        stopped_by_itself=np.zeros(converters, np.bool_),
+        retries=np.zeros(converters, np.int64),
+        retried_ns=np.zeros(converters, np.int64),
+        repeated_ns=np.zeros(converters, np.int64),
+        held=no_held_pcs_limits(converters),
+        mismatch=no_mismatch(converters),
+    )
+
+
+def to_bytes(state: ControlState, plant: Plant) -> bytes:
+    """Return the retained part. Racks by name, so that a changed site still finds its own."""
+    parts = {
+        "format": FORMAT,
+        "fast_stop": state.plant.fast_stop,
+        "export_limits": _limits_out(state.export_limits, state.now_ns),
+        "import_limits": _limits_out(state.import_limits, state.now_ns),
+        "lock_outs": {
+            plant.racks[rack].name: [[lock.holder, lock.reason] for lock in locks if lock.holder != SITE_HOLDER]
+            for rack, locks in state.lock_outs.items()
+        },
+    }
+    return json.dumps(parts, ensure_ascii=False).encode()
+
+
+def from_bytes(state: ControlState, plant: Plant, data: bytes, now_ns: int) -> tuple[str, ...]:
+    """Put the retained part into a fresh state; return the racks that the site no longer has.
+
+    Raises:
+        ValueError: the bytes are not what `to_bytes` writes.
+    """
+    try:
+        parts = json.loads(data)
+        if parts["format"] != FORMAT:
+            raise ValueError(f"retained control state has format {parts['format']}, expected {FORMAT}")
+        _limits_in(state.export_limits, parts["export_limits"], now_ns)
+        _limits_in(state.import_limits, parts["import_limits"], now_ns)
+        state.plant.fast_stop = str(parts["fast_stop"])
+        return _lock_outs_in(state, plant, parts["lock_outs"])
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise ValueError(f"retained control state is not readable: {error}") from error
+
+
+def _limits_out(limits: Limits, now_ns: int) -> dict[str, list[float | None]]:
+    """By source: value and the seconds left; monotonic times mean nothing after a reboot."""
+    return {
+        source: [limit.value_w, None if limit.expires_ns is None else (limit.expires_ns - now_ns) * 1e-9]
+        for source, limit in limits.by_source.items()
+    }
+
+
+def _limits_in(limits: Limits, stored: dict[str, list[float | None]], now_ns: int) -> None:
+    for source, (value_w, left_s) in stored.items():
+        expires_ns = None if left_s is None else now_ns + round(float(left_s) * 1e9)
+        limits.by_source[source] = Limit(float(value_w or 0.0), expires_ns)
+    limits.refresh()
+
+
+def _lock_outs_in(state: ControlState, plant: Plant, stored: dict[str, list[list[str]]]) -> tuple[str, ...]:
+    index = {rack.name: rack.index for rack in plant.racks}
+    for name, locks in stored.items():
+        if name in index and locks:
+            held = state.lock_outs.get(index[name], ())
+            state.lock_outs[index[name]] = (*held, *(LockOut(holder, reason) for holder, reason in locks))
+    return tuple(name for name in stored if name not in index)
