@@ -110,16 +110,16 @@ def test_stop_and_standby_ramp_down_first(converter):
     step(converter, 2.0)
     converter.operate(PcsOperation.ENTER_STANDBY, BUS_V)
     step(converter, 0.1)
-    assert converter.state is PcsState.SHUTTING_DOWN
+    assert converter.state == PcsState.SHUTTING_DOWN
     assert converter.active_power_w > 0.0
     step(converter, 2.0)
-    assert converter.state is PcsState.STANDBY
+    assert converter.state == PcsState.STANDBY
     converter.operate(PcsOperation.EXIT_STANDBY, BUS_V)
     step(converter, 4.0)
-    assert converter.state is PcsState.RUNNING
+    assert converter.state == PcsState.RUNNING
     converter.operate(PcsOperation.STOP, BUS_V)
     step(converter, 1.0)
-    assert converter.state is PcsState.OFF
+    assert converter.state == PcsState.OFF
 
 
 @pytest.mark.parametrize(
