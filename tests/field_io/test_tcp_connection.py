@@ -49,7 +49,7 @@ class Device(asyncio.Protocol):
         elif not self.transport.is_closing():
             self.transport.write(out)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.gone.set_result(None)
 
 
