@@ -112,7 +112,7 @@ class EventReader:
         known = self._first <= since <= head
         oldest = max(self._first, head - len(self._ring))
         start = max(oldest, since) if known else oldest
-        numbers = np.arange(start, head, dtype=np.uint64)
+        numbers = np.uint64(start) + np.arange(max(0, head - start), dtype=np.uint64)
         records = self._ring[numbers % np.uint64(len(self._ring))]
         whole = (records["number"] == numbers) & (records["crc"] == _checksums(records))
         lost = int(np.count_nonzero(~whole)) + (start - since if known else 0)

@@ -48,8 +48,7 @@ class LinkedPlant:
             self._open()
         if self._file is not None and not self._take_newest(self._file) and self._file.is_replaced():
             self._open()
-            if self._file is not None:
-                self._take_newest(self._file)
+            self._take_newest(self._file)
         return self._snapshot
 
     async def submit(self, command: Command) -> Reply:

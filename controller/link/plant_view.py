@@ -48,10 +48,10 @@ class Snapshot:
     @classmethod
     def none(cls, layout: Layout, site_hash: bytes = b"") -> Self:
         """Return the snapshot of a control that never published: every value NEVER_READ, always stale."""
-        image = Image(layout)
-        for buffer in image.buffers.values():
+        buffers = Image(layout).buffers
+        for buffer in buffers.values():
             buffer.setflags(write=False)
-        return cls(image, 0, 0, RunState.UNKNOWN, 0, site_hash, 0)
+        return cls(Image(layout, buffers), 0, 0, RunState.UNKNOWN, 0, site_hash, 0)
 
     @property
     def is_none(self) -> bool:
