@@ -98,6 +98,32 @@ def test_readers_between_any_two_stores_see_a_whole_snapshot(checked: bool) -> N
                     assert copy.sequence in {n - 1, n}
                     seen.add(copy.sequence)
     assert seen == set(range(1, 13))
+    assert old_reader.attempts_failed == 0  # a writer that stands still never costs an attempt
+
+
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("pause", range(6))
+def test_any_number_of_stores_between_any_two_steps_of_a_reader(checked: bool, pause: int) -> None:
+    for published in (1, 2):
+        for stores in range(32):
+            plant = Plant(checked=checked)
+            for _ in range(published):
+                plant.publish()
+            more = (store for n in range(6) for store in plant.stores(cells_changed=n % 2 == 0))
+            reader = SnapshotReader(plant.memory)
+            steps = reader.steps()
+            for _ in range(pause):
+                next(steps, None)
+            for _ in range(stores):
+                next(more)
+            for _ in steps:
+                pass
+            if reader._copy is not None:
+                require_whole(reader._copy)
+            copy = reader.read()
+            assert copy is not None
+            require_whole(copy)
+            assert copy.sequence >= published
 
 
 @given(
