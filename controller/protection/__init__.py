@@ -1,1 +1,1 @@
-"""Limits, trips, interlocks and permissives from raw measurements only, over all racks at once."""
+"""Protection: limits, trips, interlocks and permissives, from raw measurements and limits only, all racks at once."""

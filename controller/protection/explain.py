@@ -1,0 +1,196 @@
+"""What a protection is worth: the whole chain from the cell to the contactor, and the cause-and-effect matrix.
+
+A software delay of half a second is honest only beside the chain it stands in: the BMS's own scan, the polling, our
+scan, the write, the BMS again, the contactor. All figures are worst cases; nothing is averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.alarms.groups import unit_of
+from controller.alarms.text import quantity_text
+from controller.image.data_periods import binding_owner
+from controller.plant.model import Device, Pcs, Plant
+from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier
+from controller.plant.signals import SIGNALS, Owner
+
+CONTACTOR_OPENS_S = 0.25
+"""Opening time of a main contactor with its auxiliary relay, where no device file states one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """One link of the chain."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CauseEffect:
+    """One line of the cause-and-effect matrix; `reaction_s` is the slowest equipment's."""
+
+    cause: str
+    owner: str
+    equipments: int
+    level: str
+    limit: str
+    delay_s: float
+    effect: str
+    reset_class: str
+    reaction_s: float
+
+
+def worst_case_reaction(
+    plant: Plant, row: ProtectionRow, equipment: int, level: Level | None = None
+) -> tuple[Delay, ...]:
+    """Return the chain of delays from a change of the measured thing to the effect, for one equipment.
+
+    Args:
+        plant: The plant.
+        row: One of its protection rows.
+        equipment: Index of the row's equipment.
+        level: Which level; the worst, if absent.
+
+    Returns:
+        Named delays; their sum is the worst-case reaction. Of several signals (`also`) the slowest counts.
+    """
+    graded = next((g for g in row.levels if g.level is level), row.levels[-1])
+    sensing = max(
+        (tuple(_sensing(plant, signal, equipment)) for signal in (row.signal, *(name for name, _ in row.also))),
+        key=total_s,
+    )
+    scan_s = plant.control.scan_period_s
+    delay = (Delay("on-delay", graded.delay_s), Delay("next scan", scan_s)) if graded.delay_s else ()
+    return (*sensing, Delay("scan", scan_s), *delay, *_effect(plant, row, equipment, graded))
+
+
+def total_s(chain: tuple[Delay, ...]) -> float:
+    """Return the sum of a chain."""
+    return sum(delay.seconds for delay in chain)
+
+
+def cause_effect_matrix(plant: Plant) -> tuple[CauseEffect, ...]:
+    """Return all causes and effects: each level of each row, then the stale ladder."""
+    return (*_row_lines(plant), *_ladder_lines(plant))
+
+
+def _devices(plant: Plant, owner: Owner, equipment: int) -> Iterator[Device]:
+    for device in plant.devices:
+        if any((b.owner, b.equipment) == (owner, equipment) for b in device.bindings):
+            yield device
+
+
+def _sensing(plant: Plant, signal_name: str, equipment: int) -> Iterator[Delay]:
+    owner = binding_owner(SIGNALS[signal_name].owner)
+    for device in _devices(plant, owner, equipment):
+        point = device.type.point(signal_name)
+        if point is not None and point.poll_block:
+            yield Delay("device refresh", device.type.refresh_s)
+            yield Delay("poll period", device.period_s(point.poll_block))
+            yield Delay("answer", plant.links[device.link].timeout_s)
+
+
+def _write(plant: Plant, signal_name: str, equipment: int) -> Iterator[Delay]:
+    for device in _devices(plant, SIGNALS[signal_name].owner, equipment):
+        if device.type.point(signal_name) is not None:
+            yield Delay("write", plant.links[device.link].timeout_s)
+            yield Delay("device refresh", device.type.refresh_s)
+
+
+def _effect(plant: Plant, row: ProtectionRow, equipment: int, graded: Graded) -> Iterator[Delay]:
+    if graded.action is Action.ANNUNCIATE:
+        return
+    converters = _converters(plant, row, equipment, graded.action)
+    slowest = max((tuple(_to_zero(plant, pcs)) for pcs in converters), key=total_s, default=())
+    yield from slowest
+    if graded.action is Action.DISCONNECT_RACK:
+        yield Delay("next scan", plant.control.scan_period_s)
+        racks = plant.banks[equipment].racks if row.owner is Owner.BANK else (equipment,)
+        requests = (tuple(_write(plant, "rack.connect_request", rack)) for rack in racks)
+        yield from max(requests, key=total_s, default=())
+        yield Delay("contactor opens", CONTACTOR_OPENS_S)
+
+
+def _to_zero(plant: Plant, pcs: Pcs) -> Iterator[Delay]:
+    yield from _write(plant, "pcs.active_power_setpoint", pcs.index)
+    yield Delay("converter ramps to zero", pcs.power_w / pcs.ramp_w_per_s)
+
+
+def _converters(plant: Plant, row: ProtectionRow, equipment: int, action: Action) -> tuple[Pcs, ...]:
+    """Return the converters that an action takes to zero."""
+    if action is Action.STOP_PLANT:
+        return plant.pcs
+    match row.owner:
+        case Owner.RACK:
+            bus, block = plant.racks[equipment].bus, plant.racks[equipment].block
+        case Owner.BANK:
+            first = plant.racks[plant.banks[equipment].racks[0]]
+            bus, block = first.bus, first.block
+        case Owner.PCS:
+            bus, block = plant.pcs[equipment].bus, plant.pcs[equipment].block
+        case _:
+            owners = plant.meters if row.owner is Owner.METER else plant.interlocks
+            block = owners[equipment].block
+            return tuple(p for p in plant.pcs if block in {-1, p.block})
+    if action is Action.STOP_BLOCK:
+        return tuple(p for p in plant.pcs if p.block == block)
+    return tuple(p for p in plant.pcs if p.bus == bus)
+
+
+def _counts(plant: Plant) -> dict[Owner, int]:
+    return {
+        Owner.RACK: len(plant.racks),
+        Owner.BANK: len(plant.banks),
+        Owner.PCS: len(plant.pcs),
+        Owner.METER: len(plant.meters),
+        Owner.INTERLOCK: len(plant.interlocks),
+    }
+
+
+def _row_lines(plant: Plant) -> Iterator[CauseEffect]:
+    for row in plant.protection:
+        count = _counts(plant)[row.owner]
+        for graded in row.levels:
+            chains = (worst_case_reaction(plant, row, index, graded.level) for index in range(count))
+            yield CauseEffect(
+                cause=row.name,
+                owner=row.owner.value,
+                equipments=count,
+                level=graded.level.name.lower(),
+                limit=_limit_text(row, graded),
+                delay_s=graded.delay_s,
+                effect=graded.action.value,
+                reset_class=row.reset_class.value if graded.level is Level.TRIP else "auto",
+                reaction_s=max((total_s(chain) for chain in chains), default=0.0),
+            )
+
+
+def _limit_text(row: ProtectionRow, graded: Graded) -> str:
+    unit = unit_of(row)
+    sign = ">=" if row.direction is Direction.HIGH else "<="
+    limit = f"{sign} {quantity_text(graded.limit, unit)}" if unit else ("yes" if graded.limit else "no")
+    return limit if row.qualifier is Qualifier.ALWAYS else f"{limit} when {row.qualifier.value.replace('_', ' ')}"
+
+
+def _ladder_lines(plant: Plant) -> Iterator[CauseEffect]:
+    stale = plant.control.stale
+    counts = _counts(plant)
+    for owner in (Owner.RACK, Owner.PCS):
+        zero = f"max({stale.zero_periods:g} D, {stale.zero_min_s:g} s)"
+        if owner is Owner.RACK:
+            zero += f", {stale.zero_bms_stops_pcs_s:g} s where the BMS stops the converter"
+        for limit, effect in ((f"{stale.bad_periods:g} D", "bus_no_increase"), (zero, "zero_bus")):
+            yield CauseEffect(
+                cause="measurements lost",
+                owner=owner.value,
+                equipments=counts[owner],
+                level="alarm",
+                limit=f"older than {limit}",
+                delay_s=0.0,
+                effect=effect,
+                reset_class="auto",
+                reaction_s=float("nan"),
+            )

@@ -1,0 +1,141 @@
+"""From the process image to sources: one number per element, turned so that higher is worse, -inf where unusable.
+
+Rule: of a row's signals the worst usable one counts. Unusable is what the image calls worse than uncertain, what is
+not a number, and what no device serves. Only an interlock is different: not known to be healthy is tripped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.image.image import Image
+from controller.image.quality import Quality, usable
+from controller.image.quantities import Section
+from controller.plant.protection_rows import Reduction
+from controller.plant.signals import ContactorState, Owner
+from controller.protection.sources import Gather, Source
+from controller.protection.state import ProtectionState
+from controller.protection.table import ProtectionTable
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Codes = NDArray[np.uint8]
+
+_OPEN = int(ContactorState.OPEN)
+_NEVER_READ = int(Quality.NEVER_READ)
+NOT_HEALTHY = 1e300
+"""What an interlock that is not known to be healthy counts as: worse than every limit, and finite."""
+
+
+def measure(table: ProtectionTable, state: ProtectionState, image: Image, now_ns: int) -> None:
+    """Bring all measurements of the state up to this scan."""
+    if state.started_ns < 0:
+        state.started_ns = now_ns
+        state.seen_ns[:] = now_ns
+    gather, sourced = table.gather, state.sourced
+    section = image.buffers[Section.RACKS]
+    quality = section[gather.quality]
+    believed = usable(quality) & table.served
+    state.time_ns = section.view(np.int64)[gather.time]
+    _take_plain(gather, state, section)
+    _take_cells(state, image, gather.cells)
+    cells = gather.per_cell
+    sourced[cells], state.time_ns[cells] = state.cell_figure[cells], state.cell_time_ns[cells]
+    believed[cells] = state.cell_usable[cells] & table.served[cells]
+    _take_others(state, image, gather)
+    _take_ages(table, state, believed, now_ns)
+    believed &= ~np.isnan(sourced)
+    sourced[~believed] = -np.inf
+    np.copyto(state.seen_ns, state.time_ns, where=believed)
+    state.worst = table.worst_of(sourced)
+    _take_interlocks(table, state, quality, now_ns)
+    state.known = state.worst > -np.inf
+    contactor = image["rack.contactor"]
+    np.copyto(state.last_seen_open, contactor.value == _OPEN, where=usable(contactor.quality))
+
+
+def winner(table: ProtectionTable, state: ProtectionState) -> IntArray:
+    """Return the source [M] that each element's worst value came from."""
+    best = np.arange(table.size)
+    for place, elements in table.layers:
+        worse = state.sourced[place] > state.sourced[best[elements]]
+        best[elements] = np.where(worse, np.arange(place.start, place.stop), best[elements])
+    return best
+
+
+def _take_plain(gather: Gather, state: ProtectionState, section: NDArray[np.uint8]) -> None:
+    value = section.view(np.float64)[gather.value]
+    value *= gather.turn
+    np.abs(value, out=value, where=gather.magnitude)
+    np.maximum(value, gather.lowest, out=value)
+    value *= gather.sign
+    state.sourced[gather.plain] = value
+
+
+def _take_cells(state: ProtectionState, image: Image, sources: tuple[Source, ...]) -> None:
+    """Take over the figures of cell signals that have changed; those that have not still stand in `cell_figure`."""
+    changed = {name for name, summary in state.cells.items() if summary.refresh(image[name])}
+    for source in sources:
+        if source.signal in changed:
+            place, summary = source.place, state.cells[source.signal]
+            state.cell_time_ns[place], state.cell_usable[place] = summary.time_ns, summary.usable
+            figure, state.cell[place] = _cell_figure(state, image, source)
+            state.cell_figure[place] = source.sign * figure
+
+
+def _cell_figure(state: ProtectionState, image: Image, source: Source) -> tuple[FloatArray, IntArray]:
+    if source.reduction is not Reduction.RATE:
+        return state.cells[source.signal].figure(source.reduction)
+    rates = state.rates[source.place.start]
+    rates.add(image[source.signal], state.cells[source.signal].present)
+    return rates.rate, rates.cell
+
+
+def _take_others(state: ProtectionState, image: Image, gather: Gather) -> None:
+    for source in gather.cell_ages:
+        state.time_ns[source.place] = image[source.signal].time_ns
+    for source in gather.codes:
+        state.sourced[source.place] = source.sign * image[source.signal].value
+    for source in gather.rates:
+        rates = state.rates[source.place.start]
+        rates.add(image[source.signal], rates.scalar)
+        state.sourced[source.place] = source.sign * rates.rate
+    for source in gather.commands:
+        state.sourced[source.place] = source.sign * _beyond_command(image)
+    for source in gather.counters:
+        counter = state.counters[source.place.start]
+        counter.follow(image[source.signal])
+        state.time_ns[source.place] = counter.changed_ns
+
+
+def _beyond_command(image: Image) -> FloatArray:
+    """Return by how much each converter's power lies outside the range from zero to its command, NaN if unknown."""
+    power_w, command_w = image["pcs.active_power"].value, image["pcs.active_power_command"]
+    above = power_w - np.maximum(command_w.value, 0.0)
+    below = np.minimum(command_w.value, 0.0) - power_w
+    beyond: FloatArray = np.where(usable(command_w.quality), np.maximum(above, below), np.nan)
+    return beyond
+
+
+def _take_ages(table: ProtectionTable, state: ProtectionState, believed: BoolArray, now_ns: int) -> None:
+    """The age of a value counts whatever its quality; before the first sample it is the time since start."""
+    ages = table.gather.ages
+    since_ns = np.maximum(state.time_ns[ages], state.started_ns)
+    state.sourced[ages] = table.gather.age_sign * (now_ns - since_ns) * 1e-9
+    believed[ages] = table.served[ages]
+
+
+def _take_interlocks(table: ProtectionTable, state: ProtectionState, quality: Codes, now_ns: int) -> None:
+    place = table.owner_place[Owner.INTERLOCK]
+    worst = state.worst[place]
+    unknown = worst == -np.inf
+    state.unknown[place] = unknown
+    state.waiting[place] = False
+    if not unknown.any():
+        return
+    in_grace = now_ns - state.started_ns <= table.zero_after_ns[place]
+    waiting = unknown & (quality[place] == _NEVER_READ) & in_grace
+    worst[unknown & ~waiting] = NOT_HEALTHY
+    state.waiting[place] = waiting

@@ -1,0 +1,50 @@
+"""The stale ladder: what lost measurements of racks and converters do to their bus. They never open a contactor.
+
+Rule: a lost value (worse than uncertain: older than three of its data periods D, or not a value) stops any increase
+of its bus's power at once. When the newest usable sample is older than max(5 D, 5 s), or 30 s where the BMS itself can
+stop the PCS, the bus goes to zero. Both end by themselves when the values are back. A rack that was last seen open,
+and what the site file took out of service, carries nothing and does not count; it may not connect before it speaks.
+
+A row is blind when none of its signals is usable; a rack also when fewer than half of its cells give a value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.plant.signals import Owner
+from controller.protection.result import Silence
+from controller.protection.state import ProtectionState
+from controller.protection.table import ProtectionTable
+
+BoolArray = NDArray[np.bool_]
+
+
+def find_silence(table: ProtectionTable, state: ProtectionState, now_ns: int) -> Silence:
+    """Return which equipment protection can't see."""
+    blind = table.watched & ~state.known
+    if not blind.any() and not any(summary.incomplete for summary in state.cells.values()):
+        return table.no_silence
+    due_ns = table.worst_of(np.where(table.served, state.seen_ns + table.zero_after_ns, 0))
+    silent = blind & (now_ns > due_ns)
+    half_blind, missing = _cells(table, state)
+    rack_counts = table.arrays.rack_in_service & ~state.last_seen_open
+    return Silence(
+        rack_blind=rack_counts & (table.racks_of(blind) | half_blind),
+        rack_silent=rack_counts & table.racks_of(silent),
+        rack_cells_missing=missing,
+        pcs_blind=table.arrays.pcs_in_service & table.by_equipment(blind, Owner.PCS),
+        pcs_silent=table.arrays.pcs_in_service & table.by_equipment(silent, Owner.PCS),
+    )
+
+
+def _cells(table: ProtectionTable, state: ProtectionState) -> tuple[BoolArray, BoolArray]:
+    """Return (fewer than half of the cells speak, some do not), both [R], by the newest sample."""
+    half_blind = np.zeros(table.counts[Owner.RACK], np.bool_)
+    missing = half_blind.copy()
+    for summary in state.cells.values():
+        sampled = summary.valid > 0
+        half_blind |= sampled & (2 * summary.valid < summary.cells)
+        missing |= sampled & (summary.valid < summary.cells)
+    return half_blind, missing
