@@ -11,14 +11,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.plant.messages import Complaint, did_you_mean, nearest, one_of
+from controller.plant.messages import Complaint, did_you_mean, one_of
 
 MAX_NAMES = 100_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _AXIS = re.compile(r"\s*([a-z][a-z0-9_]*)\s*:\s*([0-9.,\s]+)\s*")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_TERM = re.compile(r"[a-z][a-z0-9_]*|\d{1,9}")
+_FACTOR = r"(?:[a-z][a-z0-9_]*|\d{1,9})"
+_PRODUCT = rf"{_FACTOR}(?:\*{_FACTOR})*"
+_SUM = re.compile(rf"-?{_PRODUCT}(?:[+-]{_PRODUCT})*")
 _EXAMPLE = 'a name such as "B{block:01..06}-R{rack:01..24}"'
 
 
@@ -154,14 +156,13 @@ def parse_template(text: str, words: Iterable[str]) -> Template:
 
 def _parse_sum(text: str, known: list[str]) -> tuple[tuple[int, tuple[str, ...]], ...]:
     compact = text.replace(" ", "")
-    terms: list[tuple[int, tuple[str, ...]]] = []
-    for signed in re.findall(r"[+-]?[^+-]+", compact) or [""]:
-        sign = -1 if signed.startswith("-") else 1
-        factors = signed.lstrip("+-").split("*")
-        if not all(_TERM.fullmatch(factor) for factor in factors):
-            raise _fail(f"'{{{text}}}' can't be computed", "an axis with + - *, such as {rack+100}")
-        terms.append(_parse_product(sign, factors, known))
-    return tuple(terms)
+    if not _SUM.fullmatch(compact):
+        raise _fail(f"'{{{text}}}' can't be computed", "an axis with + - *, such as {rack+100}")
+    signed_terms = re.findall(r"[+-]?[^+-]+", compact)
+    return tuple(
+        _parse_product(-1 if signed.startswith("-") else 1, signed.lstrip("+-").split("*"), known)
+        for signed in signed_terms
+    )
 
 
 def _parse_product(sign: int, factors: Sequence[str], known: list[str]) -> tuple[int, tuple[str, ...]]:
@@ -237,15 +238,3 @@ def _axis_hint(pieces: Sequence[str], alike: Sequence[Sequence[str]], axis: int)
     stem, prefix = "".join(pieces[: axis - 1]).rstrip("-_"), pieces[axis - 1].lstrip("-_")
     where = f"in {stem} they go" if stem else "they go"
     return f"{where} from {prefix}{values[0]} to {prefix}{values[-1]}"
-
-
-__all__ = [
-    "AxisError",
-    "Instance",
-    "NameIndex",
-    "Template",
-    "expand_name",
-    "expand_reference",
-    "nearest",
-    "parse_template",
-]

@@ -67,18 +67,26 @@ def currents_fit_cells(context: CheckContext) -> Iterator[Message]:
 def energy_fits_cells(context: CheckContext) -> Iterator[Message]:
     """Ah times volts make the energy that is written."""
     for name, battery in _batteries(context).items():
-        expected_wh = battery.capacity_ah * battery.cells_in_series * _nominal_v(battery)
-        if abs(battery.energy_wh - expected_wh) > ENERGY_TOLERANCE * expected_wh:
+        if not energy_is_credible(battery):
+            expected_wh = _energy_of_cells_wh(battery)
             message = f"energy is {battery.energy_wh / 1e3:.4g} kWh, but {battery.capacity_ah:g} Ah"
             message += f" in {battery.cells_in_series} cells make about {expected_wh / 1e3:.4g} kWh"
             yield error(context.at("batteries", name, "energy"), message, "energy, capacity and cells that fit")
 
 
-def _nominal_v(battery: BatteryType) -> float:
+def energy_is_credible(battery: BatteryType) -> bool:
+    """Tell whether a rack's energy is about what its cells hold."""
+    expected_wh = _energy_of_cells_wh(battery)
+    return abs(battery.energy_wh - expected_wh) <= ENERGY_TOLERANCE * expected_wh
+
+
+def _energy_of_cells_wh(battery: BatteryType) -> float:
+    """Return charge times the open-circuit voltage at half charge."""
     ocv = battery.cell.ocv
     middle = len(ocv.soc_ratio) // 2
     row = len(ocv.temperature_degc) // 2
-    return (ocv.charge_v[row][middle] + ocv.discharge_v[row][middle]) / 2
+    nominal_v = (ocv.charge_v[row][middle] + ocv.discharge_v[row][middle]) / 2
+    return battery.capacity_ah * battery.cells_in_series * nominal_v
 
 
 def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:

@@ -33,19 +33,27 @@ def section_of(context: CheckContext, device: Device) -> tuple[str, int]:
     return "digital_io", context.names.index["digital_io"].position[device.name]
 
 
-def heartbeats_are_in_time(context: CheckContext) -> Iterator[Message]:
-    """`3 heartbeat periods <= the device's time-out`: two lost beats stop nothing."""
+def writes_are_in_time(context: CheckContext) -> Iterator[Message]:
+    """`3 heartbeat (or set-point) periods <= the device's time-out`: two lost writes stop nothing."""
     for device in context.plant.devices:
-        timeout, period_s = device.type.communication_timeout, device.type.heartbeat_period_s
+        timeout = device.type.communication_timeout
         if timeout is None:
             if any(binding.owner is Owner.PCS for binding in device.bindings):
                 message = f"{device.type.name} has no time-out of its own: nobody writes zero if we die"
                 place = place_of_device(context, device, "type")
                 yield warning(place, message, "communication_timeout in the device file")
-        elif period_s is not None and 3 * period_s > timeout.after_s:
-            message = f"{device.name} gives up after {timeout.after_s:g} s, but its heartbeat comes each {period_s:g} s"
+            continue
+        period_s = _longest_write_period_s(device)
+        if 3 * period_s > timeout.after_s:
+            message = f"{device.name} gives up after {timeout.after_s:g} s, but is written to each {period_s:g} s"
             place = place_of_device(context, device, "watchdog")
             yield error(place, message, f"a time-out of at least {3 * period_s:g} s (3 heartbeats)")
+
+
+def _longest_write_period_s(device: Device) -> float:
+    """Return the period of the heartbeat or of the slowest command that a device expects cyclically."""
+    refreshed_s = [point.refresh_s for point in device.type.points if point.refresh_s is not None]
+    return max([device.type.heartbeat_period_s or 0.0, *refreshed_s])
 
 
 def pcs_stop_before_bms_open(context: CheckContext) -> Iterator[Message]:
@@ -83,17 +91,6 @@ def _coordination(context: CheckContext, pcs: Device, bms: Device) -> Iterator[M
         place = place_of_device(context, pcs, "watchdog")
         expected = f"a PCS watchdog of at most {longest_s:g} s (time-out + ramp + {MARGIN_S:g} s margin)"
         yield error(place, message, expected, see_also=[place_of_device(context, bms, "type")])
-
-
-def commands_are_refreshed(context: CheckContext) -> Iterator[Message]:
-    """A set-point is rewritten well before the converter's time-out."""
-    for device in context.plant.devices:
-        timeout = device.type.communication_timeout
-        slowest_s = max((p.refresh_s or 0.0 for p in device.type.points if p.signal.owner is Owner.PCS), default=0.0)
-        if timeout is not None and 3 * slowest_s > timeout.after_s:
-            message = f"{device.name} gives up after {timeout.after_s:g} s, but is written each {slowest_s:g} s"
-            expected = f"a time-out of at least {3 * slowest_s:g} s"
-            yield error(place_of_device(context, device, "watchdog"), message, expected)
 
 
 def links_bear_their_load(context: CheckContext) -> Iterator[Message]:
@@ -142,8 +139,7 @@ def _fixes(link: Link, load: _Load) -> list[str]:
 
 
 LINK_CHECKS = (
-    heartbeats_are_in_time,
+    writes_are_in_time,
     pcs_stop_before_bms_open,
-    commands_are_refreshed,
     links_bear_their_load,
 )

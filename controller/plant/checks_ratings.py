@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from controller.plant.check_context import CheckContext
+from controller.plant.checks_batteries import energy_is_credible
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import DcBus, Pcs, Plant
 
@@ -169,6 +170,8 @@ def _near(one_v: float, other_v: float) -> bool:
 def energy_makes_rating(context: CheckContext) -> Iterator[Message]:
     """What can be discharged within the SOC window, after losses, is the energy that the plant is sold as."""
     plant = context.plant
+    if not all(energy_is_credible(rack.battery) for rack in plant.racks):
+        return  # reported at the battery
     installed_wh = sum(rack.battery.energy_wh for rack in plant.racks)
     efficiency = min((pcs.efficiency_ratio for pcs in plant.pcs), default=1.0)
     window = plant.control.soc_max_ratio - plant.control.soc_min_ratio

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of
 from controller.plant.schema_types import COMPLAINT, Section
-from controller.plant.yaml_tree import Document, Loc, plain
+from controller.plant.yaml_tree import Document, Items, Keys, Loc, plain
 
 SECRET_WORDS = frozenset(
     {"password", "passwd", "passphrase", "psk", "token", "api_key", "apikey", "private_key", "key"}
@@ -62,8 +62,18 @@ def _message(document: Document, model: type[Section], loc: Loc, kind: str, cont
     place = _value_place(document, loc)
     if kind == COMPLAINT:
         return error(place, f"{label} {context['message']}".strip(), context["expected"], context["hint"])
+    return _wrong_shape(document, model, loc, kind)
+
+
+def _wrong_shape(document: Document, model: type[Section], loc: Loc, kind: str) -> Message:
+    """A list, a group of keys or a single value stands where another of the three belongs."""
+    found = {Items: "a list", Keys: "a group of keys"}.get(type(document.node_at(loc)), "a single value")
     required, expected = _SHAPES.get(kind, ("something else is required", ""))
-    return error(place, f"{label or 'the file'} can't be read: {required}", expected)
+    wanted = model_at(model, loc)
+    if wanted is not None:
+        expected = "keys such as {" + ", ".join(f"{key}: ..." for key in list(keys_of(wanted))[:4]) + "}"
+    message = f"{label_of(loc) or 'the file'} is {found}, but {required}"
+    return error(_value_place(document, loc), message, expected)
 
 
 def _value_place(document: Document, loc: Loc) -> Place:
@@ -73,8 +83,8 @@ def _value_place(document: Document, loc: Loc) -> Place:
 
 
 _SHAPES = {
-    "model_type": ("a group of keys is required", "keys and values, such as {key: value}"),
-    "model_attributes_type": ("a group of keys is required", "keys and values, such as {key: value}"),
+    "model_type": ("a group of keys is required", ""),
+    "model_attributes_type": ("a group of keys is required", ""),
     "dict_type": ("a group of keys is required", "keys and values, such as {key: value}"),
     "list_type": ("a list is required", "entries that begin with '- ', or [one, two]"),
     "string_type": ("a single value is required", "a text"),

@@ -136,7 +136,7 @@ def example_of(dimension: Dimension) -> str:
 def parse_quantity(text: str, dimension: Dimension) -> float | Complaint:
     """Return the quantity in base units, or what is wrong with it (to be put behind the name of its key)."""
     matched = _QUANTITY.fullmatch(text)
-    if matched is None:
+    if matched is None or _DECIMAL_COMMA.fullmatch(text):
         return _not_a_number(text, dimension)
     number, unit_text = float(matched[1]), matched[2]
     if not unit_text:

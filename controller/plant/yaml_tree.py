@@ -80,7 +80,7 @@ class Document:
             found = _child(node, part)
             if found is None:
                 return place
-            wants_key = (key or isinstance(found[1], Keys | Items)) and step == len(loc) - 1
+            wants_key = isinstance(found[1], Keys | Items) or (key and step == len(loc) - 1)
             node = found[1]
             place = found[0].place if wants_key and found[0] is not None else node.place
         return place
