@@ -53,7 +53,7 @@ class CommandQueue:
         lowers: Callable[[Command], bool],
         *,
         capacity: int = 256,
-        age_limit_ns: int = 2 * NS_PER_S,
+        age_limit_ns: int = 5 * NS_PER_S,
         memory_ns: int = 60 * NS_PER_S,
         memory_capacity: int = 16_384,
     ) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from controller.plant.site_files import LIBRARY
+
 _MANIFEST = "SHA256SUMS"
 
 
@@ -28,6 +30,15 @@ class SealedSite:
     folder: Path
     hash: bytes
     files: Mapping[str, bytes]
+
+
+def read_files(site_folder: Path, paths: Iterable[str]) -> dict[str, bytes]:
+    """Return the contents of a plant's files by the names they are sealed under: relative, or `library/...`.
+
+    What lies elsewhere keeps its path as its name, which `seal` refuses. Between parsing and this reading a file may
+    have changed: run from what was sealed.
+    """
+    return {_name_of(site_folder, Path(path)): Path(path).read_bytes() for path in paths}
 
 
 def manifest_of(files: Mapping[str, bytes]) -> str:
@@ -88,6 +99,12 @@ def load_sealed(run_folder: Path, expected_hash: bytes | None = None) -> SealedS
     if expected_hash not in {None, sealed_hash}:
         raise SealedSiteError(f"{folder}: sealed from another site than the one that is running")
     return SealedSite(folder, sealed_hash, files)
+
+
+def _name_of(site_folder: Path, path: Path) -> str:
+    if path.is_relative_to(site_folder):
+        return path.relative_to(site_folder).as_posix()
+    return f"library/{path.relative_to(LIBRARY).as_posix()}" if path.is_relative_to(LIBRARY) else str(path)
 
 
 def _require_inside(names: Iterable[str]) -> None:

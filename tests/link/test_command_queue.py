@@ -105,7 +105,7 @@ def test_stop_of_another_user_or_role_is_one_of_its_own(queue, command) -> None:
     assert queue.take(NOW_NS).commands == stops
 
 
-@pytest.mark.parametrize("age_s", [2.1, 60.0, -1.1])
+@pytest.mark.parametrize("age_s", [5.1, 60.0, -1.1])
 def test_old_or_future_commands_are_refused(queue, command, age_s) -> None:
     assert refusal(queue.offer(command(issued_mono_ns=NOW_NS - int(age_s * NS_PER_S)), NOW_NS)) is Refusal.TOO_OLD
 
@@ -114,10 +114,10 @@ def test_command_that_grew_old_while_the_scan_stood_is_refused(queue, command) -
     old, stop = command(), command(Action.STOP)
     queue.offer(old, NOW_NS)
     queue.offer(stop, NOW_NS)
-    taken = queue.take(NOW_NS + 3 * NS_PER_S)
+    taken = queue.take(NOW_NS + 6 * NS_PER_S)
     assert taken.commands == [stop]
     assert [(r.id, r.refusal) for r in taken.refused] == [(old.id, Refusal.TOO_OLD)]
-    assert queue.offer(old, NOW_NS + 3 * NS_PER_S) == taken.refused[0]
+    assert queue.offer(old, NOW_NS + 6 * NS_PER_S) == taken.refused[0]
 
 
 def test_same_command_within_a_minute_gets_the_same_reply(queue, command) -> None:

@@ -176,7 +176,7 @@ async def test_command_that_grew_old_is_answered_so(path, clock, command) -> Non
     async with listening(path, clock) as control, connected(path) as face:
         face.send(command_frame(command()))
         await until(lambda: len(control.server.queue) == 1)
-        clock.advance(5.0)
+        clock.advance(6.0)
         control.scan()
         assert (await face.reply()).refusal is Refusal.TOO_OLD
         assert control.carried_out == []

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from controller.link.sealed_site import SealedSiteError, load_sealed, seal, site_hash
+from controller.link.sealed_site import SealedSiteError, load_sealed, read_files, seal, site_hash
+from controller.plant.site_files import LIBRARY
 
 FILES = {"site.yaml": b"schema: site/v1\n", "library/devices/bank.yaml": b"registers: []\n", "maps/\xe4.csv": b""}
 
@@ -64,6 +65,18 @@ def test_changed_or_missing_copy_is_refused(tmp_path) -> None:
 def test_name_that_leads_out_is_refused(tmp_path, name) -> None:
     with pytest.raises(SealedSiteError, match="outside the site's folder"):
         seal(tmp_path, {name: b""})
+
+
+def test_files_are_named_from_the_site_or_the_library(tmp_path) -> None:
+    site, outside = tmp_path / "demo" / "site.yaml", tmp_path / "shared.yaml"
+    library = next(path for path in sorted(LIBRARY.rglob("*")) if path.is_file())
+    site.parent.mkdir()
+    site.write_bytes(b"a")
+    outside.write_bytes(b"b")
+    files = read_files(site.parent, [str(site), str(library)])
+    assert files == {"site.yaml": b"a", f"library/{library.relative_to(LIBRARY)}": library.read_bytes()}
+    with pytest.raises(SealedSiteError, match="move it in"):
+        seal(tmp_path, read_files(site.parent, [str(outside)]))
 
 
 def test_hash_tells_names_from_contents() -> None:
