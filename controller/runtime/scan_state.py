@@ -82,7 +82,7 @@ def first_state(tables: Tables, groups: Sequence[PollGroup], now_ns: int) -> Sta
         protection=ProtectionState(tables.protection),
         estimator=initial(tables.estimator, now_ns),
         estimate=None,
-        control=control_state(tables.plant, tables.arrays, tables.layout),
+        control=control_state(tables.plant, tables.arrays),
         alarms=new_alarms(tables.alarms, image.arrays),
         conditions=AlarmConditions(tables.alarms, tables.protection),
     )

@@ -1,0 +1,275 @@
+"""The control process: field I/O and the scan in one loop, one journal thread beside it.
+
+Order of start: lock, site (sealed), retained state, snapshot file, command socket, field, scan. Each scan is due on a
+fixed grid; steps 7 and 8 (write, watchdog) follow only a scan that returned. A programmer's error in the scan ends the
+process: the supervisor starts it anew, the devices' own watchdogs bridge the time. A clean stop takes power to zero,
+publishes, and leaves contactors as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from controller.alarms.system_alarms import SystemAlarm
+from controller.control import state as control_state
+from controller.control.commands import Action, Command
+from controller.estimation import from_bytes as estimator_from_bytes
+from controller.field_io.field import Field
+from controller.image.quality import Quality
+from controller.image.quantities import Section
+from controller.link.command_queue import CommandQueue
+from controller.link.command_socket import CommandServer
+from controller.link.plant_view import RunState
+from controller.link.run_directory import prepare
+from controller.link.sealed_site import load_sealed, seal
+from controller.link.snapshot_file import SnapshotFile
+from controller.link.snapshot_memory import SnapshotFormat
+from controller.modbus.poll_groups import poll_groups
+from controller.plant.clock import Clock
+from controller.plant.model import Plant, TcpAddress
+from controller.plant.site_loader import SiteError, load_site
+from controller.points.addresses import flat_map
+from controller.points.point_list import point_list
+from controller.runtime.event_rows import journal_rows, ring_records
+from controller.runtime.folders import Folders
+from controller.runtime.journal import Journal
+from controller.runtime.pacing import Pace
+from controller.runtime.retained import RetainedStateError, load, save
+from controller.runtime.scan import ScanResult, scan
+from controller.runtime.scan_state import State, Tables, first_state, tables_of
+from controller.runtime.watchdog import SystemdNotifier
+
+PUBLISH_AT_LEAST_S = 0.2
+SAVE_PERIOD_S = 60.0
+STOP_RAMP_S = 5.0
+FIRST_SCAN_AFTER_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOptions:
+    """How control is started. `again`: the supervisor restarts it, so it runs from the sealed site."""
+
+    site: Path
+    folders: Folders
+    again: bool = False
+
+
+def plant_and_seal(options: ControlOptions) -> tuple[Plant, bytes]:
+    """Load the site (the sealed one when started again), seal it, and return the plant with the site's hash."""
+    run_folder = options.folders.run.folder
+    source = load_sealed(run_folder).folder / options.site.name if options.again else options.site
+    result = load_site(source)
+    if result.plant is None:
+        raise SiteError(result)
+    return result.plant, seal(run_folder, result.sealed()).hash
+
+
+class ControlProcess:
+    """One run of control, from its lock to its clean stop."""
+
+    def __init__(self, options: ControlOptions, plant: Plant, site_hash: bytes, clock: Clock) -> None:
+        """Build everything; nothing is open but the snapshot file."""
+        self.plant, self._clock, self._folders = plant, clock, options.folders
+        listed = point_list(plant)
+        groups = poll_groups(plant)
+        self._tables: Tables = tables_of(plant, flat_map(listed).version)
+        self._state: State = first_state(self._tables, groups, clock.mono_ns())
+        self._retained_problem = self._restore()
+        layout = self._tables.layout
+        form = SnapshotFormat(
+            layout.hash, site_hash, layout.section_size(Section.RACKS), layout.section_size(Section.CELLS)
+        )
+        self._snapshot = SnapshotFile(options.folders.run.snapshot, form, first_event=clock.utc_ns())
+        self._queue = CommandQueue(self._lowers)
+        self._server = CommandServer(self._queue, clock)
+        self._journal = Journal(options.folders.journal)
+        self._field = Field(plant, groups, self._state.outputs, clock, _addresses(options.folders.addresses))
+        period_ns = round(plant.control.scan_period_s * 1e9)
+        self._pace = Pace(period_ns, clock.mono_ns() + round(FIRST_SCAN_AFTER_S * 1e9))
+        self._systemd = SystemdNotifier()
+        self._published_ns = 0
+        self._stopping = asyncio.Event()
+        self.running = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask for a clean stop."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until stopped."""
+        await self._server.start(self._folders.run.command_socket)
+        self._snapshot.set_run_state(RunState.STARTING)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._field.run()), group.create_task(self._save_each_minute())]
+                await self._scan_until_stopped()
+                await self._unload()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._save()
+            self._journal.close()
+            await self._server.stop()
+        self._snapshot.set_run_state(RunState.STOPPED)
+
+    async def _scan_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            await self._wait_for_deadline()
+            self._scan_once(self._server.take())
+            if not self.running.is_set():
+                self.running.set()
+                self._snapshot.set_run_state(RunState.RUNNING)
+                self._systemd.ready()
+
+    async def _wait_for_deadline(self) -> None:
+        """Wait for the next scan, publishing in between so that nobody takes a long scan period for silence."""
+        while (left_s := (self._pace.next_ns - self._clock.mono_ns()) * 1e-9) > 0:
+            if self._stopping.is_set():
+                return
+            await asyncio.sleep(min(left_s, PUBLISH_AT_LEAST_S))
+            if self._clock.mono_ns() - self._published_ns >= 0.9e9 * PUBLISH_AT_LEAST_S and left_s > PUBLISH_AT_LEAST_S:
+                self._publish(cells_changed=False)
+
+    def _scan_once(self, commands: Sequence[Command]) -> None:
+        now_ns = self._clock.mono_ns()
+        self._pace.begin(now_ns)
+        self._hold_system_alarms(now_ns)
+        result = scan(self._tables, self._state, commands, now_ns)
+        self._publish_pace()
+        self._publish(cells_changed=result.cells_changed)
+        self._report(result, commands, now_ns)
+        self._field.withheld[: len(result.withhold_heartbeat)] = result.withhold_heartbeat
+        self._field.write()
+        missed = self._pace.finish(self._clock.mono_ns())
+        if not missed:
+            self._field.scan_succeeded()
+            self._systemd.alive()
+
+    def _publish(self, *, cells_changed: bool) -> None:
+        self._published_ns = self._clock.mono_ns()
+        self._snapshot.publish(self._state.image, self._published_ns, cells_changed=cells_changed)
+
+    def _publish_pace(self) -> None:
+        image, lateness, now_ns = self._state.image, self._pace.lateness, self._clock.mono_ns()
+        shown = {
+            "plant.scan_overruns": self._pace.overruns,
+            "plant.scan_lateness_p50": lateness.percentile_s(0.5),
+            "plant.scan_lateness_p99": lateness.percentile_s(0.99),
+            "plant.scan_lateness_p999": lateness.percentile_s(0.999),
+            "plant.scan_lateness_max": lateness.longest_s,
+        }
+        for name, value in shown.items():
+            place = image[name]
+            place.value[0], place.quality[0], place.time_ns[0] = value, Quality.GOOD, now_ns
+
+    def _report(self, result: ScanResult, commands: Sequence[Command], now_ns: int) -> None:
+        """Events to the ring and the journal; resets and acknowledges are answered only once they are on disk."""
+        utc_ns = self._clock.utc_ns()
+        records = ring_records(result, self._tables.alarms, now_ns, utc_ns)
+        if len(records):
+            self._snapshot.events.append(records)
+        lasting = {c.id for c in commands if c.action in _ANSWERED_WHEN_COMMITTED}
+        later = [r for r in result.replies if r.id in lasting]
+        self._server.answer(r for r in result.replies if r.id not in lasting)
+        rows = journal_rows(result, self.plant, self._tables.alarms, now_ns, utc_ns)
+        if rows or later:
+            self._journal.write(rows, (lambda _done: self._server.answer(later)) if later else None)
+        if later or result.alarm_events:
+            self._save()
+
+    def _hold_system_alarms(self, now_ns: int) -> None:
+        conditions, links = self._state.conditions, self._field.links
+        lost = np.zeros(len(self.plant.links), np.bool_)
+        lost[: len(links)] = [not link.connected for link in links]
+        conditions.hold(SystemAlarm.LINK_LOST, lost, now_ns)
+        wrong = np.zeros(len(self.plant.devices), np.bool_)
+        for link in links:
+            wrong[list(link.wrong_identity)] = True
+        conditions.hold(SystemAlarm.DEVICE_IDENTITY_WRONG, wrong, now_ns)
+        conditions.hold(SystemAlarm.JOURNAL_FAILING, self._journal.failures + self._journal.dropped > 0, now_ns)
+        conditions.hold(SystemAlarm.RETAINED_STATE_LOST, bool(self._retained_problem), now_ns)
+
+    async def _unload(self) -> None:
+        """Clean stop: ask the plant to stop, scan on until its power is at zero (or patience ends), publish."""
+        self._systemd.stopping()
+        self._snapshot.set_run_state(RunState.STOPPING)
+        self._scan_once([_stop_command(self._clock.mono_ns())])
+        deadline_ns = self._clock.mono_ns() + round(STOP_RAMP_S * 1e9)
+        while self._clock.mono_ns() < deadline_ns and not self._is_at_zero():
+            await asyncio.sleep(min(self.plant.control.scan_period_s, PUBLISH_AT_LEAST_S))
+            self._scan_once([])
+
+    def _is_at_zero(self) -> bool:
+        setpoints = self._state.outputs["pcs.active_power_setpoint"]
+        return not np.any(setpoints.value) and abs(float(self._state.image["plant.pcs_power"].value[0])) < 1e3
+
+    def _lowers(self, command: Command) -> bool:
+        """Whether a limit command lowers what is in effect: such a command is never refused for fullness or age."""
+        name = {Action.SET_EXPORT_LIMIT: "plant.export_limit", Action.SET_IMPORT_LIMIT: "plant.import_limit"}
+        quantity = name.get(command.action)
+        if quantity is None or not isinstance(command.value, (int, float)):
+            return False
+        return bool(command.value < self._state.image[quantity].value[0])
+
+    async def _save_each_minute(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_PERIOD_S)
+            self._save()
+
+    def _save(self) -> None:
+        parts = {
+            "control": control_state.to_bytes(self._state.control, self.plant),
+            "estimator": self._state.estimator.to_bytes(),
+        }
+        try:
+            save(self._folders.retained, parts, utc_ns=self._clock.utc_ns())
+        except OSError as error:
+            print(f"retained state was not saved: {error}", file=sys.stderr)
+
+    def _restore(self) -> str:
+        """Take over what was retained; return what could not be."""
+        now_ns = self._clock.mono_ns()
+        try:
+            parts = load(self._folders.retained)
+            if not parts:
+                return ""
+            control_state.from_bytes(self._state.control, self.plant, parts["control"], now_ns)
+            away_s = max(self._clock.utc_ns() - int(parts["saved_utc_ns"]), 0) * 1e-9
+            self._state.estimator = estimator_from_bytes(parts["estimator"], self._tables.estimator, now_ns, away_s)
+        except (RetainedStateError, KeyError, ValueError) as error:
+            print(f"retained state is not used: {error}", file=sys.stderr)
+            return str(error)
+        return ""
+
+
+_ANSWERED_WHEN_COMMITTED = {Action.RESET_TRIPS, Action.RESET_TRIP, Action.ACKNOWLEDGE_ALARMS}
+
+
+def _stop_command(now_ns: int) -> Command:
+    return Command("control-stop", "control", "controller", "operator", Action.STOP, "Plant", None, now_ns)
+
+
+def _addresses(path: Path) -> Mapping[int, TcpAddress]:
+    """Return where the links of a simulated plant really are; {} for a real one."""
+    if not path.exists():
+        return {}
+    moved = json.loads(path.read_text(encoding="utf-8"))
+    return {int(link): _tcp_address(place) for link, place in moved.items()}
+
+
+def _tcp_address(text: str) -> TcpAddress:
+    host, _, port = text.rpartition(":")
+    return TcpAddress(host, int(port))
+
+
+def prepare_folders(folders: Folders) -> None:
+    """Make both folders; raises RunDirectoryError or OSError with what to do."""
+    folders.state.mkdir(parents=True, exist_ok=True)
+    prepare(folders.run)

@@ -1,0 +1,91 @@
+"""A face in its own process: the sealed site, the snapshot and the command socket, and one server towards SCADA."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from controller.image.data_periods import data_periods
+from controller.link.linked_plant import LinkedPlant
+from controller.link.plant_view import PlantView
+from controller.link.sealed_site import SealedSiteError, load_sealed
+from controller.plant.clock import Clock
+from controller.plant.model import Plant
+from controller.plant.site_loader import load_site_or_raise
+from controller.points.point_list import point_list
+from controller.runtime.folders import Folders
+from controller.runtime.scan_state import image_layout
+
+WAITING_S = 0.1
+
+
+class Face(Protocol):
+    """What a face's server offers."""
+
+    async def start(self) -> str:
+        """Open the port and return the endpoint."""
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+
+
+FaceMaker = Callable[[Plant, PlantView, Clock], Face]
+
+
+async def sealed_plant(folders: Folders, site_name: str) -> tuple[Plant, bytes]:
+    """Return the sealed site's plant and hash, waiting for control to have sealed one."""
+    while True:
+        try:
+            sealed = load_sealed(folders.run.folder)
+            return load_site_or_raise(sealed.folder / site_name), sealed.hash
+        except SealedSiteError:
+            await asyncio.sleep(WAITING_S)
+
+
+async def run_face(
+    folders: Folders, site_name: str, make: FaceMaker, clock: Clock, ready: Callable[[str], None]
+) -> None:
+    """Load, link, open, say so, serve; SiteChangedError ends it with exit 75."""
+    plant, site_hash = await sealed_plant(folders, site_name)
+    view = LinkedPlant(folders.run, image_layout(plant), site_hash, clock)
+    face = make(plant, view, clock)
+    ready(await face.start())
+    await face.serve()
+
+
+def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | None, auto_port: bool) -> Face:
+    """Make the OPC UA face of a plant."""
+    from controller.scada.opcua_server import OpcUaServer  # noqa: PLC0415 - each face loads its own libraries only
+
+    settings = plant.faces.opcua
+    assert settings is not None, "the supervisor starts only faces that the site has"
+    settings = replace(settings, port=0) if auto_port else settings
+    return OpcUaServer(settings, point_list(plant), view, data_periods(plant), clock, cache)
+
+
+def modbus_face(plant: Plant, view: PlantView, clock: Clock, *, auto_port: bool) -> Face:
+    """Make the Modbus face of a plant."""
+    from controller.scada.modbus_face import ModbusServerFace  # noqa: PLC0415 - as above
+
+    settings = plant.faces.modbus
+    assert settings is not None, "as above"
+    settings = replace(settings, port=0) if auto_port else settings
+    return ModbusServerFace(plant, settings, view, clock)
+
+
+async def until_first_done(*works: Awaitable[None]) -> None:
+    """Run several works; when the first returns, cancel the others. An exception of any ends all."""
+
+    async def one(work: Awaitable[None], over: asyncio.Event) -> None:
+        await work
+        over.set()
+
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(work, over)) for work in works]
+        await over.wait()
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,148 @@
+"""`bess run`: one command that supervises the processes of one controller, with or without a simulated plant."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.link.run_directory import RunDirectoryError, prepare
+from controller.plant.model import Plant
+from controller.plant.site_loader import load_site, site_file
+from controller.runtime.clock import SystemClock
+from controller.runtime.folders import Folders, folders_of
+from controller.runtime.supervisor import ChildSpec, Supervisor
+
+OK, NO, UNUSABLE = 0, 1, 2
+CONTROL_SILENCE_S, FACE_SILENCE_S = 1.0, 10.0
+FACE_NICE = 10
+FACE_MEMORY_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What `bess run` was asked for."""
+
+    site: Path
+    simulated: bool = False
+    record: Path | None = None
+    auto_ports: bool = False
+    state: Path | None = None
+    json: bool = False
+    seconds: float | None = None
+
+
+def run_site(options: RunOptions, status_line: Callable[[Plant, Folders], str] | None = None) -> int:
+    """Supervise until stopped; return the exit code."""
+    result = load_site(options.site)
+    if result.plant is None:
+        print(result.text(), file=sys.stderr)
+        return NO if site_file(options.site).is_file() else UNUSABLE
+    folders = folders_of(result.plant.site_id, simulated=options.simulated, state=options.state)
+    try:
+        folders.state.mkdir(parents=True, exist_ok=True)
+        prepare(folders.run)
+    except (RunDirectoryError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return UNUSABLE
+    return asyncio.run(_supervise(options, result.plant, folders, status_line))
+
+
+def run_check(options: RunOptions) -> int:
+    """Do every start-up check and start nothing."""
+    result = load_site(options.site)
+    print(result.text() or "site: ok", file=sys.stderr)
+    if result.plant is None:
+        return NO if site_file(options.site).is_file() else UNUSABLE
+    folders = folders_of(result.plant.site_id, simulated=options.simulated, state=options.state)
+    try:
+        folders.state.mkdir(parents=True, exist_ok=True)
+        prepare(folders.run)
+    except (RunDirectoryError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return NO
+    print(f"state folder {folders.state}: ok\nrun directory {folders.run.folder}: ok", file=sys.stderr)
+    return OK
+
+
+async def _supervise(
+    options: RunOptions, plant: Plant, folders: Folders, status_line: Callable[[Plant, Folders], str] | None
+) -> int:
+    folders.processes.unlink(missing_ok=True)
+    supervisor = Supervisor(list(_children(options, plant, folders)), SystemClock(), lambda: report())
+    announced = asyncio.Event()
+
+    def report() -> None:
+        _write_processes(supervisor, folders)
+        if all(c.ready.is_set() for c in supervisor.children.values()) and not announced.is_set():
+            announced.set()
+            _announce(supervisor, as_json=options.json)
+
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, supervisor.stop)
+    if options.seconds is not None:
+        loop.call_later(options.seconds, supervisor.stop)
+    async with asyncio.TaskGroup() as group:
+        showing = group.create_task(_show(announced, plant, folders, status_line))
+        code = await supervisor.run()
+        showing.cancel()
+    return code
+
+
+async def _show(
+    announced: asyncio.Event, plant: Plant, folders: Folders, status_line: Callable[[Plant, Folders], str] | None
+) -> None:
+    await announced.wait()
+    while status_line is not None:
+        print(f"\r{status_line(plant, folders)}", end="", flush=True)
+        await asyncio.sleep(1.0)
+
+
+def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[ChildSpec]:
+    def spec(role: str, *more: str, after: tuple[str, ...] = (), silence_s: float = FACE_SILENCE_S, **rest: int) -> ChildSpec:
+        command = [sys.executable, "-m", "controller.runtime.process", role, "--site", str(site_file(options.site))]
+        command += ["--site-id", plant.site_id, "--state", str(folders.state), "--run", str(folders.run.folder)]
+        command += ["--simulated"] if options.simulated else []
+        command += ["--auto-ports"] if options.auto_ports else []
+        return ChildSpec(role, (*command, *more, "--life-pipe"), silence_s, after=after, **rest)  # type: ignore[arg-type]  # nice, memory_bytes, essential
+
+    first: tuple[str, ...] = ()
+    if options.simulated:
+        folders.addresses.unlink(missing_ok=True)
+        yield spec("simulator")
+        first = ("simulator",)
+    yield spec("control", after=first, silence_s=CONTROL_SILENCE_S, essential=True)
+    for role, face in (("opcua", plant.faces.opcua), ("modbus", plant.faces.modbus)):
+        if face is not None:
+            yield spec(role, after=("control",), nice=FACE_NICE, memory_bytes=FACE_MEMORY_BYTES)
+
+
+def _write_processes(supervisor: Supervisor, folders: Folders) -> None:
+    """Leave the children's pids where `bess status` finds them."""
+    children = {
+        role: {"pid": c.pid, "started_mono_ns": c.started_ns, "ready": c.ready.is_set(), "starts": c.starts}
+        for role, c in supervisor.children.items()
+    }
+    aside = folders.processes.with_suffix(".new")
+    aside.write_text(json.dumps({"supervisor": {"pid": os.getpid()}, **children}), encoding="utf-8")
+    aside.replace(folders.processes)
+
+
+def _announce(supervisor: Supervisor, *, as_json: bool) -> None:
+    answer: dict[str, object] = {}
+    for child in supervisor.children.values():
+        answer |= {k: v for k, v in child.about.items() if k in {"opcua", "modbus", "faults", "devices"}}
+    answer["pids"] = {"supervisor": os.getpid(), **{role: c.pid for role, c in supervisor.children.items()}}
+    if as_json:
+        print(json.dumps(answer), flush=True)
+        return
+    for key in ("opcua", "modbus", "faults"):
+        if key in answer:
+            print(f"{key:8s} {answer[key]}")
+    print(f"processes {answer['pids']}", flush=True)
