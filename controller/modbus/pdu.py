@@ -110,6 +110,11 @@ def write_registers(address: int, data: bytes) -> Request:
     return _write_multiple(FunctionCode.WRITE_MULTIPLE_REGISTERS, address, len(data) // 2, data)
 
 
+def write_words(address: int, data: bytes) -> Request:
+    """Return the plainest request that writes these registers: function 6 for one, 16 for several."""
+    return write_register(address, data) if len(data) == 2 else write_registers(address, data)
+
+
 def mask_register(address: int, and_mask: int, or_mask: int) -> Request:
     """Return a request that sets a register to `(old AND and_mask) OR (or_mask AND NOT and_mask)` (function 22)."""
     _check_range(address, 1)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,6 +96,10 @@ def register_type(name: str) -> RegisterType:
     return TYPES[name]
 
 
+SCALE_FACTOR = TYPES["sunssf"]
+SCALE_FACTOR_MISSING = (0x8000,)
+
+
 class Decoded(NamedTuple):
     """Values and which of them are valid; equal shapes."""
 
@@ -108,7 +112,9 @@ class Decoded(NamedTuple):
 
 def numbers(words: Words, kind: RegisterType, order: WordOrder = WordOrder.HIGH_FIRST) -> NDArray[Any]:
     """Return `[..., n * kind.words]` registers as `[..., n]` numbers in wire byte order."""
-    return np.ascontiguousarray(_ordered(words, kind, order)).view(kind.dtype)
+    ordered = _ordered(words, kind, order)
+    side_by_side = ordered if ordered.strides[-1] == WIRE.itemsize else np.ascontiguousarray(ordered)
+    return side_by_side.view(kind.dtype)
 
 
 def registers(raw: NDArray[Any], kind: RegisterType, order: WordOrder = WordOrder.HIGH_FIRST) -> Words:
@@ -159,11 +165,11 @@ def sentinels(kind: RegisterType, missing: Iterable[int] = (), *, sunspec: bool 
 
 def is_valid(raw: NDArray[Any], kind: RegisterType, patterns: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return where raw numbers are numbers: finite, and none of the bit patterns."""
-    valid = np.isfinite(raw) if kind.is_float else np.ones(raw.shape, np.bool_)
     bits = raw.view(kind.bits_dtype)
-    for pattern in patterns:
-        valid &= bits != pattern
-    return valid
+    checks = [bits != pattern for pattern in patterns]
+    if kind.is_float:
+        checks.append(np.isfinite(raw))
+    return reduce(np.logical_and, checks) if checks else np.ones(raw.shape, np.bool_)
 
 
 def decode(
@@ -202,10 +208,14 @@ def hidden(values: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np
     return values
 
 
-def apply_scale_factor(scaling: Scaling, factor: Decoded) -> tuple[Scaling, NDArray[np.bool_]]:
-    """Return the scaling with SunSpec scale factors in it, and where those are usable (present, -10 to 10)."""
-    usable = factor.valid & (np.abs(factor.values) <= SCALE_FACTOR_MAX)
-    return scaling.shifted(np.where(usable, factor.values, 0)), usable
+def with_scale_factors(scaling: Scaling, words: Words) -> tuple[Scaling, NDArray[np.bool_]]:
+    """Return a scaling with SunSpec scale factors in it (one register an element), and where those are usable.
+
+    Usable is what is implemented and lies in -10 to 10.
+    """
+    factors, implemented = decode_whole(words, SCALE_FACTOR, SCALE_FACTOR_MISSING)
+    usable = implemented & (np.abs(factors) <= SCALE_FACTOR_MAX)
+    return scaling.shifted(np.where(usable, factors, 0)), usable
 
 
 # -------------------------------------------------------------------------------------------------------------- encode

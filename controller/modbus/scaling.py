@@ -66,7 +66,8 @@ def scaling(
     if gain == 0:
         raise ValueError("the scale is 0: every raw number would mean the same value")
     denominator = math.lcm(gain.denominator, shift.denominator)
-    return Scaling(float(gain * denominator), float(shift * denominator), float(denominator))
+    made = Scaling(float(gain * denominator), float(shift * denominator), float(denominator))
+    return IDENTITY if made == IDENTITY else made
 
 
 def joined(parts: Sequence[tuple[Scaling, int]]) -> Scaling:

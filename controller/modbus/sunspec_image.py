@@ -20,20 +20,16 @@ from controller.modbus.registers import (
     Decoded,
     RegisterType,
     Words,
-    apply_scale_factor,
     decode,
-    decode_whole,
     encode,
-    register_type,
     sentinels,
     text_registers,
+    with_scale_factors,
 )
 from controller.modbus.scaling import IDENTITY, Scaling
 from controller.modbus.sunspec import Field, layout
 from controller.modbus.sunspec_chain import BASES, END_MODEL, MARKER, Chain, chain_of
 
-SCALE_FACTOR = register_type("sunssf")
-SCALE_FACTOR_MISSING = sentinels(SCALE_FACTOR, sunspec=True)
 _END = END_MODEL.to_bytes(2) + bytes(2)
 
 ModelCounts = Iterable[tuple[int, Mapping[str, int]]]
@@ -53,6 +49,12 @@ class ServedField:
     def end(self) -> int:
         """The address behind its last register."""
         return self.address + self.field.point.kind.words
+
+    @property
+    def factor_address(self) -> int | None:
+        """The address of its scale factor, if a register holds one."""
+        offset = self.field.scale_factor_offset
+        return None if offset is None else self.address - self.field.offset + offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,7 @@ class SunSpecImage:
     def _scaling(self, slot: _Slot) -> tuple[Scaling, bool]:
         if slot.factor_words is None:
             return slot.scaling, True
-        factor = decode_whole(self.words[slot.factor_words], SCALE_FACTOR, SCALE_FACTOR_MISSING)
-        scaling, usable = apply_scale_factor(slot.scaling, factor)
+        scaling, usable = with_scale_factors(slot.scaling, self.words[slot.factor_words])
         return scaling, bool(usable.all())
 
 
@@ -178,11 +179,7 @@ def _slots(fields: Iterable[ServedField], base: int) -> dict[tuple[int, int, str
 def _slot_of(instances: list[ServedField], base: int) -> _Slot:
     point = instances[0].field.point
     words = [a - base for f in instances for a in range(f.address, f.end)]
-    factors = [
-        f.address - f.field.offset + f.field.scale_factor_offset - base
-        for f in instances
-        if f.field.scale_factor_offset is not None
-    ]
+    factors = [f.factor_address - base for f in instances if f.factor_address is not None]
     fixed = point.scale_factor if isinstance(point.scale_factor, int) else 0
     return _Slot(
         words=np.array(words, np.intp),
