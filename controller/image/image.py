@@ -32,6 +32,8 @@ class Image:
         self.layout = layout
         self.buffers = dict(buffers or {s: np.zeros(layout.section_size(s), np.uint8) for s in Section})
         self._values: dict[str, Values] = {}
+        self._quality_region = layout.measured_region("quality")
+        self._time_region = layout.measured_region("time_ns")
         if buffers is None:
             self._forget()
 
@@ -53,12 +55,12 @@ class Image:
     @property
     def measured_quality(self) -> NDArray[np.uint8]:
         """Qualities of all measured quantities of the rack section as one vector, padding included."""
-        return self.buffers[Section.RACKS][self.layout.measured_region("quality")]
+        return self.buffers[Section.RACKS][self._quality_region]
 
     @property
     def measured_time_ns(self) -> NDArray[np.int64]:
         """Their times, with the same indices."""
-        return self.buffers[Section.RACKS].view(np.int64)[self.layout.measured_region("time_ns")]
+        return self.buffers[Section.RACKS].view(np.int64)[self._time_region]
 
     def buffer(self, section: Section) -> NDArray[np.uint8]:
         """Return a section's bytes."""

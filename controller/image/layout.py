@@ -75,7 +75,16 @@ class Layout:
 
     def measured_region(self, part: str) -> slice:
         """Return where all measured arrays of a part (`quality`, `time_ns`) of the rack section lie, in elements."""
+        return self._measured_regions[part]
+
+    @cached_property
+    def _measured_regions(self) -> dict[str, slice]:
+        return {part: self._region(part) for part in ("quality", "time_ns")}
+
+    def _region(self, part: str) -> slice:
         fields = [f for f in self.fields if f.measured and f.section is Section.RACKS and f.name.endswith(f".{part}")]
+        if not fields:
+            return slice(0, 0)
         first, last, itemsize = self.offsets[fields[0].name], fields[-1], np.dtype(fields[0].dtype).itemsize
         end = self.offsets[last.name] + _aligned(last.size_bytes, last.alignment_bytes)
         return slice(first // itemsize, end // itemsize)
