@@ -11,7 +11,7 @@ from controller.plant.checks_devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
 from controller.plant.expand_names import Findings
-from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of
+from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of, warning
 from controller.plant.model import BatteryType
 from controller.plant.protection_loader import Drafts, load_protections
 from controller.plant.schema_site import SiteFile
@@ -78,7 +78,17 @@ class IngredientFiles:
                 types[name] = loaded
             elif found is None:
                 self._unknown(loc, "device type", name, [*own, *library_names("devices")])
+        self._warn_of_unused(site)
         return types
+
+    def _warn_of_unused(self, site: SiteFile) -> None:
+        named = {name for _, name in _types_named(site)}
+        for document in self._documents(site, DEVICE):
+            name = document.text_at(("device",))
+            if name and name not in named:
+                place = document.place_of(("device",))
+                hint = did_you_mean(name, named)
+                self.messages.append(warning(place, f"no equipment is of type '{name}'", "a type that is used", hint))
 
     def _device(self, document: Document) -> DeviceType | None:
         if self.files.has_error(document):
@@ -172,9 +182,11 @@ def _parsed_cell(text: str, file: str) -> CellType:
 
 
 def _no_schema(document: Document, schema: str, known: Sequence[str]) -> Message:
-    if document.node_at(("schema",)) is not None:
-        place = document.place_of(("schema",))
-        return error(place, f"'{schema}' is no schema of a file to use", one_of(known), did_you_mean(schema, known))
+    node = document.node_at(("schema",))
+    if node is not None:
+        return error(
+            node.place, f"'{schema}' is no schema of a file to use", one_of(known), did_you_mean(schema, known)
+        )
     keys = document.root.entries if isinstance(document.root, Keys) else {}
     near = nearest("schema", keys)
     if near is None:

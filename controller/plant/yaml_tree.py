@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import yaml
 from yaml.events import (
@@ -133,6 +134,13 @@ def walk(node: Node | None, loc: Loc = ()) -> Iterator[tuple[Loc, Node]]:
 
 def read_document(file: str, data: bytes) -> tuple[Document, list[Message]]:
     """Return the file's tree and what is wrong with it as YAML; the tree is None after a syntax error."""
+    document, messages = _read(file, data)
+    return document, list(messages)
+
+
+@lru_cache(maxsize=32)
+def _read(file: str, data: bytes) -> tuple[Document, list[Message]]:
+    """The trees are never changed, so the same bytes (library files, mostly) are read once."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:

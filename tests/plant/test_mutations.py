@@ -174,6 +174,7 @@ def test_mistakes_are_found_where_they_are(tmp_path):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("site", ["demo", "grid_20mw_40mwh"])
 def test_all_mistakes_are_found_where_they_are(tmp_path, site):
     assert report(*run(site_with_own_device(tmp_path, site), 1)) >= GOAL_RATIO
