@@ -51,6 +51,12 @@ class PointReader:
         quality = self._quality(image, point, now_ns)
         return Reading(_value(image, point) if quality <= WORST_USABLE else None, quality, time_ns)
 
+    def read_image(self, image: Image, point: Point, now_ns: int) -> Reading:
+        """Return one point of an image of this very scan, in the process that scans."""
+        quality = self._quality(image, point, now_ns)
+        time_ns = int(image[point.quantity].time_ns[point.index])
+        return Reading(_value(image, point) if quality <= WORST_USABLE else None, quality, time_ns)
+
     def _quality(self, image: Image, point: Point, now_ns: int) -> Quality:
         """A cell array is as good as its best cell: its bad cells read NaN."""
         values = image[point.quantity]

@@ -1,0 +1,114 @@
+"""A plant in the same process and in fake time: controller and simulated devices together, without sockets.
+
+`LocalPlant` is a `PlantView` like the linked one, so faces, tools and tests see no difference. `advance` moves both
+sides by one scan period: field -> scan -> writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from controller.control.commands import Action, Command, Refusal, Reply
+from controller.image.image import Image
+from controller.link.event_ring import EVENT, EventBatch, no_events
+from controller.link.plant_view import RunState, Snapshot
+from controller.modbus.poll_groups import PollGroup, poll_groups
+from controller.plant.model import Plant
+from controller.points.addresses import flat_map
+from controller.points.point_list import point_list
+from controller.runtime.clock import FakeClock
+from controller.runtime.event_rows import ring_records
+from controller.runtime.scan import ScanResult, scan
+from controller.runtime.scan_state import State, Tables, first_state, tables_of
+from controller.simulator.fake_field import FakeField
+
+RING_LENGTH = 4096
+
+
+@dataclass(slots=True)
+class LocalPlant:
+    """Controller and simulated plant; made by `local_plant`."""
+
+    tables: Tables
+    state: State
+    field: FakeField
+    clock: FakeClock
+    _waiting: list[Command] = field(default_factory=list)
+    _replies: dict[str, Reply] = field(default_factory=dict)
+    _events: list[np.void] = field(default_factory=list)
+
+    @property
+    def plant(self) -> Plant:
+        """The plant that is controlled."""
+        return self.tables.plant
+
+    def advance(self, duration_s: float) -> ScanResult:
+        """Let time pass on both sides and run one scan."""
+        self.clock.advance(duration_s)
+        now_ns = self.clock.mono_ns()
+        self.field.latest(now_ns)
+        commands, self._waiting = self._waiting, []
+        result = scan(self.tables, self.state, commands, now_ns)
+        self.field.write(self.state.outputs, now_ns)
+        self._replies = {reply.id: reply for reply in result.replies}
+        if result.alarm_events or result.control_events:
+            self._keep(result, now_ns)
+        return result
+
+    def command(self, action: Action, target: str = "Plant", value: float | str | None = None) -> Command:
+        """Queue a command of an operator for the next scan and return it."""
+        number = f"local-{self.state.scan_count}-{len(self._waiting)}"
+        command = Command(number, "local", "operator", "operator", action, target, value, self.clock.mono_ns())
+        self._waiting.append(command)
+        return command
+
+    def reply(self, command: Command) -> Reply | None:
+        """Return the reply of the last scan to a command."""
+        return self._replies.get(command.id)
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of the image as the last scan left it."""
+        image = Image(self.tables.layout)
+        image.copy_from(self.state.image)
+        for buffer in image.buffers.values():
+            buffer.setflags(write=False)
+        count = self.state.scan_count
+        return Snapshot(image, count, self.state.last_ns, RunState.RUNNING, 1, b"", count)
+
+    async def submit(self, command: Command) -> Reply:
+        """Carry a command out in a scan of its own, in which no time passes."""
+        self._waiting.append(command)
+        self.advance(0.0)
+        lost = Reply(command.id, accepted=False, refusal=Refusal.BUSY, text="not answered", sequence=0)
+        return self._replies.get(command.id, lost)
+
+    def events(self, since: int) -> EventBatch:
+        """Return the events from number `since` on."""
+        if since >= len(self._events):
+            return no_events(since)
+        return EventBatch(np.array(self._events[since:], EVENT), len(self._events))
+
+    def _keep(self, result: ScanResult, now_ns: int) -> None:
+        for record in ring_records(result, self.tables.alarms, now_ns, self.clock.utc_ns()):
+            record["number"] = len(self._events)
+            self._events.append(record)
+
+
+def local_plant(plant: Plant, *, seed: int | None = None, scan_period_s: float | None = None) -> LocalPlant:
+    """Return a plant in fake time, standing before its first scan."""
+    if scan_period_s is not None:
+        plant = replace(plant, control=replace(plant.control, scan_period_s=scan_period_s))
+    clock = FakeClock()
+    fake = FakeField(plant, seed, clock.mono_ns())
+    tables = tables_of(plant, flat_map(point_list(plant)).version)
+    groups = _with_blocks_of(fake, poll_groups(plant), clock.mono_ns())
+    return LocalPlant(tables, first_state(tables, groups, clock.mono_ns()), fake, clock)
+
+
+def _with_blocks_of(fake: FakeField, groups: Sequence[PollGroup], now_ns: int) -> Sequence[PollGroup]:
+    """Return the groups over the blocks that the simulated field fills; both follow the same plan."""
+    blocks = fake.latest(now_ns)
+    return tuple(PollGroup(raw, g.register_map) for raw, g in zip(blocks, groups, strict=True))

@@ -1,0 +1,245 @@
+"""`bess rehearse`: controller and plant together in fake time, with a scenario, as fast as the machine goes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from controller.control.commands import Action
+from controller.image.data_periods import DataPeriods, data_periods
+from controller.plant.messages import render
+from controller.plant.model import Plant
+from controller.plant.signals import Owner
+from controller.plant.units import Dimension, parse_quantity
+from controller.points.point_list import Point, PointType, point_list
+from controller.protection.result import ProtectionResult
+from controller.runtime.event_rows import journal_rows
+from controller.runtime.local_plant import LocalPlant, local_plant
+from controller.runtime.scan import ScanResult
+from controller.scada.readings import PointReader
+from controller.simulator.fault_commands import FaultCommand
+from controller.simulator.scenario import Expectation, Operation, OperatorStep, Scenario, Step, load_scenario
+
+DEFAULT_HOURS = 1.0
+_EVENT_COLUMNS = ("time_s", "kind", "equipment", "function", "level", "value", "limit", "text")
+_ACTIONS = {
+    Operation.SETPOINT: Action.SET_ACTIVE_POWER,
+    Operation.REACTIVE: Action.SET_REACTIVE_POWER,
+    Operation.START: Action.START,
+    Operation.STOP: Action.STOP,
+    Operation.RESET: Action.RESET_TRIPS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What is to be rehearsed."""
+
+    hours: float | None = None
+    scan: str = "1 s"
+    scenario: str | None = None
+    seed: int = 1
+    out: Path | None = None
+
+
+@dataclass(slots=True)
+class RehearsalResult:
+    """What came of it."""
+
+    hours: float
+    seed: int
+    scans: int = 0
+    wall_s: float = 0.0
+    energy_discharged_mwh: float = 0.0
+    energy_charged_mwh: float = 0.0
+    soc_start: float = 0.0
+    soc_end: float = 0.0
+    trips: int = 0
+    alarms: int = 0
+    failed_expectations: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as `--json` prints it."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """Return it for people."""
+        speed = self.hours * 3600 / self.wall_s if self.wall_s else 0.0
+        lines = [
+            f"{self.hours:g} h in {self.wall_s:.1f} s ({self.scans} scans, {speed:.0f} times real time, seed {self.seed})",
+            f"discharged {self.energy_discharged_mwh:.3f} MWh, charged {self.energy_charged_mwh:.3f} MWh",
+            f"SOC {self.soc_start:.1f} % -> {self.soc_end:.1f} %; {self.trips} trips, {self.alarms} alarms",
+        ]
+        lines += [f"failed: {text}" for text in self.failed_expectations]
+        return "\n".join(lines)
+
+
+def rehearse_site(plant: Plant, rehearsal: Rehearsal) -> RehearsalResult:
+    """Run a rehearsal and return what came of it.
+
+    Raises:
+        ValueError: The scenario or the scan period can't be read; the text says where and why.
+    """
+    scenario = _scenario(rehearsal.scenario)
+    hours = rehearsal.hours or _scenario_hours(scenario)
+    local = local_plant(plant, seed=rehearsal.seed, scan_period_s=_period_s(rehearsal.scan))
+    run = _Run(local, scenario, RehearsalResult(hours, rehearsal.seed), rehearsal.out)
+    started = time.perf_counter()
+    run.until(hours * 3600.0)
+    run.result.wall_s = round(time.perf_counter() - started, 3)
+    return run.result
+
+
+class _Run:
+    """One rehearsal under way."""
+
+    def __init__(self, local: LocalPlant, scenario: Scenario | None, result: RehearsalResult, out: Path | None) -> None:
+        self.local, self.result = local, result
+        self._steps = list(scenario.steps) if scenario else []
+        listed = point_list(local.plant)
+        self._points = {p.tag: p for p in listed.points}
+        self._reader = PointReader(data_periods(local.plant))
+        shown = {Owner.PLANT, Owner.PCS}
+        scalar = {PointType.NUMBER, PointType.CODE, PointType.COUNT, PointType.BOOL}
+        self._series = _Series(out, [p for p in listed.points if p.owner in shown and p.type in scalar])
+        self._period_s = local.plant.control.scan_period_s
+        self._time_s = 0.0
+        self._tripped: ProtectionResult | None = None
+        if scenario:
+            for profile in scenario.profiles:
+                local.field.field.virtual.grid.follow(profile)
+
+    def until(self, end_s: float) -> None:
+        """Run to the end; expectations beyond it count as failed."""
+        while self._time_s < end_s - 1e-9:
+            self._take_steps()
+            scanned = self.local.advance(self._period_s)
+            self._time_s += self._period_s
+            self._account(scanned)
+        self._take_steps()
+        self.result.failed_expectations += [f"{s.text} (not reached)" for s in self._steps if isinstance(s.act, Expectation)]
+        self._series.close()
+
+    def _take_steps(self) -> None:
+        while self._steps and self._steps[0].at_s <= self._time_s + 1e-9:
+            self._take(self._steps.pop(0))
+
+    def _take(self, step: Step) -> None:
+        match step.act:
+            case FaultCommand():
+                answer = self.local.field.field.inject(step.act)
+                if answer != "ok":
+                    self.result.failed_expectations.append(f"line {step.line}: {step.text}: {answer}")
+            case OperatorStep(operation=operation, value=value):
+                has_value = operation in {Operation.SETPOINT, Operation.REACTIVE}
+                self.local.command(_ACTIONS[operation], value=value if has_value else None)
+            case Expectation():
+                self._expect(step, step.act)
+
+    def _expect(self, step: Step, expectation: Expectation) -> None:
+        point = self._points.get(expectation.tag)
+        if point is None:
+            self.result.failed_expectations.append(f"line {step.line}: there is no point {expectation.tag}")
+            return
+        actual = self._shown(point)
+        if not expectation.is_met(actual, point.unit):
+            self.result.failed_expectations.append(f"line {step.line}: {step.text} (at {step.at_s:g} s it was {actual})")
+
+    def _shown(self, point: Point) -> float | str | None:
+        reading = self._reader.read_image(self.local.state.image, point, self.local.clock.mono_ns())
+        return reading.value if isinstance(reading.value, (int, float, str)) else None
+
+    def _account(self, scanned: ScanResult) -> None:
+        image, result = self.local.state.image, self.result
+        result.scans += 1
+        power_w = float(image["plant.active_power"].value[0])
+        energy_mwh = power_w * self._period_s / 3.6e9 if power_w == power_w else 0.0  # NaN: unknown  # noqa: PLR0124
+        result.energy_discharged_mwh += max(energy_mwh, 0.0)
+        result.energy_charged_mwh += max(-energy_mwh, 0.0)
+        soc_pct = round(100.0 * float(image["plant.soc"].value[0]), 3)
+        result.soc_start, result.soc_end = result.soc_start or soc_pct, soc_pct
+        if scanned.alarm_events or scanned.control_events:
+            self._note_events(scanned)
+        self._series.add(self._time_s, self._shown)
+
+    def _note_events(self, scanned: ScanResult) -> None:
+        now_ns = self.local.clock.mono_ns()
+        rows = journal_rows(scanned, self.local.plant, self.local.tables.alarms, now_ns, self.local.clock.utc_ns())
+        for _, mono_ns, kind, equipment, function, level, _, value, limit, _, _, text in rows:
+            self.result.alarms += kind == "raised"
+            self.result.trips += kind == "raised" and level == 3
+            time_s = round(self._time_s - (now_ns - mono_ns) * 1e-9, 3)
+            self._series.event((time_s, kind, equipment, function, level, value, limit, text))
+
+
+class _Series:
+    """The series file: one row a scan, one column a point; events beside it, one JSON object a line."""
+
+    def __init__(self, out: Path | None, points: Sequence[Point]) -> None:
+        self._out, self._points = out, points if out else []
+        self._columns: list[list[float | str | None]] = [[] for _ in self._points]
+        self._times: list[float] = []
+        self._events = out.with_suffix(".events.jsonl").open("w", encoding="utf-8") if out else None
+
+    def add(self, time_s: float, shown: object) -> None:
+        if self._out is None:
+            return
+        self._times.append(time_s)
+        for column, point in zip(self._columns, self._points, strict=True):
+            column.append(shown(point))  # type: ignore[operator]  # a function of a point
+
+    def event(self, values: tuple[object, ...]) -> None:
+        if self._events is not None:
+            self._events.write(json.dumps(dict(zip(_EVENT_COLUMNS, values, strict=True))) + "\n")
+
+    def close(self) -> None:
+        if self._out is None or self._events is None:
+            return
+        self._events.close()
+        table = {"time_s": self._times} | {p.tag: c for p, c in zip(self._points, self._columns, strict=True)}
+        write_series(self._out, table)
+
+
+def write_series(out: Path, table: dict[str, list[object]] | dict[str, list[float | str | None]]) -> None:
+    """Write columns as csv, or as parquet where the `tools` extra is installed."""
+    if out.suffix == ".parquet":
+        import pyarrow  # noqa: PLC0415 - an extra, and slow to load
+        import pyarrow.parquet  # noqa: PLC0415
+
+        pyarrow.parquet.write_table(pyarrow.table(table), out, compression="zstd")
+        return
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+
+
+def _scenario(name: str | None) -> Scenario | None:
+    if name is None:
+        return None
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(f"{name}: there is no such scenario file")
+    scenario, messages = load_scenario(path)
+    if scenario is None:
+        lines = {path.name: path.read_text(encoding="utf-8").splitlines()}
+        raise ValueError("the scenario can't be read\n" + render(messages, lines))
+    return scenario
+
+
+def _scenario_hours(scenario: Scenario | None) -> float:
+    if scenario is None or scenario.duration_s is None:
+        last_s = max((s.at_s for s in scenario.steps), default=0.0) if scenario else 0.0
+        return last_s / 3600.0 or DEFAULT_HOURS
+    return scenario.duration_s / 3600.0
+
+
+def _period_s(text: str) -> float:
+    period = parse_quantity(text, Dimension.TIME)
+    if not isinstance(period, float) or period <= 0.0:
+        raise ValueError(f"'{text}' is no scan period; expected such as 50ms or 1 s")
+    return period
