@@ -101,10 +101,6 @@ class Layout:
     length: int
     fields: tuple[Field, ...]
 
-    def elements(self, path: str) -> tuple[Field, ...]:
-        """Return the fields of one path, one per group instance; empty if there is no such path."""
-        return tuple(f for f in self.fields if f.path == path)
-
 
 # --------------------------------------------------------------------------------------------------------- definitions
 
