@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.limits import LimitReason
+from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.rack_limits import RackLimits
 from controller.control.relations import Relations
@@ -26,6 +27,39 @@ IntArray = NDArray[np.int64]
 SMALLEST_SHARE_RATIO = 1e-3
 """A rack with less of the current than this (or an opposite, circulating one) does not bound the bus."""
 BREAK_MARGIN_RATIO = 0.8
+
+_RACK_UNLOADING, _NO_RACK = np.int32(LimitReason.RACK_UNLOADING), np.int32(LimitReason.NO_RACK_CONNECTED)
+_BUS_RATING = np.int32(LimitReason.BUS_CURRENT_RATING)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connections:
+    """Which racks stand on which bus now; worked out anew only when a contactor changes."""
+
+    on_bus: BoolArray  # [R]
+    member: FloatArray  # [B, R] 1 where the rack is on the bus
+    mean: FloatArray  # [B, R] averages over the racks on the bus
+    racks: FloatArray  # [B] racks on each bus
+    empty: BoolArray | None  # [B]; None: no bus is
+    by_resistance: FloatArray  # [R] share of its bus's current
+    unloading: BoolArray | None  # [R]; None: no rack is
+
+
+def connections_of(relations: Relations, arrays: PlantArrays, on_bus: BoolArray, unloading: BoolArray) -> Connections:
+    """Return who is connected with whom. `on_bus` [R]: connected, or not known to be disconnected."""
+    member = relations.bus_of_rack * on_bus
+    racks = member.sum(axis=1)
+    conductance_s = np.where(on_bus, relations.rack_conductance_s, 0.0)
+    total_s = np.maximum(member @ conductance_s, 1e-9)
+    return Connections(
+        on_bus=on_bus,
+        member=member,
+        mean=member / np.maximum(racks, 1.0)[:, None],
+        racks=racks,
+        empty=racks == 0.0 if (racks == 0.0).any() else None,
+        by_resistance=conductance_s / total_s[arrays.rack_bus],
+        unloading=unloading if unloading.any() else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +74,65 @@ class BusLimits:
 
 
 def bus_limits(
-    relations: Relations,
-    arrays: PlantArrays,
-    measured: Measurements,
-    racks: RackLimits,
-    on_bus: BoolArray,
-    unloading: BoolArray,
+    relations: Relations, arrays: PlantArrays, measured: Measurements, carry: RackLimits, connections: Connections
 ) -> BusLimits:
-    """Return what each bus may carry. `on_bus` [R]: connected, or not known to be disconnected."""
-    member = relations.bus_of_rack
-    count = member @ on_bus
-    voltage_v = _voltage_v(relations, measured, on_bus)
-    share, total_a, absolute_a = _shares(relations, arrays, measured, on_bus)
-    allowed_a, reason = racks.allowed_a, racks.reason
-    if unloading.any():
-        share, allowed_a, reason = _without(unloading, relations, arrays, share, racks)
-    bound_a = np.full((2, len(on_bus) + 1), np.inf)
-    np.divide(allowed_a, np.maximum(share, SMALLEST_SHARE_RATIO), out=bound_a[:, :-1], where=on_bus)
+    """Return what each bus may carry."""
+    voltage_v, voltage_unknown = _voltage_v(measured, connections)
+    share, circulating_a = _shares(relations, arrays, measured, connections)
+    allowed_a, reason = carry.allowed_a, carry.reason
+    if connections.unloading is not None:
+        share, allowed_a, reason = _without(connections.unloading, relations, arrays, share, carry)
+    bound_a = relations.unbounded.copy()
+    smallest = np.maximum(share, SMALLEST_SHARE_RATIO)
+    np.divide(allowed_a, smallest, out=bound_a[:, :-1], where=connections.on_bus)
     current_a, bus_reason = _smallest(relations, bound_a, reason)
-    empty = (count == 0.0) | np.isnan(voltage_v)
-    power_w = np.where(empty, 0.0, current_a) * np.where(empty, 0.0, voltage_v)
-    bus_reason[:, empty] = LimitReason.NO_RACK_CONNECTED
-    return BusLimits(voltage_v, power_w, bus_reason, 0.5 * (absolute_a - np.abs(total_a)), count)
+    if voltage_unknown is not None:
+        bus_reason[:, voltage_unknown], current_a[:, voltage_unknown] = _NO_RACK, 0.0
+        power_w = current_a * np.where(voltage_unknown, 0.0, voltage_v)
+        return BusLimits(voltage_v, power_w, bus_reason, circulating_a, connections.racks)
+    return BusLimits(voltage_v, current_a * voltage_v, bus_reason, circulating_a, connections.racks)
 
 
-def _voltage_v(relations: Relations, measured: Measurements, on_bus: BoolArray) -> FloatArray:
-    """Mean of the connected racks' voltages; NaN without any."""
-    known = on_bus & ~np.isnan(measured.rack_voltage_v)
-    known_count = relations.bus_of_rack @ known
-    total_v = relations.bus_of_rack @ np.where(known, measured.rack_voltage_v, 0.0)
-    return np.where(known_count > 0.0, total_v / np.maximum(known_count, 1.0), np.nan)
+def _voltage_v(measured: Measurements, connections: Connections) -> tuple[FloatArray, BoolArray | None]:
+    """Return the mean of the connected racks' voltages [B], and where there is none (None: nowhere)."""
+    rack_v = measured.rack_voltage_v
+    if measured.rack_all_usable:
+        mean_v, unknown = connections.mean.dot(rack_v), connections.empty
+    else:
+        known = ~np.isnan(rack_v)
+        member = connections.member * known
+        count = member.sum(axis=1)
+        mean_v = member.dot(np.where(known, rack_v, 0.0)) / np.maximum(count, 1.0)
+        unknown = count == 0.0 if (count == 0.0).any() else None
+    if unknown is not None:
+        mean_v[unknown] = np.nan
+    return mean_v, unknown
 
 
 def _shares(
-    relations: Relations, arrays: PlantArrays, measured: Measurements, on_bus: BoolArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return (share of each rack [R], bus current [B], sum of the currents' magnitudes [B])."""
-    member, bus = relations.bus_of_rack, arrays.rack_bus
-    conductance = np.where(on_bus, relations.rack_conductance_s, 0.0)
-    by_resistance = conductance / np.maximum(member @ conductance, 1e-9)[bus]
-    known = on_bus & ~np.isnan(measured.rack_current_a)
-    current_a = np.where(known, measured.rack_current_a, 0.0)
-    total_a = member @ current_a
-    floor_a = relations.bus_current_floor_a
-    over_floor = np.abs(total_a) / floor_a - 1.0
-    over_floor[member @ (on_bus & ~known) > 0.0] = 0.0  # a rack's current is unknown: the resistances decide
-    weight = np.minimum(np.maximum(over_floor, 0.0), 1.0)
-    by_current = current_a / np.where(weight > 0.0, total_a, 1.0)[bus]
-    share = by_resistance + weight[bus] * (by_current - by_resistance)
-    return share, total_a, member @ np.abs(current_a)
+    relations: Relations, arrays: PlantArrays, measured: Measurements, connections: Connections
+) -> tuple[FloatArray, FloatArray]:
+    """Return (share of each rack of its bus's current [R], circulating current of each bus [B])."""
+    current_a, member = measured.rack_current_a, connections.member
+    unknown = None
+    if not measured.rack_all_usable:
+        missing = np.isnan(current_a)
+        unknown, current_a = member.dot(missing) > 0.0, np.where(missing, 0.0, current_a)
+    total_a = member.dot(current_a)
+    magnitude_a = np.abs(total_a)
+    circulating_a: FloatArray = 0.5 * (member.dot(np.abs(current_a)) - magnitude_a)
+    weight = magnitude_a / relations.bus_current_floor_a
+    weight -= 1.0
+    np.maximum(weight, 0.0, out=weight)
+    np.minimum(weight, 1.0, out=weight)
+    if unknown is not None:
+        weight[unknown] = 0.0  # a rack's current is unknown: the resistances decide
+    if not any(weight.tolist()):
+        return connections.by_resistance, circulating_a
+    total_a[magnitude_a < relations.bus_current_floor_a] = 1.0
+    measured_part = current_a * (weight / total_a).take(arrays.rack_bus)
+    share: FloatArray = connections.by_resistance * (1.0 - weight).take(arrays.rack_bus) + measured_part
+    return share, circulating_a
 
 
 def _without(
@@ -99,7 +143,7 @@ def _without(
     later = share / np.maximum(1.0 - leaving, SMALLEST_SHARE_RATIO)[arrays.rack_bus]
     breakable_a = np.minimum(racks.allowed_a, BREAK_MARGIN_RATIO * arrays.rack_break_current_a)
     allowed_a = np.where(unloading, breakable_a, racks.allowed_a)
-    reason = np.where(unloading, np.int32(LimitReason.RACK_UNLOADING), racks.reason)
+    reason = np.where(unloading, _RACK_UNLOADING, racks.reason)
     return np.where(unloading, share, later), allowed_a, reason
 
 
@@ -107,11 +151,12 @@ def _smallest(
     relations: Relations, bound_a: FloatArray, reason: NDArray[np.int32]
 ) -> tuple[FloatArray, NDArray[np.int32]]:
     """Return the smallest bound of each bus and its reason, both [2, B]; the bus's own rating counts too."""
-    of_bus = bound_a[:, relations.bus_racks]  # [2, B, K]
-    which = of_bus.argmin(axis=2)
-    current_a = of_bus.min(axis=2)
-    rack = relations.bus_racks[np.arange(len(relations.bus_racks)), which]
-    code = reason[np.arange(2)[:, None], np.minimum(rack, reason.shape[1] - 1)]
-    rated_binds = current_a > relations.bus_current_max_a
-    code = np.where(rated_binds, np.int32(LimitReason.BUS_CURRENT_RATING), code)
-    return np.minimum(current_a, relations.bus_current_max_a), code
+    of_bus = bound_a.take(relations.bus_racks, axis=1)  # [2, B, K]
+    position = of_bus.argmin(axis=2) + relations.bus_offsets
+    current_a = of_bus.reshape(of_bus.size).take(position)
+    code = reason.reshape(reason.size).take(relations.bus_rack_codes.take(position), mode="clip")
+    over = current_a > relations.bus_current_max_a
+    if anywhere(over):
+        code = np.where(over, _BUS_RATING, code)
+        current_a = np.minimum(current_a, relations.bus_current_max_a)
+    return current_a, code

@@ -9,35 +9,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from controller.control.accounting import energy_account
+from controller.control.accounting import EnergyAccount, energy_account
 from controller.control.buses import bus_limits
 from controller.control.commands import Command
 from controller.control.converters import failed_writes, observe_pcs, step_pcs
 from controller.control.events import Event, EventKind
 from controller.control.inputs import Estimate, ProtectionOrders
-from controller.control.measurements import Measurements, measurements_of
-from controller.control.mismatch import compare_power
+from controller.control.masks import anywhere
+from controller.control.measurements import ABSENT, USABLE, Measurements, measurements_of, views_of
 from controller.control.orders import ask_converters, clear_reset_requests
-from controller.control.pcs_limits import PcsConditions, pcs_limits
+from controller.control.pcs_limits import PcsConditions, PcsLimits, pcs_limits, standing_limits
 from controller.control.pcs_sequence import PcsSequenceState
 from controller.control.permissives import missing_for_start
 from controller.control.plant_control import step_plant
 from controller.control.plant_sequence import PlantState
 from controller.control.poi import PoiSample, is_frozen
 from controller.control.power import set_power
-from controller.control.rack_limits import rack_limits
+from controller.control.rack_limits import RackLimits, rack_limits
 from controller.control.racks import observe_racks, step_racks
 from controller.control.replies import Desk, answer_all
 from controller.control.report import Facts, Said, report
 from controller.control.resets import ask_for_resets
 from controller.control.result import ControlResult
 from controller.control.state import ControlState
+from controller.control.status import PcsStatus, RackStatus
 from controller.image.image import Image
 from controller.image.plant_arrays import PlantArrays
-from controller.image.quality import Quality
 from controller.plant.model import Plant
 from controller.plant.signals import BreakerState, Owner
+
+ACCOUNT_PERIOD_NS = 5_000_000_000
 
 
 def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in the order of the scan
@@ -52,9 +55,8 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     dt_s: float,
 ) -> ControlResult:
     """Return what this scan decides, with replies, events and conditions; `state.outputs` holds what is asked."""
-    _begin(state, now_ns)
+    measured = _begin(state, image, now_ns)
     events: list[Event] = []
-    measured = measurements_of(image, state.matrices)
     desk = Desk(plant, arrays, state, image, measured, protection, now_ns, events)
     replies = answer_all(desk, commands)
     events += _let_time_pass(state, now_ns)
@@ -63,64 +65,85 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
         ask_for_resets(state, measured, desk.forwarded)
 
     racks = observe_racks(arrays, state, measured, protection)
-    soc = np.where(estimate.quality <= Quality.UNCERTAIN, estimate.soc_ratio, np.nan)
-    carry = rack_limits(state.relations, measured, soc, protection, racks.tripped, state.racks.held, now_ns)
-    buses = bus_limits(state.relations, arrays, measured, carry, racks.on_bus, racks.unloading)
+    soc = _soc_ratio(estimate)
+    carry = rack_limits(state.relations, measured, soc, racks.candidates, state.racks.held, now_ns)
+    buses = bus_limits(state.relations, arrays, measured, carry, racks.connections)
     events += step_racks(plant, arrays, state, measured, buses, racks, now_ns)
 
-    findings = compare_power(
-        state.pcs.mismatch,
-        state.pcs.command_w,
-        measured.pcs_active_power_w,
-        arrays.pcs_power_w,
-        arrays.pcs_ramp_w_per_s,
-        dt_s,
-    )
+    findings = state.pcs.mismatch.compare(state.pcs.command_w, measured.pcs_active_power_w, dt_s)
     converters = observe_pcs(arrays, state, measured, buses, protection, findings)
     events += step_plant(plant, arrays, state, measured, protection, racks, converters, now_ns)
     events += step_pcs(plant, arrays, state, measured, converters, now_ns)
 
-    stale = state.relations.bus_of_rack @ (racks.on_bus & ~carry.fresh) > 0.0
-    conditions = PcsConditions(
-        running=np.array([s is PcsSequenceState.RUNNING for s in state.pcs.sequence], np.bool_),
-        stop=converters.stop,
-        bus_zero=protection.bus_zero,
-        no_increase=protection.bus_no_increase | stale,
-        write_failed=failed_writes(state, now_ns),
-        self_limit_w=state.pcs.mismatch.self_limit_w,
-        command_w=state.pcs.command_w,
-    )
-    may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, now_ns)
-    window = (plant.control.soc_min_ratio, plant.control.soc_max_ratio)
-    account = energy_account(state.relations, arrays, estimate, carry.soc_ratio, racks.closed, window)
+    conditions = _pcs_conditions(state, protection, racks, carry, converters)
+    standing = state.pcs.standing = standing_limits(state.relations, arrays, conditions, state.pcs.standing)
+    may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, standing, now_ns)
+    account = _account(plant, arrays, state, estimate, carry, racks, may)
     sample = _poi_sample(plant, image, measured)
     frozen = plant.poi.meter >= 0 and is_frozen(plant, sample)
-    power = set_power(
-        plant,
-        arrays,
-        state,
-        may,
-        account.bus_soc_ratio[arrays.pcs_bus],
-        sample,
-        dt_s,
-        frozen=frozen or bool(findings.limits_itself.any()),
-    )
+    hold = frozen or findings.any_limits_itself
+    power = set_power(plant, state, may, account.pcs_soc_ratio, sample, dt_s, frozen=hold)
     ask_converters(arrays, state, protection, converters, power, findings)
     clear_reset_requests(state)
     facts = Facts(
         measured, protection, racks, carry, buses, findings, converters, conditions, may, account, sample, power, frozen
     )
-    said = Said(replies, tuple(events), desk.forwarded)
-    return report(plant, arrays, state, image, facts, said)
+    return report(plant, arrays, state, image, facts, Said(replies, tuple(events), desk.forwarded))
 
 
-def _begin(state: ControlState, now_ns: int) -> None:
-    """Take the time; in the first scan nothing has been asked of anyone, so every converter is asked for zero."""
+def _begin(state: ControlState, image: Image, now_ns: int) -> Measurements:
+    """Take the time and read the image. Sequences count their time from the first scan."""
     state.now_ns = now_ns
     if state.plant.entered_ns < 0:
         state.plant.entered_ns = now_ns
         state.racks.entered_ns[:] = now_ns
         state.pcs.entered_ns = [now_ns] * len(state.pcs.entered_ns)
+    if state.views is None or state.views.image is not image:
+        state.views = views_of(image)
+    return measurements_of(state.views)
+
+
+def _soc_ratio(estimate: Estimate) -> NDArray[np.float64]:
+    """Return the estimated SOC, NaN where it is not usable."""
+    bad = estimate.quality > USABLE
+    return np.where(bad, np.nan, estimate.soc_ratio) if anywhere(bad) else estimate.soc_ratio
+
+
+def _pcs_conditions(
+    state: ControlState, protection: ProtectionOrders, racks: RackStatus, carry: RackLimits, converters: PcsStatus
+) -> PcsConditions:
+    no_increase = protection.bus_no_increase
+    if carry.stale is not None:
+        no_increase = no_increase | (racks.connections.member.dot(carry.stale) > 0.0)
+    return PcsConditions(
+        running=np.array([s is PcsSequenceState.RUNNING for s in state.pcs.sequence], np.bool_),
+        stop=converters.stop,
+        in_dc_window=converters.in_dc_window,
+        bus_zero=protection.bus_zero,
+        no_increase=no_increase,
+        write_failed=failed_writes(state, state.now_ns),
+        self_limit_w=state.pcs.mismatch.self_limit_w,
+        command_w=state.pcs.command_w,
+    )
+
+
+def _account(
+    plant: Plant,
+    arrays: PlantArrays,
+    state: ControlState,
+    estimate: Estimate,
+    carry: RackLimits,
+    racks: RackStatus,
+    may: PcsLimits,
+) -> EnergyAccount:
+    """SOC and energy, anew every few seconds or when a rack connects; they change slowly."""
+    last = state.account
+    if last is not None and last.racks is racks and state.now_ns - state.account_ns < ACCOUNT_PERIOD_NS:
+        return last
+    state.account_ns = state.now_ns
+    window = (plant.control.soc_min_ratio, plant.control.soc_max_ratio)
+    state.account = energy_account(state.relations, arrays, estimate, carry.soc_ratio, racks, window, may.allowed_w)
+    return state.account
 
 
 def _let_time_pass(state: ControlState, now_ns: int) -> list[Event]:
@@ -156,8 +179,7 @@ def _poi_sample(plant: Plant, image: Image, measured: Measurements) -> PoiSample
         return PoiSample(np.nan, np.nan, 0, np.nan, np.nan, breaker_closed=True)
     active_w, reactive_var, _, _, frequency_hz, voltage_v, *_ = measured.meter[:, meter].tolist()
     breaker = image["meter.breaker"]
-    known = breaker.quality[meter] <= Quality.UNCERTAIN
-    absent = breaker.quality[meter] == Quality.ABSENT
-    closed = absent or (bool(known) and breaker.value[meter] == BreakerState.CLOSED)
+    quality, position = int(breaker.quality[meter]), int(breaker.value[meter])
+    closed = quality == ABSENT or (quality <= USABLE and position == BreakerState.CLOSED)
     time_ns = int(image["meter.active_power"].time_ns[meter])
     return PoiSample(active_w, reactive_var, time_ns, voltage_v, frequency_hz, breaker_closed=bool(closed))

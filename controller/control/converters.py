@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +15,7 @@ from controller.control.plant_sequence import PlantState
 from controller.control.rack_sequence import RackSequenceState
 from controller.control.relations import Relations
 from controller.control.state import ControlState
+from controller.control.status import PcsStatus
 from controller.image.outputs import WriteState
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
@@ -30,17 +29,7 @@ REPEAT_NS = 5_000_000_000
 STOP_FAILED_AFTER_S = 10.0
 WATCHDOG_TOLERANCE_RATIO = 0.05
 _RETRY_NS = 2_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class PcsStatus:
-    """What is known of each converter in this scan [P]."""
-
-    stop: BoolArray  # it must not run
-    armed: BoolArray  # its own watchdog is read back as enabled
-    unarmed: BoolArray  # it is read back, and not enabled as it must be
-    bus_ready: BoolArray
-    runs: BoolArray  # it says that it runs
+_FAILED, _CONFIRMED = int(WriteState.FAILED), int(WriteState.CONFIRMED)
 
 
 def observe_pcs(
@@ -51,23 +40,50 @@ def observe_pcs(
     protection: ProtectionOrders,
     findings: MismatchFindings,
 ) -> PcsStatus:
-    """Return the converters' status: who must stop, who may be started."""
-    stuck = state.racks.sequence == RackSequenceState.DISCONNECT_FAILED
-    stop = protection.pcs_stop | protection.block_stop[arrays.pcs_block] | findings.stop
-    if stuck.any():
-        stop = stop | (state.relations.bus_of_rack @ stuck > 0.0)[arrays.pcs_bus]
-    if protection.plant_stop or state.plant.fast_stop:
-        stop = np.ones_like(stop)
-    voltage_v = buses.voltage_v[arrays.pcs_bus]
-    in_window = (voltage_v >= arrays.pcs_dc_voltage_min_v) & (voltage_v <= arrays.pcs_dc_voltage_max_v)
+    """Return the converters' status; worked out anew only when one of the facts it rests on has changed."""
+    memory = state.pcs
+    voltage_v = buses.voltage_v.take(arrays.pcs_bus)
+    in_dc_window = (voltage_v >= arrays.pcs_dc_voltage_min_v) & (voltage_v <= arrays.pcs_dc_voltage_max_v)
+    facts = (
+        measured.pcs_state.tobytes(),
+        measured.pcs_state_fresh.tobytes(),
+        measured.pcs_watchdog_s.tobytes(),
+        in_dc_window.tobytes(),
+        buses.racks.tobytes(),
+        protection.pcs_stop.tobytes(),
+        protection.block_stop.tobytes(),
+        protection.plant_stop,
+        state.plant.fast_stop,
+        findings.stop.tobytes(),
+        state.racks.sequence.tobytes(),
+        tuple(memory.sequence),
+        memory.wanted.tobytes(),
+    )
+    if facts == memory.facts and memory.status is not None:
+        return memory.status
     armed = _is_armed(state.relations, measured.pcs_watchdog_s)
-    return PcsStatus(
-        stop=stop,
+    memory.facts = facts
+    memory.status = PcsStatus(
+        stop=_stops(arrays, state, protection, findings),
         armed=armed,
         unarmed=~armed & ~np.isnan(measured.pcs_watchdog_s),
-        bus_ready=in_window & (buses.racks > 0.0)[arrays.pcs_bus],
-        runs=(measured.pcs_state == Reported.RUNNING) | (measured.pcs_state == Reported.THROTTLED),
+        in_dc_window=in_dc_window,
+        bus_ready=in_dc_window & (buses.racks > 0.0)[arrays.pcs_bus],
+        runs=np.isin(measured.pcs_state, [int(s) for s in RUNS]),
     )
+    return memory.status
+
+
+def _stops(
+    arrays: PlantArrays, state: ControlState, protection: ProtectionOrders, findings: MismatchFindings
+) -> BoolArray:
+    """Who must not run: by protection, by a stop, by too much power, or because a rack of its bus does not open."""
+    if protection.plant_stop or state.plant.fast_stop:
+        return np.ones(len(arrays.pcs_bus), np.bool_)
+    stuck = state.racks.sequence == int(RackSequenceState.DISCONNECT_FAILED)
+    by_rack = (state.relations.bus_of_rack @ stuck > 0.0)[arrays.pcs_bus]
+    stops: BoolArray = protection.pcs_stop | protection.block_stop[arrays.pcs_block] | findings.stop | by_rack
+    return stops
 
 
 def _is_armed(relations: Relations, watchdog_s: FloatArray) -> BoolArray:
@@ -82,6 +98,8 @@ def step_pcs(
 ) -> list[Event]:
     """Step every converter's sequence and ask what the new states ask for."""
     memory = state.pcs
+    if status is memory.settled:
+        return []
     events: list[Event] = []
     columns = (
         arrays.pcs_in_service.tolist(),
@@ -107,6 +125,8 @@ def step_pcs(
             _enter(state, measured, index, after, now_ns, armed=armed)
         elif after in _REPEATING:
             _repeat(state, index, after, in_state_s, now_ns)
+    if not events and _REPEATING.isdisjoint(memory.sequence):
+        memory.settled = status
     return events
 
 
@@ -175,10 +195,10 @@ def _repeat(state: ControlState, index: int, now: PcsSequenceState, in_state_s: 
 def failed_writes(state: ControlState, now_ns: int) -> BoolArray:
     """Return whose set-points failed twice [P]; the first failure is answered by asking again, later ones every 2 s."""
     line, memory = state.outputs["pcs.active_power_setpoint"], state.pcs
-    failed = line.state == WriteState.FAILED
-    memory.retries[line.state == WriteState.CONFIRMED] = 0
-    if failed.any():
-        for index in np.flatnonzero(failed).tolist():
+    states = line.state.tobytes()
+    if _FAILED in states or memory.retries.any():
+        memory.retries[line.state == _CONFIRMED] = 0
+        for index in (i for i, write in enumerate(states) if write == _FAILED):
             if memory.retries[index] == 0 or now_ns - int(memory.retried_ns[index]) > _RETRY_NS:
                 memory.retries[index] += 1
                 memory.retried_ns[index] = now_ns

@@ -36,7 +36,7 @@ _REDUCTIONS = frozenset({Reduction.NONE, Reduction.HIGHEST, Reduction.LOWEST})
 
 @dataclass(frozen=True, slots=True)
 class Derating:
-    """Lines [direction, kind, 1]; kinds: SOC, cell voltage (highest for charge, lowest for discharge), hot, cold."""
+    """Lines [kind, direction, 1]; kinds: SOC, cell voltage (highest for charge, lowest for discharge), hot, cold."""
 
     slope: FloatArray
     intercept: FloatArray
@@ -44,9 +44,9 @@ class Derating:
 
 def derating_lines(rows: Iterable[ProtectionRow], soc_min_ratio: float, soc_max_ratio: float) -> Derating:
     """Return the lines of a site; of several rows of one kind the one that reaches nothing first counts."""
-    slope, intercept = np.zeros((2, 4, 1)), np.ones((2, 4, 1))
-    _draw(slope, intercept, (_CHARGE, SOC), soc_max_ratio - SOC_TAPER_RATIO, soc_max_ratio)
-    _draw(slope, intercept, (_DISCHARGE, SOC), soc_min_ratio + SOC_TAPER_RATIO, soc_min_ratio)
+    slope, intercept = np.zeros((4, 2, 1)), np.ones((4, 2, 1))
+    _draw(slope, intercept, (SOC, _CHARGE), soc_max_ratio - SOC_TAPER_RATIO, soc_max_ratio)
+    _draw(slope, intercept, (SOC, _DISCHARGE), soc_min_ratio + SOC_TAPER_RATIO, soc_min_ratio)
     zero_at: dict[tuple[int, int], float] = {}
     for row in rows:
         kind = _KINDS.get((row.signal, row.direction))
@@ -54,7 +54,7 @@ def derating_lines(rows: Iterable[ProtectionRow], soc_min_ratio: float, soc_max_
         if kind is None or row.reduction not in _REDUCTIONS or not {Level.WARNING, Level.ALARM} <= limits.keys():
             continue
         for direction in _directions(row):
-            place, nothing = (direction, kind), limits[Level.ALARM]
+            place, nothing = (kind, direction), limits[Level.ALARM]
             if place not in zero_at or _is_tighter(row.direction, nothing, zero_at[place]):
                 zero_at[place] = nothing
                 _draw(slope, intercept, place, limits[Level.WARNING], nothing)

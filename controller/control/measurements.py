@@ -1,7 +1,7 @@
 """What control reads of the process image, once a scan: usable values, NaN where a value must not be computed with.
 
 The scalars of one kind of equipment lie side by side in the image (each padded to the same length), so all of them
-are read as one matrix [quantity, equipment] and judged in one operation.
+are read as one matrix [quantity, equipment] and judged in one operation. While all are usable nothing is copied.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.masks import anywhere
 from controller.image.image import Image
 from controller.image.layout import Layout
 from controller.image.quality import Quality
@@ -20,6 +21,9 @@ from controller.image.quantities import Section
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+
+USABLE = np.uint8(Quality.UNCERTAIN)
+ABSENT = np.uint8(Quality.ABSENT)
 
 RACK_QUANTITIES = (
     "rack.voltage",
@@ -33,17 +37,8 @@ RACK_QUANTITIES = (
     "rack.cell_temperature_max",
     "rack.cell_temperature_min",
 )
-PCS_QUANTITIES = (
-    "pcs.active_power",
-    "pcs.reactive_power",
-    "pcs.frequency",
-    "pcs.ac_voltage",
-    "pcs.dc_voltage",
-    "pcs.dc_current",
-    "pcs.temperature",
-    "pcs.discharge_power_limit",
-    "pcs.charge_power_limit",
-)
+PCS_POWERS = ("pcs.active_power", "pcs.reactive_power")
+PCS_LIMITS = ("pcs.discharge_power_limit", "pcs.charge_power_limit")
 METER_QUANTITIES = (
     "meter.active_power",
     "meter.reactive_power",
@@ -59,43 +54,48 @@ METER_QUANTITIES = (
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Where the quantities of one kind of equipment lie in the image, as a matrix."""
+    """Views of one kind of equipment's scalars in the image [quantity, equipment]."""
 
-    shape: tuple[int, int]
-    value_offset: int
-    value_strides: tuple[int, int]
-    quality_offset: int
-    quality_strides: tuple[int, int]
+    value: FloatArray
+    quality: NDArray[np.uint8]
 
-    def read(self, image: Image) -> tuple[FloatArray, NDArray[np.uint8]]:
-        """Return views of (values, qualities) [quantity, equipment]."""
-        data = image.buffers[Section.RACKS].data
-        value: FloatArray = np.ndarray(self.shape, "<f8", data, self.value_offset, self.value_strides)
-        quality: NDArray[np.uint8] = np.ndarray(self.shape, "u1", data, self.quality_offset, self.quality_strides)
-        return value, quality
+    def usable(self) -> tuple[FloatArray, bool]:
+        """Return the values, NaN where not usable, and whether all of them are."""
+        bad = self.quality > USABLE
+        if anywhere(bad):
+            return np.where(bad, np.nan, self.value), False
+        return self.value, True
 
 
 @dataclass(frozen=True, slots=True)
-class Matrices:
-    """The three matrices of a layout."""
+class Views:
+    """Live views of an image, made once."""
 
+    image: Image
     rack: Matrix
-    pcs: Matrix
+    pcs_power: Matrix
+    pcs_limit: Matrix
     meter: Matrix
 
 
-def matrices_of(layout: Layout) -> Matrices:
-    """Return where a layout keeps them. Asserts that they lie evenly, as `controller.image.layout` promises."""
-    return Matrices(
-        _matrix(layout, RACK_QUANTITIES), _matrix(layout, PCS_QUANTITIES), _matrix(layout, METER_QUANTITIES)
+def views_of(image: Image) -> Views:
+    """Return the views. Asserts that the scalars lie evenly, as `controller.image.layout` promises."""
+    return Views(
+        image,
+        _matrix(image, RACK_QUANTITIES),
+        _matrix(image, PCS_POWERS),
+        _matrix(image, PCS_LIMITS),
+        _matrix(image, METER_QUANTITIES),
     )
 
 
-def _matrix(layout: Layout, names: tuple[str, ...]) -> Matrix:
-    count = next(f.shape[0] for f in layout.fields if f.name == f"{names[0]}.value")
-    value_offset, value_stride = _even(layout, [f"{n}.value" for n in names])
-    quality_offset, quality_stride = _even(layout, [f"{n}.quality" for n in names])
-    return Matrix((len(names), count), value_offset, (value_stride, 8), quality_offset, (quality_stride, 1))
+def _matrix(image: Image, names: tuple[str, ...]) -> Matrix:
+    data, shape = image.buffers[Section.RACKS].data, (len(names), len(image[names[0]].value))
+    offset, stride = _even(image.layout, [f"{n}.value" for n in names])
+    value: FloatArray = np.ndarray(shape, "<f8", data, offset, (stride, 8))
+    offset, stride = _even(image.layout, [f"{n}.quality" for n in names])
+    quality: NDArray[np.uint8] = np.ndarray(shape, "u1", data, offset, (stride, 1))
+    return Matrix(value, quality)
 
 
 def _even(layout: Layout, names: list[str]) -> tuple[int, int]:
@@ -109,9 +109,12 @@ class Measurements(NamedTuple):
     """Usable values of this scan, NaN elsewhere; matrices by the rows named above, and codes with their freshness."""
 
     rack: FloatArray  # [10, R]
+    rack_all_usable: bool
     rack_quality: NDArray[np.uint8]
-    pcs: FloatArray  # [9, P]
-    pcs_quality: NDArray[np.uint8]
+    pcs_power: FloatArray  # [2, P]
+    pcs_limit_w: FloatArray  # [2, P] in the order charge, discharge
+    pcs_limits_usable: bool
+    pcs_limit_quality: NDArray[np.uint8]
     meter: FloatArray  # [9, M]
     contactor: NDArray[np.int32]  # [R] last value read
     contactor_fresh: BoolArray
@@ -135,39 +138,37 @@ class Measurements(NamedTuple):
     @property
     def pcs_active_power_w(self) -> FloatArray:
         """Active power of the converters [P]."""
-        row: FloatArray = self.pcs[0]
+        row: FloatArray = self.pcs_power[0]
         return row
 
     @property
     def pcs_reactive_power_var(self) -> FloatArray:
         """Reactive power of the converters [P]."""
-        row: FloatArray = self.pcs[1]
+        row: FloatArray = self.pcs_power[1]
         return row
 
 
-def measurements_of(image: Image, matrices: Matrices) -> Measurements:
+def measurements_of(views: Views) -> Measurements:
     """Read the image. Good, substituted and uncertain values are usable; anything else is NaN."""
-    rack, rack_quality = _usable(image, matrices.rack)
-    pcs, pcs_quality = _usable(image, matrices.pcs)
-    meter, _ = _usable(image, matrices.meter)
+    image = views.image
+    rack, rack_all_usable = views.rack.usable()
+    limit_w, limits_usable = views.pcs_limit.usable()
     contactor, state = image["rack.contactor"], image["pcs.state"]
     tripped, watchdog = image["rack.tripped"], image["pcs.watchdog_timeout"]
+    watchdog_bad = watchdog.quality > USABLE
     return Measurements(
         rack=rack,
-        rack_quality=rack_quality,
-        pcs=pcs,
-        pcs_quality=pcs_quality,
-        meter=meter,
+        rack_all_usable=rack_all_usable,
+        rack_quality=views.rack.quality,
+        pcs_power=views.pcs_power.usable()[0],
+        pcs_limit_w=limit_w[::-1],
+        pcs_limits_usable=limits_usable,
+        pcs_limit_quality=views.pcs_limit.quality[::-1],
+        meter=views.meter.usable()[0],
         contactor=contactor.value,
-        contactor_fresh=contactor.quality <= Quality.UNCERTAIN,
-        rack_tripped=(tripped.value != 0) & (tripped.quality <= Quality.UNCERTAIN),
+        contactor_fresh=contactor.quality <= USABLE,
+        rack_tripped=(tripped.quality <= USABLE) & (tripped.value != 0),
         pcs_state=state.value,
-        pcs_state_fresh=state.quality <= Quality.UNCERTAIN,
-        pcs_watchdog_s=np.where(watchdog.quality <= Quality.UNCERTAIN, watchdog.value, np.nan),
+        pcs_state_fresh=state.quality <= USABLE,
+        pcs_watchdog_s=np.where(watchdog_bad, np.nan, watchdog.value) if anywhere(watchdog_bad) else watchdog.value,
     )
-
-
-def _usable(image: Image, matrix: Matrix) -> tuple[FloatArray, NDArray[np.uint8]]:
-    value, quality = matrix.read(image)
-    usable: FloatArray = np.where(quality <= Quality.UNCERTAIN, value, np.nan)
-    return usable, quality

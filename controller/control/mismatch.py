@@ -8,10 +8,11 @@ its AC breaker to open. What was commanded is an envelope of the last moments, s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from controller.control.masks import anywhere
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -25,92 +26,82 @@ RELEASE_RATIO_PER_S = 0.002
 """A learned limit rises again so fast: 1 % of rating in 5 s, until the converter falls short once more."""
 
 
-class Mismatch(NamedTuple):
-    """Memory of the comparison [P]. Owned by control's state; changed in place."""
-
-    highest_w: FloatArray  # envelope of the commands
-    lowest_w: FloatArray
-    excess_s: FloatArray
-    shortfall_s: FloatArray
-    self_limit_w: FloatArray  # [2, P], inf: none
-
-
-def no_mismatch(converters: int) -> Mismatch:
-    """Nothing commanded, nothing learned."""
-    highest_w, lowest_w, excess_s, shortfall_s = np.zeros((4, converters))
-    return Mismatch(highest_w, lowest_w, excess_s, shortfall_s, np.full((2, converters), np.inf))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MismatchFindings:
-    """Findings of this scan [P]."""
+    """Findings of a scan [P]."""
 
     excess_alarm: BoolArray
-    repeat_command: BoolArray  # in the scan in which the alarm came
+    repeat_command: BoolArray | None  # in the scan in which the alarm came
     stop: BoolArray
     breaker_request: BoolArray
     limits_itself: BoolArray
+    any_limits_itself: bool
 
 
-def compare_power(
-    mismatch: Mismatch,
-    command_w: FloatArray,
-    measured_w: FloatArray,
-    rated_w: FloatArray,
-    ramp_w_per_s: FloatArray,
-    dt_s: float,
-) -> MismatchFindings:
-    """Compare and learn. `measured_w` NaN: unknown, timers stand still. `command_w` is that of the scan before."""
-    _widen(mismatch, command_w, np.minimum(rated_w / ENVELOPE_S, ramp_w_per_s) * dt_s)
-    tolerance_w = np.maximum(TOLERANCE_RATIO * rated_w, TOLERANCE_MIN_W)
-    over = measured_w > mismatch.highest_w + tolerance_w
-    under = measured_w < mismatch.lowest_w - tolerance_w
-    excess = (over & (measured_w > tolerance_w)) | (under & (measured_w < -tolerance_w))
-    shortfall = (over | under) & ~excess
-    known = ~np.isnan(measured_w)
-    before_s = mismatch.excess_s.copy()
-    _count(mismatch.excess_s, excess, known, dt_s)
-    _count(mismatch.shortfall_s, shortfall, known, dt_s)
-    limits_itself = mismatch.shortfall_s >= LIMITED_AFTER_S
-    _learn(mismatch, limits_itself, measured_w, tolerance_w, rated_w, dt_s)
-    alarm = mismatch.excess_s >= ALARM_AFTER_S
-    return MismatchFindings(
-        excess_alarm=alarm,
-        repeat_command=alarm & (before_s < ALARM_AFTER_S),
-        stop=mismatch.excess_s >= STOP_AFTER_S,
-        breaker_request=mismatch.excess_s >= BREAKER_AFTER_S,
-        limits_itself=limits_itself | np.isfinite(mismatch.self_limit_w).any(axis=0),
-    )
+class Mismatch:
+    """Memory of the comparison [P]. Owned by control's state."""
 
+    def __init__(self, rated_w: FloatArray, ramp_w_per_s: FloatArray) -> None:
+        """Nothing commanded, nothing learned."""
+        count = len(rated_w)
+        self.rated_w = rated_w
+        self.tolerance_w = np.maximum(TOLERANCE_RATIO * rated_w, TOLERANCE_MIN_W)
+        self.narrowing_w_per_s = np.minimum(rated_w / ENVELOPE_S, ramp_w_per_s)
+        self.highest_w, self.lowest_w = np.zeros(count), np.zeros(count)  # envelope of the commands
+        self.excess_s, self.shortfall_s = np.zeros(count), np.zeros(count)
+        self.self_limit_w = np.full((2, count), np.inf)
+        nothing = np.zeros(count, np.bool_)
+        self._nothing = MismatchFindings(nothing, None, nothing, nothing, nothing, any_limits_itself=False)
+        self._quiet = True  # no timer runs, nothing is learned
 
-def _widen(mismatch: Mismatch, command_w: FloatArray, step_w: FloatArray) -> None:
-    """The envelope follows the command outwards at once, and inwards no faster than the converter can."""
-    np.maximum(command_w, mismatch.highest_w - step_w, out=mismatch.highest_w)
-    np.minimum(command_w, mismatch.lowest_w + step_w, out=mismatch.lowest_w)
+    def compare(self, command_w: FloatArray, measured_w: FloatArray, dt_s: float) -> MismatchFindings:
+        """Compare and learn. `measured_w` NaN: unknown, timers stand still. `command_w` is that of the scan before."""
+        self._widen(command_w, dt_s)
+        over = measured_w > self.highest_w + self.tolerance_w
+        under = measured_w < self.lowest_w - self.tolerance_w
+        if self._quiet and not anywhere(over | under):
+            return self._nothing
+        excess = (over & (measured_w > self.tolerance_w)) | (under & (measured_w < -self.tolerance_w))
+        known, before_s = ~np.isnan(measured_w), self.excess_s.copy()
+        _count(self.excess_s, excess, known, dt_s)
+        _count(self.shortfall_s, (over | under) & ~excess, known, dt_s)
+        self._learn(self.shortfall_s >= LIMITED_AFTER_S, measured_w, dt_s)
+        alarm, limited = self.excess_s >= ALARM_AFTER_S, np.isfinite(self.self_limit_w).any(axis=0)
+        self._quiet = not (self.excess_s.any() or self.shortfall_s.any() or limited.any())
+        return MismatchFindings(
+            excess_alarm=alarm,
+            repeat_command=alarm & (before_s < ALARM_AFTER_S),
+            stop=self.excess_s >= STOP_AFTER_S,
+            breaker_request=self.excess_s >= BREAKER_AFTER_S,
+            limits_itself=limited,
+            any_limits_itself=bool(limited.any()),
+        )
+
+    def forget(self) -> None:
+        """Begin anew after a reset."""
+        for timer_s in (self.excess_s, self.shortfall_s):
+            timer_s.fill(0.0)
+        self.self_limit_w.fill(np.inf)
+
+    def _widen(self, command_w: FloatArray, dt_s: float) -> None:
+        """The envelope follows the command outwards at once, and inwards no faster than the converter can."""
+        step_w = self.narrowing_w_per_s * dt_s
+        np.maximum(command_w, self.highest_w - step_w, out=self.highest_w)
+        np.minimum(command_w, self.lowest_w + step_w, out=self.lowest_w)
+
+    def _learn(self, falls_short: BoolArray, measured_w: FloatArray, dt_s: float) -> None:
+        """Bound a converter that falls short to what it delivers; let the bound rise again slowly."""
+        limit_w = self.self_limit_w
+        if falls_short.any():
+            charging = self.highest_w < 0.0
+            learned = np.where(falls_short, np.abs(measured_w) + 0.5 * self.tolerance_w, np.inf)
+            np.minimum(limit_w[0], np.where(charging, learned, np.inf), out=limit_w[0])
+            np.minimum(limit_w[1], np.where(charging, np.inf, learned), out=limit_w[1])
+            self.shortfall_s[falls_short] = 0.0
+        limit_w += self.rated_w * (RELEASE_RATIO_PER_S * dt_s)
+        limit_w[limit_w >= self.rated_w] = np.inf
 
 
 def _count(timer_s: FloatArray, active: BoolArray, known: BoolArray, dt_s: float) -> None:
     timer_s[active] += dt_s
     timer_s[known & ~active] = 0.0
-
-
-def _learn(
-    mismatch: Mismatch,
-    limits_itself: BoolArray,
-    measured_w: FloatArray,
-    tolerance_w: FloatArray,
-    rated_w: FloatArray,
-    dt_s: float,
-) -> None:
-    """Bound a converter that falls short to what it delivers; let the bound rise again slowly."""
-    limit_w = mismatch.self_limit_w
-    if limits_itself.any():
-        charging = mismatch.highest_w < 0.0
-        now_w = np.abs(measured_w) + 0.5 * tolerance_w
-        learned = np.where(limits_itself, now_w, np.inf)
-        np.minimum(limit_w[0], np.where(charging, learned, np.inf), out=limit_w[0])
-        np.minimum(limit_w[1], np.where(charging, np.inf, learned), out=limit_w[1])
-        mismatch.shortfall_s[limits_itself] = 0.0
-    if np.isfinite(limit_w).any():
-        limit_w += rated_w * (RELEASE_RATIO_PER_S * dt_s)
-        limit_w[limit_w >= rated_w] = np.inf

@@ -15,32 +15,28 @@ from numpy.typing import NDArray
 
 from controller.control.buses import BusLimits
 from controller.control.limits import LimitReason
-from controller.control.measurements import Measurements
+from controller.control.masks import anywhere, smallest_of
+from controller.control.measurements import ABSENT, Measurements
 from controller.control.relations import CHARGE, DISCHARGE, Relations
 from controller.image.plant_arrays import PlantArrays
-from controller.image.quality import Quality
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+CodeArray = NDArray[np.int32]
 
 _CANDIDATES = (
     LimitReason.PCS_RATING,
-    LimitReason.PCS_OWN_LIMIT,
-    LimitReason.BUS_CURRENT_RATING,  # stands for the bus's own reason
-    LimitReason.PCS_DC_CURRENT,
     LimitReason.TRANSFORMER,
+    LimitReason.PCS_OWN_LIMIT,
+    LimitReason.NONE,  # the bus: its own reason stands here
+    LimitReason.PCS_DC_CURRENT,
     LimitReason.PCS_LIMITS_ITSELF,
     LimitReason.BUS_DATA_LOST,
-    LimitReason.PCS_DATA_LOST,
-    LimitReason.PCS_DC_WINDOW,
-    LimitReason.PCS_WRITE_FAILED,
-    LimitReason.BUS_PROTECTION,
-    LimitReason.PCS_PROTECTION,
-    LimitReason.PCS_NOT_RUNNING,
 )
 _CODES = np.array(_CANDIDATES, np.int32)
-_BUS = 2
+_OWN, _BUS, _DC_CURRENT, _ITSELF, _NO_INCREASE = 2, 3, 4, 5, 6
+_DATA_LOST = np.int32(LimitReason.PCS_DATA_LOST)
 
 
 class HeldPcsLimits(NamedTuple):
@@ -60,6 +56,7 @@ class PcsConditions(NamedTuple):
 
     running: BoolArray  # its sequence says so
     stop: BoolArray  # protection
+    in_dc_window: BoolArray
     bus_zero: BoolArray  # [B]
     no_increase: BoolArray  # [B]
     write_failed: BoolArray
@@ -68,12 +65,22 @@ class PcsConditions(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class StandingLimits:
+    """What holds until a fact changes: ratings, parts of the bus's power [2, P], who may do nothing and why [P]."""
+
+    facts: tuple[bytes, ...]
+    candidates: FloatArray  # [candidate, direction, P]: ratings and transformers
+    part: FloatArray
+    forbidden: CodeArray  # `LimitReason`, NONE: may work
+    any_forbidden: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PcsLimits:
-    """AC power allowed now (W, >= 0) [2, P], `LimitReason` [2, P], and what would be, were it running [2, P]."""
+    """AC power allowed now (W, >= 0) [2, P] and its `LimitReason` [2, P]."""
 
     allowed_w: FloatArray
-    reason: NDArray[np.int32]
-    potential_w: FloatArray
+    reason: CodeArray
 
 
 def pcs_limits(
@@ -83,70 +90,96 @@ def pcs_limits(
     buses: BusLimits,
     held: HeldPcsLimits,
     conditions: PcsConditions,
+    standing: StandingLimits,
     now_ns: int,
 ) -> PcsLimits:
     """Return what each converter may carry; `held` is brought up to date in place."""
     bus = arrays.pcs_bus
-    rated_w = relations.pcs_rated_w
-    _hold(relations, measured, held, now_ns)
-    lost = now_ns - held.good_ns > relations.pcs_limit_grace_ns
-    candidates = np.empty((2, len(_CANDIDATES), len(rated_w)))
-    candidates[:, 0] = rated_w
-    candidates[:, 1] = held.power_w
-    candidates[:, _BUS] = _part_of_bus(relations, arrays, buses, conditions.running)
-    candidates[:, 3] = np.nan_to_num(buses.voltage_v)[bus] * relations.pcs_dc_current_max_a
-    candidates[:, 4] = _part_of_transformer(relations, candidates[:, 0], conditions.running)
-    candidates[:, 5] = conditions.self_limit_w
-    candidates[CHARGE, 6] = np.where(conditions.no_increase[bus], np.maximum(-conditions.command_w, 0.0), np.inf)
-    candidates[DISCHARGE, 6] = np.where(conditions.no_increase[bus], np.maximum(conditions.command_w, 0.0), np.inf)
-    forbidden = (
-        lost,
-        ~_in_dc_window(arrays, buses),
-        conditions.write_failed,
-        conditions.bus_zero[bus],
-        conditions.stop,
-        ~conditions.running,
+    all_fresh = _hold(relations, measured, held, now_ns)
+    candidates = standing.candidates.copy()
+    candidates[_OWN] = held.power_w
+    np.multiply(buses.power_w.take(bus, axis=1), standing.part, out=candidates[_BUS])
+    candidates[_DC_CURRENT] = buses.voltage_v.take(bus) * relations.pcs_dc_current_max_a
+    candidates[_ITSELF] = conditions.self_limit_w
+    if anywhere(conditions.no_increase):
+        _hold_power(candidates[_NO_INCREASE], conditions.no_increase[bus], conditions.command_w)
+    allowed_w, which = smallest_of(candidates)
+    reason = np.where(which == _BUS, buses.reason.take(bus, axis=1), _CODES.take(which))
+    forbidden = standing.forbidden
+    if not all_fresh:
+        lost = now_ns - held.good_ns > relations.pcs_limit_grace_ns
+        forbidden = np.where(lost & (forbidden == 0), _DATA_LOST, forbidden)
+    if standing.any_forbidden or not all_fresh:
+        allowed_w = np.where(forbidden > 0, 0.0, allowed_w)
+        reason = np.where(forbidden > 0, forbidden, reason)
+    return PcsLimits(allowed_w, reason)
+
+
+def standing_limits(
+    relations: Relations, arrays: PlantArrays, conditions: PcsConditions, last: StandingLimits | None
+) -> StandingLimits:
+    """Return what follows from the conditions; the last one while no fact has changed."""
+    c = conditions
+    facts = tuple(f.tobytes() for f in (c.running, c.stop, c.in_dc_window, c.bus_zero, c.write_failed))
+    if last is not None and facts == last.facts:
+        return last
+    forbidden = np.zeros(len(arrays.pcs_bus), np.int32)
+    for reason, forbids in (
+        (LimitReason.PCS_DC_WINDOW, ~conditions.in_dc_window),
+        (LimitReason.PCS_WRITE_FAILED, conditions.write_failed),
+        (LimitReason.PCS_NOT_RUNNING, ~conditions.running),
+        (LimitReason.BUS_PROTECTION, conditions.bus_zero[arrays.pcs_bus]),
+        (LimitReason.PCS_PROTECTION, conditions.stop),
+    ):
+        forbidden[forbids] = reason
+    return StandingLimits(
+        facts,
+        _candidates(relations, conditions.running),
+        _parts_of_bus(relations, arrays, conditions.running),
+        forbidden,
+        bool(forbidden.any()),
     )
-    candidates[:, 7:] = np.where(np.stack(forbidden), 0.0, np.inf)
-    which = candidates.argmin(axis=1)
-    bus_reason = buses.reason[:, bus]
-    reason = np.where(which == _BUS, bus_reason, _CODES[which])
-    return PcsLimits(candidates.min(axis=1), reason, candidates[:, :-1].min(axis=1))
 
 
-def _hold(relations: Relations, measured: Measurements, held: HeldPcsLimits, now_ns: int) -> None:
-    """Take over the limits that a converter states (7 = discharge, 8 = charge); ABSENT: its rating."""
-    quality = measured.pcs_quality[8:6:-1]
-    limits = np.where(quality == Quality.ABSENT, relations.pcs_rated_w, np.maximum(measured.pcs[8:6:-1], 0.0))
+def _hold(relations: Relations, measured: Measurements, held: HeldPcsLimits, now_ns: int) -> bool:
+    """Take over the limits that converters state (ABSENT: its rating); true: all good."""
+    limits = measured.pcs_limit_w
+    if measured.pcs_limits_usable and not anywhere(~measured.pcs_state_fresh):
+        np.maximum(limits, 0.0, out=held.power_w)
+        held.good_ns.fill(now_ns)
+        return True
+    absent = measured.pcs_limit_quality == ABSENT
+    limits = np.where(absent, relations.pcs_rated_w, np.maximum(limits, 0.0))
     known = ~np.isnan(limits)
     np.copyto(held.power_w, limits, where=known)
-    held.good_ns[known[0] & known[1] & measured.pcs_state_fresh] = now_ns
+    fresh = known[0] & known[1] & measured.pcs_state_fresh
+    held.good_ns[fresh] = now_ns
+    return bool(fresh.all())
 
 
-def _part_of_bus(relations: Relations, arrays: PlantArrays, buses: BusLimits, running: BoolArray) -> FloatArray:
-    """Each converter's part of its bus by rating, running ones first; AC side, so losses count."""
+def _hold_power(bound_w: FloatArray, held_back: BoolArray, command_w: FloatArray) -> None:
+    """No more in either direction than is commanded now."""
+    bound_w[CHARGE] = np.where(held_back, np.maximum(-command_w, 0.0), np.inf)
+    bound_w[DISCHARGE] = np.where(held_back, np.maximum(command_w, 0.0), np.inf)
+
+
+def _parts_of_bus(relations: Relations, arrays: PlantArrays, running: BoolArray) -> FloatArray:
+    """Each converter's part of its bus by rating, running ones first; at the AC side, so losses count."""
     bus, rated_w = arrays.pcs_bus, relations.pcs_rated_w
-    rated_running_w = np.where(running, rated_w, 0.0)
-    at_work_w = (relations.bus_of_pcs @ rated_running_w)[bus]
-    others_w = at_work_w + np.where(running, 0.0, rated_w)
-    part = rated_w / np.maximum(others_w, 1.0)
-    power_w = buses.power_w[:, bus] * part
-    power_w[CHARGE] /= arrays.pcs_efficiency_ratio
-    power_w[DISCHARGE] *= arrays.pcs_efficiency_ratio
-    return power_w
+    at_work_w = (relations.bus_of_pcs @ np.where(running, rated_w, 0.0))[bus]
+    part = rated_w / np.maximum(at_work_w + np.where(running, 0.0, rated_w), 1.0)
+    return np.stack([part / arrays.pcs_efficiency_ratio, part * arrays.pcs_efficiency_ratio])
 
 
-def _part_of_transformer(relations: Relations, rated_w: FloatArray, running: BoolArray) -> FloatArray | float:
-    """Each converter's part of its transformer's apparent power, by rating."""
+def _candidates(relations: Relations, running: BoolArray) -> FloatArray:
+    """Own rating, and the part of the transformer's that is left to each converter by rating."""
+    rated_w = relations.pcs_rated_w
+    candidates = np.full((len(_CANDIDATES), 2, len(rated_w)), np.inf)
+    candidates[0] = rated_w
     if len(relations.transformer_va) == 0:
-        return np.inf
-    load_va = relations.transformer_pcs @ np.where(running, rated_w[0], 0.0)
-    spare = relations.transformer_va / np.maximum(load_va, 1.0)
-    part = np.where(relations.pcs_transformer >= 0, spare[relations.pcs_transformer], np.inf)
-    return np.where(part >= 1.0, np.inf, rated_w[0] * part)
-
-
-def _in_dc_window(arrays: PlantArrays, buses: BusLimits) -> BoolArray:
-    voltage_v = buses.voltage_v[arrays.pcs_bus]
-    inside: BoolArray = (voltage_v >= arrays.pcs_dc_voltage_min_v) & (voltage_v <= arrays.pcs_dc_voltage_max_v)
-    return inside
+        return candidates
+    load_va = relations.transformer_pcs @ np.where(running, rated_w, 0.0)
+    part = (relations.transformer_va / np.maximum(load_va, 1.0))[relations.pcs_transformer]
+    bounded = (relations.pcs_transformer >= 0) & (part < 1.0)
+    candidates[1] = np.where(bounded, rated_w * part, np.inf)
+    return candidates

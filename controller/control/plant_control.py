@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.converters import PcsStatus
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
 from controller.control.pcs_sequence import PcsSequenceState
 from controller.control.plant_sequence import AT_REST, PlantInputs, PlantState, next_state
 from controller.control.rack_sequence import RackSequenceState, Wanted
-from controller.control.racks import RackStatus
-from controller.control.state import ControlState
+from controller.control.state import ControlState, PlantMemory
+from controller.control.status import PcsStatus, RackStatus
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
 from controller.plant.signals import Owner
@@ -22,6 +21,7 @@ AT_ZERO_RATIO = 0.02
 RAMP_DOWN_MARGIN_S = 5.0
 
 _ON_THE_WAY = frozenset({PcsSequenceState.OFF, PcsSequenceState.ARMING, PcsSequenceState.STARTING})
+_STEADY = frozenset({PlantState.RUNNING, PlantState.STANDBY, *AT_REST})
 _STOPPED = frozenset(
     {PcsSequenceState.OFF, PcsSequenceState.TRIPPED, PcsSequenceState.OUT_OF_SERVICE, PcsSequenceState.UNKNOWN}
 )
@@ -40,6 +40,9 @@ def step_plant(
     """Step the plant's sequence; set what racks and converters shall become."""
     memory = state.plant
     before = memory.sequence
+    asked = memory.start_requested or memory.stop_requested
+    if before in _STEADY and not asked and _is_settled(memory, racks, converters):
+        return []
     inputs = _inputs(plant, arrays, state, measured, protection, racks, now_ns)
     after = next_state(before, inputs)
     memory.start_requested = memory.stop_requested = False
@@ -47,10 +50,16 @@ def step_plant(
         if inputs.start and before is PlantState.RUNNING:
             _want_racks(arrays, state, racks)
             _want_pcs(arrays, state, converters)
+        memory.settled = racks, converters
         return []
     memory.sequence, memory.entered_ns = after, now_ns
     _enter(arrays, state, racks, converters, before)
     return [Event(EventKind.SEQUENCE_CHANGED, Owner.PLANT, 0, float(before), float(after))]
+
+
+def _is_settled(memory: PlantMemory, racks: RackStatus, converters: PcsStatus) -> bool:
+    """Whether nothing moved in the last scan, and nothing has changed since."""
+    return memory.settled == (racks, converters)
 
 
 def _inputs(

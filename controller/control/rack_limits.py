@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.derating import SOC, TEMPERATURE_HIGH, TEMPERATURE_LOW, VOLTAGE
-from controller.control.inputs import ProtectionOrders
 from controller.control.limits import LimitReason
-from controller.control.measurements import Measurements
+from controller.control.masks import anywhere, smallest_of
+from controller.control.measurements import ABSENT, Measurements
 from controller.control.relations import CHARGE, DISCHARGE, Relations
-from controller.image.quality import Quality
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -35,8 +34,9 @@ _CANDIDATES = (
     LimitReason.RACK_LIMITS_LOST,
 )
 _CODES = np.array(_CANDIDATES, np.int32)
-_FIRST_FACTOR = 2
-_ROW = {"soc": 2, "charge": 4, "discharge": 5, "v_max": 6, "v_min": 7, "t_max": 8, "t_min": 9}
+_RATED, _BMS, _DERATED, _FORBIDDEN, _LOST = 0, 1, slice(2, 6), 6, 7
+_SOC, _CHARGE_LIMIT, _DISCHARGE_LIMIT, _V_MAX, _V_MIN, _T_MAX, _T_MIN = 2, 4, 5, 6, 7, 8, 9
+"""Rows of the measurements."""
 
 
 class HeldLimits(NamedTuple):
@@ -59,63 +59,77 @@ class RackLimits:
     allowed_a: FloatArray
     reason: NDArray[np.int32]
     soc_ratio: FloatArray
-    fresh: BoolArray  # [R] limits and SOC were good in this scan
-    lost: BoolArray  # [R] and this long gone: nothing is allowed
+    stale: BoolArray | None  # [R] limits or SOC were not good in this scan; None: all were
+    lost: BoolArray | None  # [R] and this long gone: nothing is allowed; None: no rack's
+
+
+def standing_candidates(relations: Relations, forbidden: BoolArray) -> FloatArray:
+    """Return the candidates [candidate, direction, rack] that hold until a fact changes: ratings and what is forbidden.
+
+    `forbidden` [2, R]: protection or a trip forbids this direction.
+    """
+    candidates = np.full((len(_CANDIDATES), *forbidden.shape), np.inf)
+    candidates[_RATED] = relations.rack_rated_a
+    candidates[_FORBIDDEN] = np.where(forbidden, 0.0, np.inf)
+    return candidates
 
 
 def rack_limits(
     relations: Relations,
     measured: Measurements,
     soc_estimate_ratio: FloatArray,
-    protection: ProtectionOrders,
-    tripped: BoolArray,
+    standing: FloatArray,
     held: HeldLimits,
     now_ns: int,
 ) -> RackLimits:
     """Return what each rack may carry; `held` is brought up to date in place. SOC: the estimate, else the BMS's.
 
-    `tripped` [R]: protection or the BMS has tripped the rack.
+    `standing` is what `standing_candidates` returned.
     """
-    soc = np.where(np.isnan(soc_estimate_ratio), measured.rack[_ROW["soc"]], soc_estimate_ratio)
-    fresh = _hold(relations, measured, soc, held, now_ns)
-    lost = now_ns - held.good_ns > relations.rack_limit_grace_ns
-    rated = relations.rack_rated_a
-    candidates = np.empty((2, len(_CANDIDATES), rated.shape[1]))
-    candidates[:, 0] = rated
-    candidates[:, 1] = held.current_a
-    factors = _factors(relations, measured, held.soc_ratio)
-    np.multiply(factors, rated[:, None], out=candidates[:, _FIRST_FACTOR:6])
-    candidates[CHARGE, 6] = np.where(protection.inhibit_charge | tripped, 0.0, np.inf)
-    candidates[DISCHARGE, 6] = np.where(protection.inhibit_discharge | tripped, 0.0, np.inf)
-    candidates[:, 7] = np.where(lost, 0.0, np.inf)
-    return RackLimits(candidates.min(axis=1), _CODES[candidates.argmin(axis=1)], soc, fresh, lost)
+    unknown = np.isnan(soc_estimate_ratio)
+    soc = np.where(unknown, measured.rack[_SOC], soc_estimate_ratio) if anywhere(unknown) else soc_estimate_ratio
+    stale = _hold(relations, measured, soc, held, now_ns)
+    candidates = standing.copy()
+    candidates[_BMS] = held.current_a
+    _derate(relations, measured, held.soc_ratio, candidates[_DERATED])
+    lost = None
+    if stale is not None:
+        lost = now_ns - held.good_ns > relations.rack_limit_grace_ns
+        candidates[_LOST] = np.where(lost, 0.0, np.inf)
+    allowed_a, which = smallest_of(candidates)
+    return RackLimits(allowed_a, _CODES.take(which), soc, stale, lost)
 
 
-def _hold(relations: Relations, measured: Measurements, soc: FloatArray, held: HeldLimits, now_ns: int) -> BoolArray:
-    """Take over what is good; return where limits and SOC were all good."""
-    quality = measured.rack_quality[4:6]
-    limits = measured.rack[4:6]
-    served = quality != Quality.ABSENT
-    limits = np.where(served, np.maximum(limits, 0.0), relations.rack_rated_a)
+def _hold(
+    relations: Relations, measured: Measurements, soc: FloatArray, held: HeldLimits, now_ns: int
+) -> BoolArray | None:
+    """Take over what is good; return where limits or SOC were not, None if they all were."""
+    limits = measured.rack[_CHARGE_LIMIT : _DISCHARGE_LIMIT + 1]
+    soc_unknown = np.isnan(soc)
+    if measured.rack_all_usable and not anywhere(soc_unknown):
+        np.maximum(limits, 0.0, out=held.current_a)
+        held.soc_ratio[:] = soc
+        held.good_ns.fill(now_ns)
+        return None
+    absent = measured.rack_quality[_CHARGE_LIMIT : _DISCHARGE_LIMIT + 1] == ABSENT
+    limits = np.where(absent, relations.rack_rated_a, np.maximum(limits, 0.0))
     known = ~np.isnan(limits)
-    soc_known = ~np.isnan(soc)
     np.copyto(held.current_a, limits, where=known)
-    np.copyto(held.soc_ratio, soc, where=soc_known)
-    fresh: BoolArray = known[0] & known[1] & soc_known
-    held.good_ns[fresh] = now_ns
-    return fresh
+    np.copyto(held.soc_ratio, soc, where=~soc_unknown)
+    stale: BoolArray = soc_unknown | ~(known[0] & known[1])
+    held.good_ns[~stale] = now_ns
+    return stale if anywhere(stale) else None
 
 
-def _factors(relations: Relations, measured: Measurements, soc: FloatArray) -> FloatArray:
-    """Return the deratings [2, 4, R], 0 to 1; an unknown measurement derates nothing (protection watches it)."""
-    values = np.empty((2, 4, soc.shape[0]))
-    values[:, SOC] = soc
-    values[CHARGE, VOLTAGE] = measured.rack[_ROW["v_max"]]
-    values[DISCHARGE, VOLTAGE] = measured.rack[_ROW["v_min"]]
-    values[:, TEMPERATURE_HIGH] = measured.rack[_ROW["t_max"]]
-    values[:, TEMPERATURE_LOW] = measured.rack[_ROW["t_min"]]
-    values *= relations.derating.slope
-    values += relations.derating.intercept
-    np.fmin(values, 1.0, out=values)
-    np.maximum(values, 0.0, out=values)
-    return values
+def _derate(relations: Relations, measured: Measurements, soc: FloatArray, derated: FloatArray) -> None:
+    """Fill the derated ratings [4, 2, R]; an unknown measurement derates nothing (protection watches it)."""
+    derated[SOC] = soc
+    derated[VOLTAGE, CHARGE] = measured.rack[_V_MAX]
+    derated[VOLTAGE, DISCHARGE] = measured.rack[_V_MIN]
+    derated[TEMPERATURE_HIGH] = measured.rack[_T_MAX]
+    derated[TEMPERATURE_LOW] = measured.rack[_T_MIN]
+    derated *= relations.derating.slope
+    derated += relations.derating.intercept
+    np.fmin(derated, 1.0, out=derated)
+    np.maximum(derated, 0.0, out=derated)
+    derated *= relations.rack_rated_a

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.buses import BusLimits
+from controller.control.buses import BusLimits, connections_of
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ProtectionOrders
+from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
+from controller.control.rack_limits import standing_candidates
 from controller.control.rack_sequence import MOVING, RackInputs, RackSequenceState, Wanted, next_state
+from controller.control.relations import FLOWING_RATIO
 from controller.control.sequences import OperatingState
 from controller.control.state import ControlState
+from controller.control.status import RackStatus
 from controller.image.outputs import Requests, WriteState
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
@@ -23,12 +27,12 @@ from controller.plant.signals import ConnectRequest, ContactorState, Owner
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
-FLOWING_RATIO = 0.02
-"""Of the rated current: more than a sensor's offset."""
 BREAK_RATIO = 0.9
 INRUSH_RATIO = 0.5
 """Equalising current that connecting may cause, of the rated current."""
 
+_CLOSED, _OPEN, _UNKNOWN = (int(c) for c in (ContactorState.CLOSED, ContactorState.OPEN, ContactorState.UNKNOWN))
+_UNLOADING = int(RackSequenceState.UNLOADING)
 _IS_MOVING = np.array([s in MOVING for s in RackSequenceState], np.bool_)
 _OPERATING = np.array(
     [
@@ -45,39 +49,55 @@ _OPERATING = np.array(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RackStatus:
-    """What is known of each rack in this scan [R]."""
-
-    closed: BoolArray
-    on_bus: BoolArray  # closed, not known to be open, or carrying current
-    tripped: BoolArray
-    locked_out: BoolArray
-    unloading: BoolArray
-    open_with_current: BoolArray
-
-
 def observe_racks(
     arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders
 ) -> RackStatus:
-    """Return the racks' status. A rack whose contactors are unknown counts as on its bus, unless out of service."""
+    """Return the racks' status; worked out anew only when one of the facts it rests on has changed."""
     memory = state.racks
+    flowing = np.abs(measured.rack_current_a) > state.relations.rack_flowing_a
+    facts = (
+        measured.contactor.tobytes(),
+        measured.contactor_fresh.tobytes(),
+        measured.rack_tripped.tobytes(),
+        flowing.tobytes(),
+        protection.rack_trip.tobytes(),
+        protection.rack_disconnect.tobytes(),
+        protection.inhibit_charge.tobytes(),
+        protection.inhibit_discharge.tobytes(),
+        memory.sequence.tobytes(),
+        memory.wanted.tobytes(),
+        tuple(state.lock_outs),
+    )
+    if facts == memory.facts and memory.status is not None:
+        return memory.status
+    memory.facts, memory.status = facts, _status(arrays, state, measured, protection, flowing)
+    return memory.status
+
+
+def _status(
+    arrays: PlantArrays,
+    state: ControlState,
+    measured: Measurements,
+    protection: ProtectionOrders,
+    flowing: BoolArray,
+) -> RackStatus:
+    """A rack whose contactors are unknown counts as on its bus, unless it is out of service."""
+    memory, relations = state.racks, state.relations
     np.copyto(memory.contactor, measured.contactor, where=measured.contactor_fresh)
-    closed = memory.contactor == ContactorState.CLOSED
-    flowing = np.abs(measured.rack_current_a) > FLOWING_RATIO * arrays.rack_discharge_current_max_a
-    unknown = (memory.contactor == ContactorState.UNKNOWN) & arrays.rack_in_service
+    closed = memory.contactor == _CLOSED
+    unknown = (memory.contactor == _UNKNOWN) & arrays.rack_in_service
     tripped = protection.rack_trip | measured.rack_tripped
     locked_out = state.locked_out()
-    leaving = protection.rack_disconnect | locked_out
-    if leaving.any():
-        memory.wanted[leaving] = Wanted.DISCONNECTED
+    memory.wanted[protection.rack_disconnect | locked_out] = Wanted.DISCONNECTED
+    unloading = memory.sequence == _UNLOADING
+    forbidden = np.stack([protection.inhibit_charge | tripped, protection.inhibit_discharge | tripped])
     return RackStatus(
         closed=closed,
-        on_bus=closed | unknown | flowing,
         tripped=tripped,
         locked_out=locked_out,
-        unloading=memory.sequence == RackSequenceState.UNLOADING,
-        open_with_current=(memory.contactor == ContactorState.OPEN) & flowing,
+        open_with_current=(memory.contactor == _OPEN) & flowing,
+        connections=connections_of(relations, arrays, closed | unknown | flowing, unloading),
+        candidates=standing_candidates(relations, forbidden),
     )
 
 
@@ -92,16 +112,17 @@ def step_racks(
 ) -> list[Event]:
     """Step the sequences of the racks for which something has changed or is under way; ask the BMSs."""
     memory = state.racks
+    if status is memory.settled:
+        return []
     seen = memory.contactor + 8 * memory.wanted.astype(np.int64) + 64 * measured.contactor_fresh
     look = (seen != memory.seen) | _IS_MOVING[memory.sequence]
     memory.seen[:] = seen
-    events: list[Event] = []
-    if not look.any():
-        return events
-    scene = _Scene(plant, arrays, state, measured, buses, status, now_ns, _references_v(state, arrays, measured, buses))
-    for rack in np.flatnonzero(look).tolist():
-        events += _step(scene, rack)
-    return events
+    if not anywhere(look):
+        memory.settled = status
+        return []
+    reference_v = _references_v(state, arrays, measured, buses)
+    scene = _Scene(plant, arrays, state, measured, buses, status, now_ns, reference_v)
+    return [event for rack in np.flatnonzero(look).tolist() for event in _step(scene, rack)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +159,7 @@ def _inputs(scene: _Scene, rack: int) -> RackInputs:
         wanted=Wanted(int(memory.wanted[rack])),
         voltage_ok=_is_close(scene, rack),
         unloaded=_is_unloaded(scene, rack, current_a),
-        no_current=not current_a > FLOWING_RATIO * float(scene.arrays.rack_discharge_current_max_a[rack]),
+        no_current=not current_a > float(scene.state.relations.rack_flowing_a[rack]),
         request_failed=_has_failed(scene.state, rack),
         in_state_s=(scene.now_ns - int(memory.entered_ns[rack])) * 1e-9,
         start_timeout_s=scene.plant.control.start_timeout_s,

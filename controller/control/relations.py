@@ -25,6 +25,12 @@ BoolArray = NDArray[np.bool_]
 
 CHARGE, DISCHARGE = 0, 1
 DEFAULT_WATCHDOG_S = 5.0
+SMALLEST_CHANGE_RATIO = 1e-4
+"""Of a converter's rating: smaller moves of a set-point are not worth a write. Zero and the first one always are."""
+CIRCULATING_RATIO = 0.05
+"""Of the racks' rated current, summed over the bus."""
+FLOWING_RATIO = 0.02
+"""Of the rated current: more than a sensor's offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +38,15 @@ class Relations:
     """Constants of the plant as control reads them."""
 
     bus_racks: IntArray  # [B, most racks of a bus], padded with R
+    bus_offsets: IntArray  # [2, B] where each bus begins in [2, B, most racks]
+    bus_rack_codes: IntArray  # [2 * B * most racks] each rack's place in [2, R]
+    unbounded: FloatArray  # [2, R + 1] infinite
     bus_of_rack: FloatArray  # [B, R] 1 where the rack stands on the bus
     bus_of_pcs: FloatArray  # [B, P]
     block_of_rack: FloatArray  # [K, R]
     block_of_pcs: FloatArray  # [K, P]
     rack_rated_a: FloatArray  # [2, R]
+    rack_flowing_a: FloatArray  # [R] more than a sensor's offset
     rack_conductance_s: FloatArray  # [R]
     rack_bank: IntArray  # [R], -1: none
     rack_request_served: BoolArray  # [R] the rack has a connect request of its own
@@ -46,6 +56,7 @@ class Relations:
     rack_fast_period_ns: IntArray  # [R] data period of the rack's current
     pcs_limit_grace_ns: IntArray  # [P]
     pcs_rated_w: FloatArray  # [P]
+    pcs_smallest_w: list[float]  # [P] change that is worth a write
     pcs_dc_current_max_a: FloatArray  # [P]
     pcs_transformer: IntArray  # [P], -1: none
     pcs_watchdog_s: FloatArray  # [P] time-out that the device file states
@@ -54,6 +65,7 @@ class Relations:
     transformer_va: FloatArray  # [T]
     transformer_pcs: FloatArray  # [T, P]
     bus_current_max_a: FloatArray  # [B], inf: none stated
+    bus_circulating_max_a: FloatArray  # [B] more is worth an advice
     bus_current_floor_a: FloatArray  # [B] below it measured shares say nothing
     derating: Derating
     poi_meter: int
@@ -69,14 +81,19 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
     own = np.array([("rack.connect_request", r.index) in served for r in racks], np.bool_)
     bank = np.array([("bank.connect_request", r.bank) in served for r in racks], np.bool_)
     managed = np.array([r.contactor_control is not ContactorControl.NONE for r in racks], np.bool_)
+    bus_racks = _padded([b.racks for b in buses], len(racks))
     rated_sum = np.array([sum(racks[i].battery.discharge_current_max_a for i in b.racks) for b in buses])
     return Relations(
-        bus_racks=_padded([b.racks for b in buses], len(racks)),
+        bus_racks=bus_racks,
+        bus_offsets=np.arange(2 * len(buses)).reshape(2, -1) * bus_racks.shape[1],
+        bus_rack_codes=np.concatenate([bus_racks.ravel(), bus_racks.ravel() + len(racks)]),
+        unbounded=np.full((2, len(racks) + 1), np.inf),
         bus_of_rack=_one_hot(arrays.rack_bus, len(buses)),
         bus_of_pcs=_one_hot(arrays.pcs_bus, len(buses)),
         block_of_rack=_one_hot(arrays.rack_block, len(plant.blocks)),
         block_of_pcs=_one_hot(arrays.pcs_block, len(plant.blocks)),
         rack_rated_a=np.stack([arrays.rack_charge_current_max_a, arrays.rack_discharge_current_max_a]),
+        rack_flowing_a=FLOWING_RATIO * arrays.rack_discharge_current_max_a,
         rack_conductance_s=1.0 / np.maximum(arrays.rack_resistance_ohm, 1e-6),
         rack_bank=np.array([r.bank for r in racks], np.int64),
         rack_request_served=own,
@@ -86,6 +103,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         rack_fast_period_ns=data_periods(plant)["rack.current"].period_ns,
         pcs_limit_grace_ns=_grace_ns(plant, "pcs.active_power"),
         pcs_rated_w=arrays.pcs_power_w,
+        pcs_smallest_w=[SMALLEST_CHANGE_RATIO * p.power_w for p in pcs],
         pcs_dc_current_max_a=np.array([p.dc_current_max_a for p in pcs], np.float64),
         pcs_transformer=np.array([p.transformer for p in pcs], np.int64),
         pcs_watchdog_s=_watchdogs_s(plant),
@@ -94,6 +112,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         transformer_va=np.array([t.apparent_va for t in plant.transformers], np.float64),
         transformer_pcs=_one_hot(np.array([p.transformer for p in pcs], np.int64), len(plant.transformers)),
         bus_current_max_a=np.array([np.inf if b.current_max_a is None else b.current_max_a for b in buses]),
+        bus_circulating_max_a=CIRCULATING_RATIO * rated_sum,
         bus_current_floor_a=np.maximum(0.1 * rated_sum, 1.0),
         derating=derating_lines(plant.protection, plant.control.soc_min_ratio, plant.control.soc_max_ratio),
         poi_meter=plant.poi.meter,

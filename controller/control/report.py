@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.accounting import EnergyAccount, sustained_w
+from controller.control.accounting import EnergyAccount
 from controller.control.buses import BusLimits
 from controller.control.commands import Reply
-from controller.control.conditions import CONDITIONS
-from controller.control.converters import PcsStatus
 from controller.control.events import Event
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
@@ -26,13 +24,14 @@ from controller.control.poi import PoiSample
 from controller.control.power import PowerResult
 from controller.control.rack_limits import RackLimits
 from controller.control.rack_sequence import RackSequenceState
-from controller.control.racks import RackStatus, operating_states
+from controller.control.racks import operating_states
 from controller.control.relations import CHARGE, DISCHARGE
 from controller.control.replies import Forwarded
 from controller.control.result import BlockResult, BusResult, ControlResult, PcsResult, PlantResult, RackResult
 from controller.control.sequences import OperatingState
 from controller.control.setpoints import SetpointSource
 from controller.control.state import ControlState
+from controller.control.status import PcsStatus, RackStatus, Shown
 from controller.image.image import Image
 from controller.image.plant_arrays import PlantArrays
 from controller.image.quality import Quality
@@ -40,9 +39,6 @@ from controller.plant.model import Plant
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
-
-CIRCULATING_RATIO = 0.05
-"""Of the racks' rated current, summed over the bus: more is worth an advice."""
 
 _BLOCK_PRIORITY = (
     OperatingState.RUNNING,
@@ -85,24 +81,36 @@ class Said:
 
 
 def report(
-    plant: Plant,
-    arrays: PlantArrays,
-    state: ControlState,
-    image: Image,
-    facts: Facts,
-    said: Said,
+    plant: Plant, arrays: PlantArrays, state: ControlState, image: Image, facts: Facts, said: Said
 ) -> ControlResult:
     """Return the result of a scan."""
-    running = facts.pcs_conditions.running
-    bus_runs = state.relations.bus_of_pcs @ running > 0.0
-    racks = _racks(arrays, state, image, facts, bus_runs)
-    pcs = _pcs(arrays, state, facts)
+    shown = _shown(plant, arrays, state, facts)
+    way = DISCHARGE if facts.power.active_in_effect_w >= 0.0 else CHARGE
     return ControlResult(
-        racks=racks,
-        buses=_buses(facts),
-        pcs=pcs,
-        blocks=_blocks(plant, state, facts, pcs),
-        plant=_plant(plant, state, facts, racks),
+        racks=_racks(state, image, facts, shown, way),
+        buses=BusResult(
+            voltage_v=facts.buses.voltage_v,
+            charge_power_allowed_w=facts.buses.power_w[CHARGE],
+            discharge_power_allowed_w=facts.buses.power_w[DISCHARGE],
+            limit_reason=facts.buses.reason[way],
+        ),
+        pcs=PcsResult(
+            active_power_command_w=state.pcs.command_w,
+            reactive_power_command_var=state.pcs.command_var,
+            charge_power_allowed_w=facts.may.allowed_w[CHARGE],
+            discharge_power_allowed_w=facts.may.allowed_w[DISCHARGE],
+            operating_state=shown.pcs_operating_state,
+            sequence_state=shown.pcs_sequence_state,
+            limit_reason=facts.may.reason[way],
+            available=shown.pcs_available,
+        ),
+        blocks=BlockResult(
+            active_power_w=state.relations.block_of_pcs.dot(facts.measured.pcs_active_power_w),
+            soc_ratio=facts.account.block_soc_ratio,
+            operating_state=shown.block_operating_state,
+            racks_connected=shown.block_racks_connected,
+        ),
+        plant=_plant(plant, state, facts, shown),
         poi_quality=Quality.GOOD if plant.poi.meter >= 0 else Quality.UNCERTAIN,
         outputs=state.outputs,
         withhold_heartbeat=state.pcs.stop_failed & facts.converters.stop,
@@ -115,52 +123,52 @@ def report(
     )
 
 
-def _racks(arrays: PlantArrays, state: ControlState, image: Image, facts: Facts, bus_runs: BoolArray) -> RackResult:
-    measured, status, carry = facts.measured, facts.racks, facts.carry
-    oldest_ns = np.minimum(image["rack.voltage"].time_ns, image["rack.current"].time_ns)
-    known = state.racks.sequence != RackSequenceState.UNKNOWN
-    barred = status.tripped | status.locked_out | ~arrays.rack_in_service
-    discharging = measured.rack_current_a > 0.0
+def _racks(state: ControlState, image: Image, facts: Facts, shown: Shown, way: int) -> RackResult:
+    measured, carry = facts.measured, facts.carry
+    time_ns = image["rack.current"].time_ns
+    age_s: FloatArray = np.multiply(state.now_ns - time_ns, 1e-9, dtype=np.float64)
+    if not measured.rack_all_usable:
+        age_s[time_ns <= 0] = np.nan
     return RackResult(
         power_w=measured.rack_voltage_v * measured.rack_current_a,
-        data_age_s=np.where(oldest_ns > 0, (state.now_ns - oldest_ns) * 1e-9, np.nan),
+        data_age_s=age_s,
         charge_current_allowed_a=carry.allowed_a[CHARGE],
         discharge_current_allowed_a=carry.allowed_a[DISCHARGE],
-        operating_state=operating_states(arrays, state, status, bus_runs),
-        limit_reason=np.where(discharging, carry.reason[DISCHARGE], carry.reason[CHARGE]),
-        any_trip=status.tripped,
-        contactor_closed=status.closed,
-        available=known & ~barred & (status.closed | state.relations.rack_requestable),
-        locked_out=status.locked_out,
+        operating_state=shown.rack_operating_state,
+        limit_reason=carry.reason[way],
+        any_trip=facts.racks.tripped,
+        contactor_closed=facts.racks.closed,
+        available=shown.rack_available,
+        locked_out=facts.racks.locked_out,
     )
 
 
-def _buses(facts: Facts) -> BusResult:
-    buses = facts.buses
-    less_discharge = buses.power_w[DISCHARGE] <= buses.power_w[CHARGE]
-    return BusResult(
-        voltage_v=buses.voltage_v,
-        charge_power_allowed_w=buses.power_w[CHARGE],
-        discharge_power_allowed_w=buses.power_w[DISCHARGE],
-        limit_reason=np.where(less_discharge, buses.reason[DISCHARGE], buses.reason[CHARGE]),
+def _shown(plant: Plant, arrays: PlantArrays, state: ControlState, facts: Facts) -> Shown:
+    """Return states and counts; worked out anew only when a fact has changed."""
+    key = (facts.racks, facts.converters, tuple(state.pcs.sequence), facts.pcs_conditions.write_failed.tobytes())
+    if state.shown is not None and state.shown.key == key:
+        return state.shown
+    sequences = state.pcs.sequence
+    pcs_states = [PCS_OPERATING_STATES[s] for s in sequences]
+    bus_runs = state.relations.bus_of_pcs @ facts.pcs_conditions.running > 0.0
+    known = state.racks.sequence != int(RackSequenceState.UNKNOWN)
+    barred = facts.racks.tripped | facts.racks.locked_out | ~arrays.rack_in_service
+    rack_available = known & ~barred & (facts.racks.closed | state.relations.rack_requestable)
+    well = np.array([s not in _NOT_AVAILABLE for s in sequences], np.bool_)
+    of_block = [{s for p, s in zip(plant.pcs, pcs_states, strict=True) if p.block == b.index} for b in plant.blocks]
+    state.shown = Shown(
+        key=key,
+        rack_operating_state=operating_states(arrays, state, facts.racks, bus_runs),
+        rack_available=rack_available,
+        pcs_operating_state=np.array(pcs_states, np.int32),
+        pcs_sequence_state=np.array(sequences, np.int32),
+        pcs_available=well & ~facts.converters.stop & ~facts.pcs_conditions.write_failed & arrays.pcs_in_service,
+        block_operating_state=np.array([_first_of(states) for states in of_block], np.int32),
+        block_racks_connected=(state.relations.block_of_rack @ facts.racks.closed).astype(np.int64),
+        racks_connected=int(facts.racks.closed.sum()),
+        racks_available=int(rack_available.sum()),
     )
-
-
-def _pcs(arrays: PlantArrays, state: ControlState, facts: Facts) -> PcsResult:
-    may, sequences = facts.may, state.pcs.sequence
-    charging = state.pcs.command_w < 0.0
-    well = [s not in _NOT_AVAILABLE for s in sequences]
-    forbidden = facts.converters.stop | facts.pcs_conditions.write_failed | ~arrays.pcs_in_service
-    return PcsResult(
-        active_power_command_w=state.pcs.command_w,
-        reactive_power_command_var=state.pcs.command_var,
-        charge_power_allowed_w=may.allowed_w[CHARGE],
-        discharge_power_allowed_w=may.allowed_w[DISCHARGE],
-        operating_state=np.array([PCS_OPERATING_STATES[s] for s in sequences], np.int32),
-        sequence_state=np.array(sequences, np.int32),
-        limit_reason=np.where(charging, may.reason[CHARGE], may.reason[DISCHARGE]),
-        available=np.array(well, np.bool_) & ~forbidden,
-    )
+    return state.shown
 
 
 _NOT_AVAILABLE = frozenset(
@@ -168,35 +176,18 @@ _NOT_AVAILABLE = frozenset(
 )
 
 
-def _blocks(plant: Plant, state: ControlState, facts: Facts, pcs: PcsResult) -> BlockResult:
-    relations, measured_w = state.relations, facts.measured.pcs_active_power_w
-    unknown = np.isnan(measured_w)
-    power_w = relations.block_of_pcs @ np.where(unknown, 0.0, measured_w)
-    if unknown.any():
-        power_w = np.where(relations.block_of_pcs @ unknown > 0.0, np.nan, power_w)
-    of_block: list[set[int]] = [set() for _ in plant.blocks]
-    for converter, shown in zip(plant.pcs, pcs.operating_state.tolist(), strict=True):
-        of_block[converter.block].add(shown)
-    return BlockResult(
-        active_power_w=power_w,
-        soc_ratio=facts.account.block_soc_ratio,
-        operating_state=np.array([_first_of(states) for states in of_block], np.int32),
-        racks_connected=(relations.block_of_rack @ facts.racks.closed).astype(np.int64),
-    )
-
-
-def _first_of(states: set[int]) -> int:
+def _first_of(states: set[OperatingState]) -> OperatingState:
     return next((s for s in _BLOCK_PRIORITY if s in states), OperatingState.UNKNOWN)
 
 
-def _plant(plant: Plant, state: ControlState, facts: Facts, racks: RackResult) -> PlantResult:
+def _plant(plant: Plant, state: ControlState, facts: Facts, shown: Shown) -> PlantResult:
     """Every value of the plant that control knows."""
     power, account, memory, sample = facts.power, facts.account, state.plant, facts.sample
     pcs_w = float(facts.measured.pcs_active_power_w.sum())
     active_w, reactive_var = _at_poi(plant, facts, pcs_w)
     apparent_va = math.hypot(active_w, reactive_var)
-    sustained = _capped(state, sustained_w(state.relations, facts.may.allowed_w, account.energy_wh))
-    energy_wh = account.energy_wh.sum(axis=1).tolist()
+    sustained_w = [_capped(state, both_w) for both_w in account.sustained_w]
+    available_w = _capped(state, power.available_w)
     energy_out_wh, energy_in_wh = (
         facts.measured.meter[7:9, plant.poi.meter].tolist() if plant.poi.meter >= 0 else _NAN_2
     )
@@ -213,20 +204,20 @@ def _plant(plant: Plant, state: ControlState, facts: Facts, racks: RackResult) -
         auxiliary_power_w=_auxiliary_w(state, facts),
         energy_out_wh=energy_out_wh,
         energy_in_wh=energy_in_wh,
-        discharge_power_available_w=min(power.available_w[DISCHARGE], state.export_limits.lowest_w),
-        charge_power_available_w=min(power.available_w[CHARGE], state.import_limits.lowest_w),
-        discharge_power_sustained_15min_w=sustained[0][DISCHARGE],
-        charge_power_sustained_15min_w=sustained[0][CHARGE],
-        discharge_power_sustained_60min_w=sustained[1][DISCHARGE],
-        charge_power_sustained_60min_w=sustained[1][CHARGE],
-        energy_to_discharge_wh=energy_wh[DISCHARGE],
-        energy_to_charge_wh=energy_wh[CHARGE],
+        discharge_power_available_w=available_w[DISCHARGE],
+        charge_power_available_w=available_w[CHARGE],
+        discharge_power_sustained_15min_w=sustained_w[0][DISCHARGE],
+        charge_power_sustained_15min_w=sustained_w[0][CHARGE],
+        discharge_power_sustained_60min_w=sustained_w[1][DISCHARGE],
+        charge_power_sustained_60min_w=sustained_w[1][CHARGE],
+        energy_to_discharge_wh=account.energy_wh[DISCHARGE],
+        energy_to_charge_wh=account.energy_wh[CHARGE],
         soc_ratio=account.soc_ratio,
         soc_installed_ratio=account.soc_installed_ratio,
         soh_ratio=account.soh_ratio,
         racks_installed=len(plant.racks),
-        racks_connected=int(racks.contactor_closed.sum()),
-        racks_available=int(racks.available.sum()),
+        racks_connected=shown.racks_connected,
+        racks_available=shown.racks_available,
         operating_state=PLANT_OPERATING_STATES[memory.sequence],
         sequence_state=memory.sequence,
         mode=lead.mode,
@@ -266,11 +257,9 @@ def _auxiliary_w(state: ControlState, facts: Facts) -> float:
     return abs(sum(float(facts.measured.meter[0, m]) for m in meters))
 
 
-def _capped(state: ControlState, sustained: FloatArray) -> list[list[float]]:
-    """Return [time][direction], never above the limits at the POI."""
-    caps = np.array([state.import_limits.lowest_w, state.export_limits.lowest_w])
-    capped: list[list[float]] = np.minimum(sustained, caps).tolist()
-    return capped
+def _capped(state: ControlState, both_w: tuple[float, float]) -> tuple[float, float]:
+    """Return (charge, discharge), never above the limits at the POI."""
+    return min(both_w[CHARGE], state.import_limits.lowest_w), min(both_w[DISCHARGE], state.export_limits.lowest_w)
 
 
 def _is_tripped(state: ControlState, facts: Facts) -> bool:
@@ -282,35 +271,54 @@ def _is_tripped(state: ControlState, facts: Facts) -> bool:
 
 
 def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[str, BoolArray]:
-    """Return every condition of `controller.control.conditions`, per equipment."""
+    """Return every condition of `controller.control.conditions`, per equipment; the same while nothing changes."""
+    memory, findings, limited = state.plant, facts.findings, facts.pcs_conditions
+    settled = facts.racks is state.racks.settled and facts.converters is state.pcs.settled
+    quiet = settled and facts.carry.lost is None
+    key = (
+        quiet,
+        facts.racks,
+        facts.converters,
+        findings,
+        limited.write_failed.tobytes(),
+        state.active.ran_out or state.reactive.ran_out,
+        memory.fast_stop,
+        memory.start_incomplete,
+        facts.frozen,
+    )
+    if not quiet or key != state.conditions_key:
+        state.conditions_key, state.conditions = key, _standing_conditions(arrays, state, facts)
+    circulating = facts.buses.circulating_a > state.relations.bus_circulating_max_a
+    return {**state.conditions, "bus.circulating_current": circulating}
+
+
+def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[str, BoolArray]:
+    """Copies, so that the result of a scan stays what it was."""
     racks, pcs, memory, converters = state.racks, state.pcs, state.plant, facts.converters
-    sequences = np.array(pcs.sequence, np.int64)
-    waiting = racks.sequence == RackSequenceState.WAITING_FOR_VOLTAGE
-    rated_a = state.relations.bus_of_rack @ arrays.rack_discharge_current_max_a
-    conditions = {
-        "rack.connect_failed": racks.connect_failed,
-        "rack.disconnect_failed": racks.sequence == RackSequenceState.DISCONNECT_FAILED,
+    sequences, rack_sequences = np.array(pcs.sequence), racks.sequence
+    waiting = rack_sequences == int(RackSequenceState.WAITING_FOR_VOLTAGE)
+    lost = np.zeros(len(waiting), np.bool_) if facts.carry.lost is None else facts.carry.lost
+    return {
+        "rack.connect_failed": racks.connect_failed.copy(),
+        "rack.disconnect_failed": rack_sequences == int(RackSequenceState.DISCONNECT_FAILED),
         "rack.voltage_apart": waiting & (state.now_ns - racks.entered_ns > 1_000_000_000),
-        "rack.opened_by_itself": racks.opened_by_itself,
-        "rack.limits_lost": facts.carry.lost & arrays.rack_in_service,
+        "rack.opened_by_itself": racks.opened_by_itself.copy(),
+        "rack.limits_lost": lost & arrays.rack_in_service,
         "rack.open_with_current": facts.racks.open_with_current,
-        "bus.circulating_current": facts.buses.circulating_a > CIRCULATING_RATIO * rated_a,
         "pcs.power_excess": facts.findings.excess_alarm,
         "pcs.breaker_request": facts.findings.breaker_request,
         "pcs.limits_itself": facts.findings.limits_itself,
-        "pcs.not_armed": (sequences == PcsSequenceState.ARMING) & ~converters.armed,
-        "pcs.start_failed": pcs.start_failed,
-        "pcs.stop_failed": pcs.stop_failed,
-        "pcs.stopped_by_itself": pcs.stopped_by_itself,
-        "pcs.runs_unasked": converters.runs & (sequences == PcsSequenceState.OFF),
+        "pcs.not_armed": (sequences == int(PcsSequenceState.ARMING)) & ~converters.armed,
+        "pcs.start_failed": pcs.start_failed.copy(),
+        "pcs.stop_failed": pcs.stop_failed.copy(),
+        "pcs.stopped_by_itself": pcs.stopped_by_itself.copy(),
+        "pcs.runs_unasked": converters.runs & (sequences == int(PcsSequenceState.OFF)),
         "pcs.write_failed": facts.pcs_conditions.write_failed,
         "plant.setpoint_ran_out": _one(yes=state.active.ran_out or state.reactive.ran_out),
         "plant.fast_stop": _one(yes=bool(memory.fast_stop)),
         "plant.poi_loop_frozen": _one(yes=facts.frozen),
         "plant.start_incomplete": _one(yes=memory.start_incomplete),
     }
-    assert conditions.keys() == CONDITIONS.keys()
-    return conditions
 
 
 def _one(*, yes: bool) -> BoolArray:

@@ -23,8 +23,7 @@ def ask_for_resets(state: ControlState, measured: Measurements, forwarded: Forwa
     for index, sequence in enumerate(state.pcs.sequence):
         if sequence is PcsSequenceState.TRIPPED:
             state.outputs["pcs.reset_request"].repeat(index, float(RestartKind.RESET))
-    state.pcs.mismatch.excess_s[:] = 0.0
-    state.pcs.mismatch.self_limit_w[:] = np.inf
+    state.pcs.mismatch.forget()
     for flags in (state.pcs.start_failed, state.pcs.stopped_by_itself):
         flags[:] = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -162,25 +162,29 @@ _NAMES = {
 }
 
 
-def published(result: ControlResult) -> Iterable[Published]:
+def published(result: ControlResult) -> Iterator[Published]:
     """Yield (quantity, value or array, quality or array) of everything that control computes for the image.
 
     NaN is DEVICE_FAILURE: computed from something unknown.
     """
-    yield from _of("rack", result.racks)
-    yield from _of("bus", result.buses)
-    yield from _of("pcs", result.pcs)
-    yield from _of("block", result.blocks)
+    for owner, values in (
+        ("rack", result.racks),
+        ("bus", result.buses),
+        ("pcs", result.pcs),
+        ("block", result.blocks),
+    ):
+        for name, quantity in _NAMES[owner]:
+            value = getattr(values, name)
+            yield quantity, value, _quality(value) if quantity in _MAY_BE_UNKNOWN else Quality.GOOD
     for name, quantity in _NAMES["plant"]:
-        value = getattr(result.plant, name)
+        number: float = getattr(result.plant, name)
         quality = result.poi_quality if name in _AT_METER else Quality.GOOD
-        yield quantity, value, Quality.DEVICE_FAILURE if math.isnan(value) else quality
+        yield quantity, number, Quality.DEVICE_FAILURE if math.isnan(number) else quality
 
 
-def _of(owner: str, values: object) -> Iterator[Published]:
-    for name, quantity in _NAMES[owner]:
-        value: NDArray[np.generic] = getattr(values, name)
-        if value.dtype.kind == "f":
-            yield quantity, value, np.where(np.isnan(value), np.uint8(Quality.DEVICE_FAILURE), np.uint8(Quality.GOOD))
-        else:
-            yield quantity, value, Quality.GOOD
+_MAY_BE_UNKNOWN = frozenset({"rack.power", "rack.data_age", "bus.voltage", "block.active_power", "block.soc"})
+_UNKNOWN = np.uint8(Quality.DEVICE_FAILURE)
+
+
+def _quality(value: FloatArray) -> NDArray[np.uint8]:
+    return np.isnan(value) * _UNKNOWN

@@ -3,74 +3,74 @@
 Rule: active power goes by what each converter may carry now, tilted towards those whose racks should move (fuller ones
 discharge more, emptier ones charge more); what one can't take goes to the others, so the sum is met wherever it can
 be. Active power has priority; reactive power takes what the MVA circles of converter and transformer leave.
+
+Plain numbers in lists: a plant has few converters.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
+import math
+from collections.abc import Sequence
 
 BALANCE_GAIN = 3.0
 """Share added per unit of SOC above the mean: 5 % more charge, 15 % more of the discharge."""
 LARGEST_TILT_RATIO = 0.5
+SMALLEST_W = 1e-6
 
 
-def share_active_power(total_w: float, allowed_w: FloatArray, soc_ratio: FloatArray) -> FloatArray:
-    """Return each converter's power [P]; the sum is `total_w`, or all that is allowed.
+def share_active_power(
+    total_w: float, charge_w: Sequence[float], discharge_w: Sequence[float], soc_ratio: Sequence[float]
+) -> list[float]:
+    """Return each converter's power; the sum is `total_w`, or all that is allowed.
 
-    `allowed_w` [2, P] (charge, discharge), `soc_ratio` [P] of the racks behind each (NaN: no tilt).
+    `charge_w`, `discharge_w`: allowed, >= 0. `soc_ratio`: of the racks behind each (NaN: no tilt).
     """
-    if total_w == 0.0:
-        return np.zeros(allowed_w.shape[1])
-    discharging = total_w > 0.0
-    capacity_w = allowed_w[1 if discharging else 0]
-    weight = capacity_w * (1.0 + _tilt(soc_ratio, capacity_w, 1.0 if discharging else -1.0))
-    power_w = pour(abs(total_w), capacity_w, weight)
-    return power_w if discharging else -power_w
+    if total_w > 0.0:
+        return pour(total_w, discharge_w, _weights(discharge_w, soc_ratio, BALANCE_GAIN))
+    if total_w < 0.0:
+        return [-power_w for power_w in pour(-total_w, charge_w, _weights(charge_w, soc_ratio, -BALANCE_GAIN))]
+    return [0.0] * len(charge_w)
 
 
-def _tilt(soc_ratio: FloatArray, capacity_w: FloatArray, sign: float) -> FloatArray:
-    known = ~np.isnan(soc_ratio) & (capacity_w > 0.0)
-    count = int(known.sum())
-    if count < 2:
-        return np.zeros(len(soc_ratio))
-    deviation = np.where(known, soc_ratio - soc_ratio[known].mean(), 0.0)
-    tilt: FloatArray = np.minimum(np.maximum(sign * BALANCE_GAIN * deviation, -LARGEST_TILT_RATIO), LARGEST_TILT_RATIO)
-    return tilt
+def _weights(capacity_w: Sequence[float], soc_ratio: Sequence[float], gain: float) -> list[float]:
+    known = [s for s, c in zip(soc_ratio, capacity_w, strict=True) if c > 0.0 and not math.isnan(s)]
+    if len(known) < 2:
+        return list(capacity_w)
+    mean = sum(known) / len(known)
+    return [
+        c if math.isnan(s) else c * (1.0 + max(-LARGEST_TILT_RATIO, min(LARGEST_TILT_RATIO, gain * (s - mean))))
+        for c, s in zip(capacity_w, soc_ratio, strict=True)
+    ]
 
 
-def pour(total: float, capacity: FloatArray, weight: FloatArray) -> FloatArray:
+def pour(total: float, capacity: Sequence[float], weight: Sequence[float]) -> list[float]:
     """Pour `total` >= 0 into vessels by weight; what overflows goes to those that still take it.
 
-    Returns [n] with 0 <= x <= capacity and sum = min(total, sum of capacities).
+    Returns 0 <= x <= capacity with the sum min(total, sum of capacities). A weight is > 0 where there is capacity.
     """
-    filled = np.zeros(len(capacity))
-    remaining = min(total, float(capacity.sum()))
-    open_weight = np.where(capacity > 0.0, np.maximum(weight, 1e-12), 0.0)
-    for _ in range(len(capacity)):
-        total_weight = float(open_weight.sum())
-        if remaining <= 1e-6 or total_weight <= 0.0:
-            break
-        wanted = filled + open_weight * (remaining / total_weight)
-        full = wanted >= capacity
-        filled = np.minimum(wanted, capacity)
-        remaining = min(total, float(capacity.sum())) - float(filled.sum())
-        open_weight[full] = 0.0
+    filled = [0.0] * len(capacity)
+    still_open = [i for i, c in enumerate(capacity) if c > 0.0]
+    remaining = min(total, sum(capacity))
+    while still_open and remaining > SMALLEST_W:
+        per_weight = remaining / sum(weight[i] for i in still_open)
+        full = [i for i in still_open if filled[i] + weight[i] * per_weight >= capacity[i]]
+        for i in full or still_open:
+            taken = capacity[i] - filled[i] if full else weight[i] * per_weight
+            filled[i] += taken
+            remaining -= taken
+        still_open = [i for i in still_open if i not in full] if full else []
     return filled
 
 
-def reactive_capability_var(power_w: FloatArray, apparent_va: FloatArray) -> FloatArray:
+def reactive_capability_var(active_w: float, apparent_va: float) -> float:
     """Return what the MVA circle leaves beside the active power, >= 0."""
-    capability: FloatArray = np.sqrt(np.maximum(apparent_va * apparent_va - power_w * power_w, 0.0))
-    return capability
+    return math.sqrt(max(apparent_va * apparent_va - active_w * active_w, 0.0))
 
 
-def share_reactive_power(total_var: float, capability_var: FloatArray) -> FloatArray:
-    """Return each converter's reactive power [P], by what its circle leaves."""
-    available_var = float(capability_var.sum())
+def share_reactive_power(total_var: float, capability_var: Sequence[float]) -> list[float]:
+    """Return each converter's reactive power, by what its circle leaves."""
+    available_var = sum(capability_var)
     if total_var == 0.0 or available_var <= 0.0:
-        return np.zeros(len(capability_var))
+        return [0.0] * len(capability_var)
     ratio = max(-1.0, min(1.0, total_var / available_var))
-    return capability_var * ratio
+    return [ratio * capability for capability in capability_var]

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.accounting import EnergyAccount
 from controller.control.limits import Limit, Limits
-from controller.control.measurements import Matrices, matrices_of
-from controller.control.mismatch import Mismatch, no_mismatch
-from controller.control.pcs_limits import HeldPcsLimits, no_held_pcs_limits
+from controller.control.measurements import Views
+from controller.control.mismatch import Mismatch
+from controller.control.pcs_limits import HeldPcsLimits, StandingLimits, no_held_pcs_limits
 from controller.control.pcs_sequence import PcsSequenceState
 from controller.control.plant_sequence import PlantState
 from controller.control.poi import LossModel, PoiLoop, loss_model
@@ -23,7 +24,7 @@ from controller.control.rack_limits import HeldLimits, no_held_limits
 from controller.control.rack_sequence import RackSequenceState, Wanted
 from controller.control.relations import Relations, relations_of
 from controller.control.setpoints import Lease, Setpoint
-from controller.image.layout import Layout
+from controller.control.status import PcsStatus, RackStatus, Shown
 from controller.image.outputs import OutputImage
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
@@ -54,6 +55,9 @@ class RackMemory:
     connect_failed: NDArray[np.bool_]
     opened_by_itself: NDArray[np.bool_]
     held: HeldLimits
+    facts: tuple[object, ...] = ()
+    status: RackStatus | None = None
+    settled: RackStatus | None = None  # with this status nothing moved
 
 
 @dataclass(slots=True)
@@ -73,6 +77,10 @@ class PcsMemory:
     repeated_ns: NDArray[np.int64]
     held: HeldPcsLimits
     mismatch: Mismatch
+    facts: tuple[object, ...] = ()
+    status: PcsStatus | None = None
+    settled: PcsStatus | None = None  # with this status nothing moved
+    standing: StandingLimits | None = None
 
 
 @dataclass(slots=True)
@@ -89,6 +97,7 @@ class PlantMemory:
     in_effect_var: float = 0.0
     scada_heartbeat: int = 0
     start_incomplete: bool = False
+    settled: tuple[RackStatus, PcsStatus] | None = None  # with these nothing moved
 
 
 @dataclass(slots=True)
@@ -96,7 +105,6 @@ class ControlState:
     """Everything that control owns. Made once per plant; changed by `control` alone."""
 
     relations: Relations
-    matrices: Matrices
     losses: LossModel
     outputs: OutputImage
     racks: RackMemory
@@ -112,6 +120,12 @@ class ControlState:
     lock_outs: dict[int, tuple[LockOut, ...]] = field(default_factory=dict)
     sequence: int = 0  # number of the scan, set by the scan; replies carry it
     now_ns: int = 0  # of the last scan
+    views: Views | None = None  # of the image that was read last
+    account: EnergyAccount | None = None
+    account_ns: int = 0
+    shown: Shown | None = None
+    conditions: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    conditions_key: tuple[object, ...] = ()
 
     def locked_out(self) -> NDArray[np.bool_]:
         """Return which racks are locked out [R]."""
@@ -120,16 +134,15 @@ class ControlState:
         return locked
 
 
-def control_state(plant: Plant, arrays: PlantArrays, layout: Layout) -> ControlState:
+def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
     """Return the state before the first scan: nothing asked, nothing known, lock-outs of the site file in force."""
     settings = plant.control
     return ControlState(
         relations=relations_of(plant, arrays),
-        matrices=matrices_of(layout),
         losses=loss_model(plant),
         outputs=OutputImage(plant),
         racks=_rack_memory(len(plant.racks)),
-        pcs=_pcs_memory(len(plant.pcs)),
+        pcs=_pcs_memory(arrays),
         active=Setpoint(settings.fallback_w, settings.setpoint_timeout_s),
         reactive=Setpoint(settings.fallback_var, settings.setpoint_timeout_s),
         lease=Lease(settings.shared_owner, settings.lease_s),
@@ -157,7 +170,8 @@ def _rack_memory(racks: int) -> RackMemory:
     )
 
 
-def _pcs_memory(converters: int) -> PcsMemory:
+def _pcs_memory(arrays: PlantArrays) -> PcsMemory:
+    converters = len(arrays.pcs_power_w)
     return PcsMemory(
         sequence=[PcsSequenceState.UNKNOWN] * converters,
         entered_ns=[0] * converters,
@@ -171,7 +185,7 @@ def _pcs_memory(converters: int) -> PcsMemory:
         retried_ns=np.zeros(converters, np.int64),
         repeated_ns=np.zeros(converters, np.int64),
         held=no_held_pcs_limits(converters),
-        mismatch=no_mismatch(converters),
+        mismatch=Mismatch(arrays.pcs_power_w, arrays.pcs_ramp_w_per_s),
     )
 
 

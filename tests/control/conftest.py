@@ -64,6 +64,7 @@ class Field:
         self.plant = plant
         self.image = Image(plant_layout(plant))
         racks, converters = len(plant.racks), len(plant.pcs)
+        self.is_poi = np.arange(len(plant.meters)) == plant.poi.meter
         self.contactor = np.full(racks, ContactorState.OPEN)
         self.pcs_state = np.full(converters, PcsState.OFF)
         self.pcs_w, self.pcs_var = np.zeros(converters), np.zeros(converters)
@@ -104,8 +105,8 @@ class Field:
         self._set("pcs.discharge_power_limit", now_ns, self.pcs_limit_w)
         self._set("pcs.charge_power_limit", now_ns, self.pcs_limit_w)
         self._set("interlock.healthy", now_ns, 1)
-        self._set("meter.active_power", now_ns, [self.poi_w, -self.auxiliary_w])
-        self._set("meter.reactive_power", now_ns, [float(self.pcs_var.sum()), 0.0])
+        self._set("meter.active_power", now_ns, np.where(self.is_poi, self.poi_w, -self.auxiliary_w))
+        self._set("meter.reactive_power", now_ns, np.where(self.is_poi, self.pcs_var.sum(), 0.0))
         self._set("meter.frequency", now_ns, self.frequency_hz)
         self._set("meter.voltage", now_ns, self.plant.poi.voltage_v)
         self._set("meter.breaker", now_ns, self.breaker)
@@ -180,7 +181,7 @@ class Rig:
 
     def __init__(self, plant: Plant) -> None:
         self.plant, self.arrays, self.field = plant, plant_arrays(plant), Field(plant)
-        self.state = control_state(plant, self.arrays, self.field.image.layout)
+        self.state = control_state(plant, self.arrays)
         self.protection = _quiet(plant)
         self.now_ns = 1000 * SECOND_NS
         self.results: list[ControlResult] = []
