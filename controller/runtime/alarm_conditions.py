@@ -1,8 +1,4 @@
-"""What protection, estimation, control and the field say, as condition bits of the alarm table.
-
-Rule: a protection row's level is one alarm each; a latched trip keeps its alarm latched after the cause is gone.
-Control's conditions map one to one onto the system's alarms. Nothing here decides anything.
-"""
+"""What protection, control and the field say, as condition bits of the alarm table. Nothing here decides anything."""
 
 from __future__ import annotations
 
@@ -12,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.alarms.conditions import Conditions
-from controller.alarms.states import Condition
 from controller.alarms.system_alarms import SystemAlarm
 from controller.alarms.table import AlarmTable
-from controller.plant.protection_rows import Level
+from controller.protection.conditions import write_conditions
 from controller.protection.result import ProtectionResult
-from controller.protection.table import ProtectionTable, TableRow
+from controller.protection.table import ProtectionTable
 
 BoolArray = NDArray[np.bool_]
 
@@ -37,23 +32,16 @@ class AlarmConditions:
     """Fills a `Conditions` from the results of a scan; protection's part only when its result has changed."""
 
     def __init__(self, alarms: AlarmTable, protection: ProtectionTable) -> None:
-        """Find each row's alarms."""
+        """Begin with all normal."""
         self.conditions = Conditions(alarms)
-        self._alarms = alarms
-        self._levels = [
-            (row, graded.level, alarms.row_group(row.row.owner, row.row.name, graded.level).place)
-            for row in protection.rows
-            for graded in row.row.levels
-        ]
+        self._alarms, self._protection = alarms, protection
         self._seen: ProtectionResult | None = None
 
-    def of_protection(self, result: ProtectionResult) -> None:
+    def of_protection(self, result: ProtectionResult, now_ns: int) -> None:
         """Take over levels, latches and evidence."""
-        if result is self._seen:
-            return
-        self._seen = result
-        for row, level, place in self._levels:
-            self._take_level(result, row, level, place)
+        if result is not self._seen:
+            self._seen = result
+            write_conditions(self._protection, result, self._alarms, self.conditions, now_ns)
 
     def of_control(self, found: Mapping[str, BoolArray], now_ns: int) -> None:
         """Take over control's conditions."""
@@ -65,15 +53,3 @@ class AlarmConditions:
         """Say of a system alarm which of its equipment is in it."""
         mask = np.atleast_1d(np.asarray(active, np.bool_))
         self.conditions.hold(self._alarms.system(alarm), mask, now_ns, value)
-
-    def _take_level(self, result: ProtectionResult, row: TableRow, level: Level, place: slice) -> None:
-        active = result.level[row.place] >= level
-        latched = result.latched[row.place] & (level is Level.TRIP)
-        conditions = self.conditions
-        state = conditions.state[place]
-        started = active & (state != Condition.ACTIVE)
-        if started.any():
-            evidence = result.trips if level is Level.TRIP else result.raised
-            for name in ("value", "cell", "time_ns", "uncertainty_ns"):
-                getattr(conditions, name)[place][started] = getattr(evidence, name)[row.place][started]
-        state[:] = np.where(active, Condition.ACTIVE, np.where(latched, Condition.LATCHED, Condition.NORMAL))

@@ -37,6 +37,7 @@ from controller.plant.model import Plant, TcpAddress
 from controller.plant.site_loader import SiteError, load_site
 from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
+from controller.protection import retained as protection_retained
 from controller.runtime.event_rows import journal_rows, ring_records
 from controller.runtime.folders import Folders
 from controller.runtime.journal import Journal
@@ -226,6 +227,7 @@ class ControlProcess:
     def _save(self) -> None:
         parts = {
             "control": control_state.to_bytes(self._state.control, self.plant),
+            "protection": protection_retained.to_bytes(self._tables.protection, self._state.protection),
             "estimator": self._state.estimator.to_bytes(),
         }
         try:
@@ -241,6 +243,9 @@ class ControlProcess:
             if not parts:
                 return ""
             control_state.from_bytes(self._state.control, self.plant, parts["control"], now_ns)
+            self._state.protection, lost = protection_retained.from_bytes(self._tables.protection, parts["protection"])
+            for problem in lost:
+                print(problem, file=sys.stderr)
             away_s = max(self._clock.utc_ns() - int(parts["saved_utc_ns"]), 0) * 1e-9
             self._state.estimator = estimator_from_bytes(parts["estimator"], self._tables.estimator, now_ns, away_s)
         except (RetainedStateError, KeyError, ValueError) as error:

@@ -64,7 +64,7 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
         plant, tables.arrays, state.control, image, protection, estimated, commands, now_ns, dt_s
     )
     _reset(tables, state, controlled)
-    state.conditions.of_protection(protection)
+    state.conditions.of_protection(protection, now_ns)
     state.conditions.of_control(controlled.conditions, now_ns)
     events = update(tables.alarms, state.alarms, state.conditions.conditions, now_ns)
     if controlled.forwarded.acknowledge:

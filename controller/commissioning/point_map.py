@@ -1,0 +1,110 @@
+"""`bess points`: the point list in several forms, and its frozen Modbus map.
+
+A site freezes its map in `maps/frozen.csv`; from then on no point of it may move, and new ones come behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.plant.model import Plant
+from controller.plant.site_loader import site_file
+from controller.points.addresses import FlatMap, FrozenMapError, Place, flat_map, freeze_text, read_frozen
+from controller.points.interface_document import COLUMNS, Row, as_csv, as_json, as_markdown, rows
+from controller.points.point_list import PointList, point_list
+
+OK, NO, UNUSABLE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to print and how to exit."""
+
+    text: str
+    code: int = OK
+
+
+def frozen_file(site: Path) -> Path:
+    """Return where a site's frozen map lies."""
+    return site_file(site).parent / "maps" / "frozen.csv"
+
+
+def frozen_map(site: Path) -> dict[str, Place] | None:
+    """Return the frozen places, None if nothing is frozen; FrozenMapError with the file's name and line."""
+    path = frozen_file(site)
+    if not path.exists():
+        return None
+    try:
+        return read_frozen(path.read_text(encoding="utf-8"))
+    except FrozenMapError as error:
+        raise FrozenMapError(f"{path}: {error}") from error
+
+
+def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None) -> Answer:
+    """Return the point list as csv, json, md; xlsx goes to a file."""
+    try:
+        listed, places = _places(plant, site)
+    except FrozenMapError as error:
+        return Answer(f"error: {error}", NO)
+    table = list(rows(listed, places))
+    match form:
+        case "csv":
+            text = as_csv(table, delimiter)
+        case "json":
+            text = as_json(table)
+        case "md":
+            text = as_markdown(table)
+        case "xlsx":
+            return _workbook(table, out)
+        case _:
+            return Answer(f"error: unknown format '{form}'; expected csv, json, md or xlsx", UNUSABLE)
+    if out is None:
+        return Answer(text)
+    out.write_text(text, encoding="utf-8")
+    return Answer(f"wrote {len(table)} points to {out}")
+
+
+def freeze(plant: Plant, site: Path) -> Answer:
+    """Write the map as it is; what was frozen before keeps its place."""
+    try:
+        _, places = _places(plant, site)
+    except FrozenMapError as error:
+        return Answer(f"error: {error}", NO)
+    path = frozen_file(site)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(freeze_text(places.points), encoding="utf-8")
+    return Answer(f"froze {len(places.points)} points in {path} (map version {places.version})")
+
+
+def diff(plant: Plant, site: Path) -> Answer:
+    """Tell what differs from the frozen map."""
+    try:
+        frozen = frozen_map(site)
+        if frozen is None:
+            return Answer(f"nothing is frozen: {frozen_file(site)} is not there; freeze it with: bess points freeze", NO)
+        places = flat_map(point_list(plant), frozen)
+    except FrozenMapError as error:
+        return Answer(f"error: {error}", NO)
+    new = [f"new: {tag} at unit {p.unit} address {p.address}" for tag, p in places.points.items() if tag not in frozen]
+    return Answer("\n".join(new) or "no difference", NO if new else OK)
+
+
+def _places(plant: Plant, site: Path) -> tuple[PointList, FlatMap]:
+    listed = point_list(plant)
+    return listed, flat_map(listed, frozen_map(site))
+
+
+def _workbook(table: Sequence[Row], out: Path | None) -> Answer:
+    if out is None:
+        return Answer("error: xlsx needs a file to go to; expected --out FILE.xlsx", UNUSABLE)
+    import openpyxl  # noqa: PLC0415 - slow to load, and only for this form
+
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("points")
+    sheet.append(list(COLUMNS))
+    for row in table:
+        sheet.append([row[c] for c in COLUMNS])
+    book.save(out)
+    return Answer(f"wrote {len(table)} points to {out}")
