@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.limits import LimitReason
+from controller.control.limit_reasons import LimitReason
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.rack_limits import RackLimits

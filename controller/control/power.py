@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.control.limits import Clip, LimitReason, clip_power
+from controller.control.limit_reasons import LimitReason
+from controller.control.limits import Clip, clip_power
 from controller.control.pcs_limits import PcsLimits
 from controller.control.plant_sequence import PlantState
 from controller.control.poi import PoiSample, trim_step

@@ -136,7 +136,6 @@ def _racks(state: ControlState, image: Image, facts: Facts, shown: Shown, way: i
         discharge_current_allowed_a=carry.allowed_a[DISCHARGE],
         operating_state=shown.rack_operating_state,
         limit_reason=carry.reason[way],
-        any_trip=facts.racks.tripped,
         contactor_closed=facts.racks.closed,
         available=shown.rack_available,
         locked_out=facts.racks.locked_out,

@@ -32,7 +32,6 @@ class RackResult:
     discharge_current_allowed_a: FloatArray
     operating_state: CodeArray
     limit_reason: CodeArray
-    any_trip: BoolArray
     contactor_closed: BoolArray
     available: BoolArray
     locked_out: BoolArray

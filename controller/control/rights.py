@@ -1,7 +1,7 @@
 """Who may command what: one small table of roles.
 
-Rule: a viewer commands nothing, an operator runs the plant, an engineer may do whatever an operator may. What only a
-service engineer may reset is decided row by row in protection, from the role that is handed on.
+Rule: a viewer commands nothing; all others run the plant. Which trips a role may reset is decided row by row in
+protection (reset class remote, local or service), from the role that is handed on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ RIGHTS: Mapping[str, frozenset[Action]] = {
     "viewer": frozenset(),
     "operator": frozenset(Action),
     "engineer": frozenset(Action),
+    "service": frozenset(Action),
 }
 
 
