@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from controller.plant.device_types import DeviceType
 from controller.plant.expand_names import Names
 from controller.plant.messages import Place
 from controller.plant.model import Plant
 from controller.plant.protection_loader import Drafts
 from controller.plant.schema_site import SiteFile
+from controller.plant.site_files import SiteFiles
 from controller.plant.yaml_tree import Document, Loc
 
 
@@ -21,6 +24,7 @@ class CheckContext:
     names: Names
     document: Document
     drafts: Drafts
+    files: SiteFiles
 
     def loc(self, section: str, index: int, *keys: str) -> Loc:
         """Return the way to a key of the group that an equipment comes from."""
@@ -33,6 +37,11 @@ class CheckContext:
     def at(self, *keys: str | int) -> Place:
         """Return where a key of the site file stands."""
         return self.document.place_of(keys)
+
+    def point_place(self, device_type: DeviceType, signal: str) -> Place:
+        """Return where a device file states a point."""
+        document = self.files.documents[self.files.name_of(Path(device_type.file))]
+        return document.place_of(("points", signal), key=True)
 
     def text(self, *keys: str | int) -> str:
         """Return a value of the site file as written."""

@@ -183,8 +183,8 @@ def analogues_can_be_doubted(context: CheckContext) -> Iterator[Message]:
             doubted = point.missing or point.valid_min is not None or point.register_type in ("f32", "f64")
             if point.signal.name in watched and quantity and not doubted:
                 message = f"{device_type.name} gives {point.signal.name} neither 'range' nor 'missing'"
-                place = context.names.findings.place(())
-                yield warning(place, message, "what a broken sensor reads as", "add 'range' to the device file")
+                place = context.point_place(device_type, point.signal.name)
+                yield warning(place, message, "a key 'range': outside it the sensor is broken")
 
 
 PROTECTION_CHECKS = (

@@ -161,7 +161,7 @@ class _Loading:
         self.row_messages = builder.messages
         plant = self._assemble(site, names, types, cells, batteries, rows)
         if not self._failed():
-            context = CheckContext(plant, site, names, self.document, drafts)
+            context = CheckContext(plant, site, names, self.document, drafts, self.files)
             self.row_messages += check_plant(context)
         return plant
 

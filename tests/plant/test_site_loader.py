@@ -350,6 +350,18 @@ def test_an_unused_battery_is_a_warning(changed):
     assert [m.message for m in result.messages] == ["no rack is of battery 'spare'"]
 
 
+def test_a_trip_on_a_measurement_that_can_not_be_doubted_is_a_warning(changed):
+    device = (LIBRARY / "devices" / "generic-rack-bms.yaml").read_text()
+    careless = device.replace(", missing: 0x8000, sign: discharge_positive", "", 1)
+    result = changed(
+        "  - protections.yaml\n",
+        "  - protections.yaml\n  - devices/rack.yaml\n",
+        devices__rack_yaml=careless,
+    )
+    assert [m.message for m in result.messages] == ["generic-rack-bms gives rack.current neither 'range' nor 'missing'"]
+    assert result.messages[0].place.file == "devices/rack.yaml"
+
+
 def test_unquoted_times_are_a_warning(changed):
     result = changed("  name: Demo plant", "  name: 17:00")
     assert [m.message for m in result.messages] == ["name: 17:00 is not quoted"]
