@@ -64,7 +64,20 @@ def _alarm_row(event: EventRecord, alarms: AlarmTable, mono_ns: int, utc_ns: int
     value, limit = _number_or_none(event.value), _number_or_none(event.limit)
     kind, name = event.kind.name.lower(), alarms.equipment.name(event.equipment)
     text = render(event, alarms)
-    return (stamp, event.mono_ns, kind, name, group.name, event.level, cell, value, limit, event.uncertainty_ns, "", text)
+    return (
+        stamp,
+        event.mono_ns,
+        kind,
+        name,
+        group.name,
+        event.level,
+        cell,
+        value,
+        limit,
+        event.uncertainty_ns,
+        "",
+        text,
+    )
 
 
 def _control_row(event: Event, plant: Plant, mono_ns: int, utc_ns: int) -> JournalRow:

@@ -6,7 +6,6 @@ sides by one scan period: field -> scan -> writes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from controller.control.commands import Action, Command, Refusal, Reply
 from controller.image.image import Image
 from controller.link.event_ring import EVENT, EventBatch, no_events
 from controller.link.plant_view import RunState, Snapshot
-from controller.modbus.poll_groups import PollGroup, poll_groups
+from controller.modbus.poll_groups import poll_groups
 from controller.plant.model import Plant
 from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
@@ -52,7 +51,7 @@ class LocalPlant:
         self.field.latest(now_ns)
         commands, self._waiting = self._waiting, []
         result = scan(self.tables, self.state, commands, now_ns)
-        self.field.write(self.state.outputs, now_ns)
+        self.field.write(self.state.outputs, result.withhold_heartbeat)
         self._replies = {reply.id: reply for reply in result.replies}
         if result.alarm_events or result.control_events:
             self._keep(result, now_ns)
@@ -102,13 +101,7 @@ def local_plant(plant: Plant, *, seed: int | None = None, scan_period_s: float |
     if scan_period_s is not None:
         plant = replace(plant, control=replace(plant.control, scan_period_s=scan_period_s))
     clock = FakeClock()
-    fake = FakeField(plant, seed, clock.mono_ns())
+    groups = poll_groups(plant)
+    fake = FakeField(plant, groups, seed, clock.mono_ns())
     tables = tables_of(plant, flat_map(point_list(plant)).version)
-    groups = _with_blocks_of(fake, poll_groups(plant), clock.mono_ns())
     return LocalPlant(tables, first_state(tables, groups, clock.mono_ns()), fake, clock)
-
-
-def _with_blocks_of(fake: FakeField, groups: Sequence[PollGroup], now_ns: int) -> Sequence[PollGroup]:
-    """Return the groups over the blocks that the simulated field fills; both follow the same plan."""
-    blocks = fake.latest(now_ns)
-    return tuple(PollGroup(raw, g.register_map) for raw, g in zip(blocks, groups, strict=True))

@@ -111,7 +111,7 @@ class _Run:
         self._tripped: ProtectionResult | None = None
         if scenario:
             for profile in scenario.profiles:
-                local.field.field.virtual.grid.follow(profile)
+                local.field.devices.virtual.grid.follow(profile)
 
     def until(self, end_s: float) -> None:
         """Run to the end; expectations beyond it count as failed."""
@@ -121,7 +121,9 @@ class _Run:
             self._time_s += self._period_s
             self._account(scanned)
         self._take_steps()
-        self.result.failed_expectations += [f"{s.text} (not reached)" for s in self._steps if isinstance(s.act, Expectation)]
+        self.result.failed_expectations += [
+            f"{s.text} (not reached)" for s in self._steps if isinstance(s.act, Expectation)
+        ]
         self._series.close()
 
     def _take_steps(self) -> None:
@@ -131,7 +133,7 @@ class _Run:
     def _take(self, step: Step) -> None:
         match step.act:
             case FaultCommand():
-                answer = self.local.field.field.inject(step.act)
+                answer = self.local.field.devices.inject(step.act)
                 if answer != "ok":
                     self.result.failed_expectations.append(f"line {step.line}: {step.text}: {answer}")
             case OperatorStep(operation=operation, value=value):
@@ -147,7 +149,9 @@ class _Run:
             return
         actual = self._shown(point)
         if not expectation.is_met(actual, point.unit):
-            self.result.failed_expectations.append(f"line {step.line}: {step.text} (at {step.at_s:g} s it was {actual})")
+            self.result.failed_expectations.append(
+                f"line {step.line}: {step.text} (at {step.at_s:g} s it was {actual})"
+            )
 
     def _shown(self, point: Point) -> float | str | None:
         reading = self._reader.read_image(self.local.state.image, point, self.local.clock.mono_ns())

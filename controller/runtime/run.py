@@ -105,7 +105,9 @@ async def _show(
 
 
 def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[ChildSpec]:
-    def spec(role: str, *more: str, after: tuple[str, ...] = (), silence_s: float = FACE_SILENCE_S, **rest: int) -> ChildSpec:
+    def spec(
+        role: str, *more: str, after: tuple[str, ...] = (), silence_s: float = FACE_SILENCE_S, **rest: int
+    ) -> ChildSpec:
         command = [sys.executable, "-m", "controller.runtime.process", role, "--site", str(site_file(options.site))]
         command += ["--site-id", plant.site_id, "--state", str(folders.state), "--run", str(folders.run.folder)]
         command += ["--simulated"] if options.simulated else []

@@ -60,9 +60,7 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
     cells_changed = state.latch.take(now_ns)
     protection = protect(tables.protection, state.protection, image, now_ns, dt_s)
     estimated = _estimate(tables, state, now_ns)
-    controlled = control(
-        plant, tables.arrays, state.control, image, protection, estimated, commands, now_ns, dt_s
-    )
+    controlled = control(plant, tables.arrays, state.control, image, protection, estimated, commands, now_ns, dt_s)
     _reset(tables, state, controlled)
     state.conditions.of_protection(protection, now_ns)
     state.conditions.of_control(controlled.conditions, now_ns)
@@ -71,9 +69,7 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
         events += acknowledge(tables.alarms, state.alarms, now_ns)
     counts = count_alarms(tables.alarms, state.alarms)
     state.scan_count += 1
-    publish(
-        image, protection, estimated, controlled, counts, state.scan_count, tables.map_version, now_ns
-    )
+    publish(image, protection, estimated, controlled, counts, state.scan_count, tables.map_version, now_ns)
     withheld = tuple(bool(w) for w in controlled.withhold_heartbeat)
     return ScanResult(controlled.replies, events, controlled.events, withheld, cells_changed)
 
