@@ -1,0 +1,295 @@
+"""What a SunSpec master may write, and what it asks of the plant: set-points (704), start and stop (715), resets.
+
+A set-point of model 704 is in force while it is enabled. Rules:
+* `WSetEna` 1 with the registers as they then are is a set-point command; so is every later write of any of its
+  registers (a rewrite refreshes). While it is not enabled they are only kept. `WSetEna` 0 sets the site's fall-back.
+* A set-point that another face gave counts as enabled, so that a restarted face goes on where it was.
+* `WSetRvrtTms` > 0 replaces the site's time-out, up to the site's maximum; 0 is the site's. `WSetRvrt` is what the
+  set-point then falls back to, unless `WSetEnaRvrt` was written 0; never written = the site's fall-back.
+* Only watts and vars (`WSetMod` 1, `VarSetMod` 4): per cents are exception 3.
+What reads back is the plant's, once a snapshot is younger than the last write.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller.control.commands import Action
+from controller.modbus.errors import ExceptionCode
+from controller.plant.model import Plant
+from controller.scada.modbus_judged import Judged
+from controller.scada.modbus_requests import Order, Plan
+from controller.scada.modbus_sunspec_registers import Path
+
+Written = Mapping[Path, int]
+"""Raw numbers by point, in register order."""
+BAD_VALUE = ExceptionCode.ILLEGAL_DATA_VALUE
+STOP, START = 0, 1
+_PARTS = ("Ena", "Mod", "", "Rvrt", "EnaRvrt", "RvrtTms")
+
+
+class BadValueError(ValueError):
+    """A number that can't be meant: exception 3, and nothing of the write is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointKind:
+    """One of the two set-points of model 704: what it is called, in what mode it is taken, what it may be."""
+
+    name: str  # WSet or VarSet
+    mode: int
+    action: Action
+    requested: str  # the quantity
+    low: float
+    high: float
+    fallback: float
+    timeout_max_s: float
+    scale: float
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return the points that may be written."""
+        return tuple((704, self.name + part) for part in _PARTS)
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointRegisters:
+    """A set-point as last written here; NaN and None: never."""
+
+    enabled: bool = False
+    value: float = math.nan
+    fallback: float | None = None
+    fallback_enabled: bool = True
+    timeout_s: int = 0
+    written_ns: int = 0
+
+
+class SetpointControl:
+    """The registers of one set-point."""
+
+    def __init__(self, kind: SetpointKind) -> None:
+        """Begin with nothing written."""
+        self.kind = kind
+        self.registers = SetpointRegisters()
+
+    def orders(self, written: Mapping[str, int], shown: Shown, now_ns: int) -> tuple[Order, ...]:
+        """Take what was written (by part of the name) and return what it asks for; BadValueError changes nothing."""
+        kind, before = self.kind, self.registers
+        if not written:
+            return ()
+        _expect(written.get("Mod", kind.mode) == kind.mode)
+        was_enabled = before.enabled or shown.is_in_force
+        asked = self._power(written.get(""))
+        fallback = self._power(written.get("Rvrt"))
+        registers = SetpointRegisters(
+            enabled=_flag(written.get("Ena", was_enabled)),
+            value=self.value(shown, enabled=was_enabled) if asked is None else asked,
+            fallback=before.fallback if fallback is None else fallback,
+            fallback_enabled=_flag(written.get("EnaRvrt", before.fallback_enabled)),
+            timeout_s=written.get("RvrtTms", before.timeout_s),
+            written_ns=now_ns,
+        )
+        _expect(registers.timeout_s <= kind.timeout_max_s)
+        self.registers = registers
+        if registers.enabled:
+            return (self._order(registers),)
+        return (Order(kind.action, value=kind.fallback),) if was_enabled else ()
+
+    def value(self, shown: Shown, *, enabled: bool) -> float:
+        """Return the set-point as it reads: what was written and is not yet in a snapshot, else the plant's."""
+        kept = self.registers
+        is_newer = kept.written_ns >= shown.published_ns
+        was_written = not math.isnan(kept.value)
+        return kept.value if was_written and (is_newer or not enabled) else shown.requested
+
+    def _order(self, registers: SetpointRegisters) -> Order:
+        return Order(
+            self.kind.action,
+            value=0.0 if math.isnan(registers.value) else registers.value,
+            timeout_s=float(registers.timeout_s) or None,
+            fallback=registers.fallback if registers.fallback_enabled else None,
+        )
+
+    def _power(self, raw: int | None) -> float | None:
+        if raw is None:
+            return None
+        power = raw * self.kind.scale
+        _expect(self.kind.low <= power <= self.kind.high)
+        return power
+
+    def values(self, shown: Shown) -> dict[Path, float]:
+        """Return what the registers read."""
+        kind, registers = self.kind, self.registers
+        enabled = registers.enabled or shown.is_in_force
+        remaining_s = shown.remaining_s if shown.is_in_force else 0.0
+        parts = {
+            "Ena": float(enabled),
+            "Mod": float(kind.mode),
+            "": self.value(shown, enabled=enabled),
+            "Rvrt": kind.fallback if registers.fallback is None else registers.fallback,
+            "EnaRvrt": float(registers.fallback_enabled),
+            "RvrtTms": float(registers.timeout_s),
+            "RvrtRem": float(math.ceil(remaining_s)),
+        }
+        return {(704, kind.name + part): value for part, value in parts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the plant shows of one set-point, and when that was published."""
+
+    requested: float
+    remaining_s: float
+    is_in_force: bool
+    published_ns: int
+
+
+@dataclass(slots=True)
+class PlantControls:
+    """All that may be written to the plant's unit. `version` moves when a register reads differently by it."""
+
+    plant: Plant
+    scales: tuple[float, float]  # of WSet and VarSet
+    version: int = 0
+    _setpoints: tuple[SetpointControl, SetpointControl] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the kinds of set-point from the plant."""
+        self._setpoints = _setpoints(self.plant, *self.scales)
+
+    def writable(self) -> tuple[Path, ...]:
+        """Return the points that may be written."""
+        setpoints = (path for control in self._setpoints for path in control.kind.paths())
+        return (*setpoints, *_SINGLE)
+
+    def values(self, judged: Judged, published_ns: int) -> dict[Path, Any]:
+        """Return what model 704's set-points read."""
+        values: dict[Path, Any] = {}
+        for control in self._setpoints:
+            values |= control.values(_shown(judged, control.kind, published_ns))
+        return values
+
+    def plan(self, written: Written, judged: Judged, published_ns: int, now_ns: int) -> Plan | ExceptionCode:
+        """Return what a write asks for; exception 3 where a number can't be meant, and then nothing is changed."""
+        before = [control.registers for control in self._setpoints]
+
+        def undo() -> None:
+            for control, registers in zip(self._setpoints, before, strict=True):
+                control.registers = registers
+            self.version += 1
+
+        try:
+            orders = [*self._setpoint_orders(written, judged, published_ns, now_ns), *_single_orders(written)]
+        except BadValueError:
+            undo()
+            return BAD_VALUE
+        self.version += 1
+        return Plan(tuple(orders), undo)
+
+    def _setpoint_orders(self, written: Written, judged: Judged, published_ns: int, now_ns: int) -> Iterable[Order]:
+        for control in self._setpoints:
+            name = control.kind.name
+            parts = {p: written[704, name + p] for p in _PARTS if (704, name + p) in written}
+            yield from control.orders(parts, _shown(judged, control.kind, published_ns), now_ns)
+
+
+def _setpoints(plant: Plant, watts: float, vars_: float) -> tuple[SetpointControl, SetpointControl]:
+    poi, control = plant.poi, plant.control
+    active = SetpointKind(
+        name="WSet",
+        mode=1,
+        action=Action.SET_ACTIVE_POWER,
+        requested="plant.active_power_setpoint",
+        low=-poi.import_limit_w,
+        high=poi.export_limit_w,
+        fallback=control.fallback_w,
+        timeout_max_s=control.setpoint_timeout_max_s,
+        scale=watts,
+    )
+    reactive = replace(
+        active,
+        name="VarSet",
+        mode=4,
+        action=Action.SET_REACTIVE_POWER,
+        requested="plant.reactive_power_setpoint",
+        low=-poi.apparent_va,
+        high=poi.apparent_va,
+        fallback=control.fallback_var,
+        scale=vars_,
+    )
+    return SetpointControl(active), SetpointControl(reactive)
+
+
+def _shown(judged: Judged, kind: SetpointKind, published_ns: int) -> Shown:
+    """The plant shows one remaining time, of the set-point that leads; a reactive one of 0 var is nobody's."""
+    requested, remaining_s = judged.number(kind.requested), judged.number("plant.setpoint_remaining")
+    asked = kind.action is Action.SET_ACTIVE_POWER or requested != 0.0
+    in_force = remaining_s > 0.0 and asked and not math.isnan(requested)
+    return Shown(requested, remaining_s, in_force, published_ns)
+
+
+def _single_orders(written: Written) -> Iterable[Order]:
+    for path, raw in written.items():
+        if path in _SINGLE:
+            yield from _SINGLE[path](raw)
+
+
+def _heartbeat(raw: int) -> Iterable[Order]:
+    yield Order(Action.SCADA_HEARTBEAT, value=raw)
+
+
+def _reset(raw: int) -> Iterable[Order]:
+    if _flag(raw):
+        yield Order(Action.RESET_TRIPS)
+
+
+def _operate(raw: int) -> Iterable[Order]:
+    _expect(raw in {STOP, START})
+    yield Order(Action.START if raw == START else Action.STOP)
+
+
+_SINGLE: Mapping[Path, Callable[[int], Iterable[Order]]] = {
+    (715, "ControllerHb"): _heartbeat,
+    (715, "AlarmReset"): _reset,
+    (715, "OpCtl"): _operate,
+    (802, "CtrlHb"): _heartbeat,
+    (802, "AlmRst"): _reset,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BankControls:
+    """All that may be written to a block's unit: the reset of its racks' trips."""
+
+    plant: Plant
+    rows: tuple[int, ...]
+    version: int = 0
+
+    def writable(self) -> tuple[Path, ...]:
+        """Return the points that may be written."""
+        return ((802, "AlmRst"),)
+
+    def values(self, _judged: Judged, _published_ns: int) -> dict[Path, Any]:
+        """Return nothing: the model reads its reset as 0."""
+        return {}
+
+    def plan(self, written: Written, judged: Judged, _published_ns: int, _now_ns: int) -> Plan | ExceptionCode:
+        """Return a reset for each of the block's racks that is tripped."""
+        raw = written[802, "AlmRst"]
+        if raw not in {0, 1}:
+            return BAD_VALUE
+        tripped = judged.numbers("rack.any_trip")
+        racks = [self.plant.racks[row] for row in self.rows if raw and tripped[row] == 1.0]
+        return Plan(tuple(Order(Action.RESET_TRIP, rack.tag) for rack in racks))
+
+
+def _flag(raw: int) -> bool:
+    _expect(raw in {0, 1})
+    return bool(raw)
+
+
+def _expect(is_possible: bool) -> None:  # noqa: FBT001 - a condition
+    if not is_possible:
+        raise BadValueError
