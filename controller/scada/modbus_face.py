@@ -1,0 +1,63 @@
+"""The Modbus face of a plant: its server, its SunSpec units and its flat point map, wired together.
+
+Units: 1 the plant and 11, 12, ... its blocks in SunSpec; 2 to 9 the flat point map. Whoever wants to know a unit's
+registers reads `modbus_sunspec_map` and `modbus_flat_map`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+from controller.image.data_periods import data_periods
+from controller.link.plant_view import PlantView
+from controller.plant.clock import Clock
+from controller.plant.model import ModbusFace, Plant
+from controller.points.addresses import FlatMap
+from controller.points.point_list import PointList
+from controller.scada.modbus_flat_map import flat_units
+from controller.scada.modbus_requests import RegisterMap, Requests, Writers
+from controller.scada.modbus_server import ModbusServer, ServerLimits
+from controller.scada.modbus_sunspec_map import sunspec_units
+
+_LOOK_PERIOD_S = 0.2
+
+
+class ModbusServerFace:
+    """One face. `start` returns the address; `serve` runs until cancelled."""
+
+    def __init__(
+        self, face: ModbusFace, plant: Plant, listed: PointList, places: FlatMap, view: PlantView, clock: Clock
+    ) -> None:
+        """Wire the face; nothing is opened yet. `places` is the site's frozen map, where it has one."""
+        self._face, self._view = face, view
+        periods = data_periods(plant)
+        layout = view.snapshot().image.layout
+        flat: dict[int, RegisterMap] = {**flat_units(listed, places, layout, periods)}
+        self.requests = Requests(view, flat | sunspec_units(plant, periods), clock)
+        limits = ServerLimits(face.max_connections, max(1, face.max_connections // 2))
+        self.server = ModbusServer(self.requests, Writers(face.writers, face.host), limits)
+
+    async def start(self) -> str:
+        """Open the port and return `host:port`; clients that come now wait until `serve`."""
+        host, port = self.server.listen(self._face.host, self._face.port)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def serve(self) -> None:
+        """Answer until cancelled, then close.
+
+        Raises an ExceptionGroup of SiteChangedError when control runs another site, also while nobody asks.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.server.serve())
+            group.create_task(self._look())
+
+    def status(self) -> dict[str, int]:
+        """Return what `bess status` shows of this face."""
+        connected = {"connections": len(self.server.connections)}
+        return connected | asdict(self.server.counters) | asdict(self.requests.counters)
+
+    async def _look(self) -> None:
+        while True:
+            self._view.snapshot()
+            await asyncio.sleep(_LOOK_PERIOD_S)
