@@ -30,7 +30,11 @@ COIL = READ_FUNCTIONS[RegisterTable.COIL]
 
 
 class RegisterImage:
-    """`words` are `[devices, words]` as on the wire, `bits` are `[devices, bits]`; both may be disturbed by faults."""
+    """`words` are `[devices, words]` as on the wire, `bits` are `[devices, bits]`; both may be disturbed by faults.
+
+    `columns` are the words of a signal (high word first, element after element) or its bits, `factor_columns` the words
+    of its SunSpec scale factors, one per element, None if it has none.
+    """
 
     def __init__(self, register_map: RegisterMap, devices: int, sunspec: SunSpecImage | None = None) -> None:
         """Lay out the image; registers begin at 0, those of a SunSpec device as `sunspec` has them.
@@ -44,11 +48,11 @@ class RegisterImage:
         self._bits_from = 16 * row.word_count
         self.words: Words = np.zeros((devices, row.word_count), WIRE)
         self.bits: NDArray[np.uint8] = np.zeros((devices, bit_count), np.uint8)
-        self._columns = {
+        self.columns = {
             f.signal.name: row.bits(f) - self._bits_from if f.is_bits else row.words(f)
             for f in register_map.fields.values()
         }
-        self._factors = {f.signal.name: row.factors(f) for f in register_map.fields.values() if not f.is_bits}
+        self.factor_columns = {f.signal.name: row.factors(f) for f in register_map.fields.values() if not f.is_bits}
         self._decoders = {f.signal.name: WordFields([f], row) for f in register_map.fields.values() if not f.is_bits}
         self._write_constants(sunspec)
 
@@ -57,13 +61,13 @@ class RegisterImage:
 
         Raises EncodeError if a SunSpec scale factor is not set, KeyError if the map has no such signal.
         """
-        field, columns = self.map.fields[signal], self._columns[signal]
+        field, columns = self.map.fields[signal], self.columns[signal]
         flat = values.reshape(len(self.words), -1)
         flat_valid = None if valid is None else valid.reshape(flat.shape)
         if field.is_bits:
             self.bits[:, columns] = raw_whole(field, flat, flat_valid).values
             return
-        factors = self._factors[signal]
+        factors = self.factor_columns[signal]
         found = encode_field(field, flat, flat_valid, None if factors is None else self.words[:, factors])
         self.words[:, columns] = found
 
@@ -71,13 +75,13 @@ class RegisterImage:
         """Return a signal of all devices as the driver would decode it: what a controller has written, for one."""
         field = self.map.fields[signal]
         if field.is_bits:
-            raw = self.bits[:, self._columns[signal]].astype(np.int64)
+            raw = self.bits[:, self.columns[signal]].astype(np.int64)
             return shaped(field, canonical(field, Decoded(raw, np.ones(raw.shape, np.bool_))))
         return self._decoders[signal].decode(self.words)[signal]
 
     def read(self, device: int, function: int, address: int, count: int) -> bytes | None:
         """Return registers (or packed bits) as on the wire, or None if one of them does not exist."""
-        start = self._position(function, address, count)
+        start = self.position(function, address, count)
         if start is None:
             return None
         if function in BIT_READS:
@@ -86,7 +90,7 @@ class RegisterImage:
 
     def write_registers(self, device: int, address: int, data: bytes) -> bool:
         """Write holding registers as they came; False, and nothing written, if one of them does not exist."""
-        start = self._position(HOLDING, address, len(data) // 2)
+        start = self.position(HOLDING, address, len(data) // 2)
         if start is None:
             return False
         self.words[device, start : start + len(data) // 2] = np.frombuffer(data, WIRE)
@@ -94,14 +98,14 @@ class RegisterImage:
 
     def write_coils(self, device: int, address: int, count: int, data: bytes) -> bool:
         """Write packed coils as they came; False, and nothing written, if one of them does not exist."""
-        start = self._position(COIL, address, count)
+        start = self.position(COIL, address, count)
         if start is None:
             return False
         unpacked = np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little")
         self.bits[device, start : start + count] = unpacked
         return True
 
-    def _position(self, function: int, address: int, count: int) -> int | None:
+    def position(self, function: int, address: int, count: int) -> int | None:
         """Return where an address lies in `words` or `bits`, if that many are there from it on."""
         for area in self._areas:
             if area.function == function and area.address <= address <= area.address + area.count - count:
@@ -119,7 +123,7 @@ class RegisterImage:
             self._write_all(READ_FUNCTIONS[identity.place.table], identity.place.address, check.expected)
 
     def _write_all(self, function: int, address: int, data: bytes) -> None:
-        start = self._position(function, address, len(data) // 2)
+        start = self.position(function, address, len(data) // 2)
         assert start is not None, "every constant has its area"
         self.words[:, start : start + len(data) // 2] = np.frombuffer(data, WIRE)
 

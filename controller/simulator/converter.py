@@ -181,6 +181,25 @@ class Converter:
         charge = _clip((1.0 - dc_voltage_v / high_v) / DC_TAPER_RATIO, 0.0, 1.0)
         return limit_w * discharge, limit_w * charge
 
+    def readings(self, dc_voltage_v: float, frequency_hz: float, ac_voltage_pu: float) -> dict[str, float]:
+        """Return what it shows of itself, by signal."""
+        discharge_w, charge_w = self.power_limits_w(dc_voltage_v)
+        return {
+            "pcs.active_power": self.active_power_w,
+            "pcs.reactive_power": self.reactive_power_var,
+            "pcs.frequency": frequency_hz,
+            "pcs.ac_voltage": ac_voltage_pu * self.rating.ac_voltage_v,
+            "pcs.dc_voltage": dc_voltage_v,
+            "pcs.dc_current": self.dc_current_a,
+            "pcs.temperature": self.temperature_degc,
+            "pcs.discharge_power_limit": discharge_w,
+            "pcs.charge_power_limit": charge_w,
+            "pcs.state": self.state,
+            "pcs.alarms": self.alarms,
+            "pcs.heartbeat": self.heartbeat,
+            "pcs.watchdog_timeout": self.watchdog_s,
+        }
+
     def _watch(self, dt_s: float) -> None:
         if self._last_heard is None or self.watchdog_s <= 0.0 or self.timeout is None:
             return

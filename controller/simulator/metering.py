@@ -47,21 +47,21 @@ class MeterState:
         else:
             self.energy_in_wh -= active_w * dt_s / 3600.0
 
-    @property
-    def apparent_power_va(self) -> float:
-        """Apparent power."""
-        return math.hypot(self.active_power_w, self.reactive_power_var)
-
-    @property
-    def power_factor_ratio(self) -> float:
-        """Power factor, signed as the active power; 1 at no load."""
-        apparent_va = self.apparent_power_va
-        return self.active_power_w / apparent_va if apparent_va > 1.0 else 1.0
-
-    @property
-    def current_a(self) -> float:
-        """Current of each of three balanced phases."""
-        return self.apparent_power_va / (math.sqrt(3.0) * self.voltage_v) if self.voltage_v > 1.0 else 0.0
+    def readings(self) -> dict[str, float]:
+        """Return what it shows, by signal: power factor signed as the active power, 1 at no load; three phases even."""
+        apparent_va = math.hypot(self.active_power_w, self.reactive_power_var)
+        return {
+            "meter.active_power": self.active_power_w,
+            "meter.reactive_power": self.reactive_power_var,
+            "meter.apparent_power": apparent_va,
+            "meter.power_factor": self.active_power_w / apparent_va if apparent_va > 1.0 else 1.0,
+            "meter.frequency": self.frequency_hz,
+            "meter.voltage": self.voltage_v,
+            "meter.current": apparent_va / (math.sqrt(3.0) * self.voltage_v) if self.voltage_v > 1.0 else 0.0,
+            "meter.energy_out": self.energy_out_wh,
+            "meter.energy_in": self.energy_in_wh,
+            "meter.breaker": self.breaker,
+        }
 
 
 def transformer_loss_w(transformer: Transformer, active_w: float, reactive_var: float) -> float:

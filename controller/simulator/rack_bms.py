@@ -137,6 +137,12 @@ class RackBms:
         state.last_heard[changed] = heartbeat
         state.silence_s[changed] = 0.0
 
+    def hear_all(self, heartbeat: float) -> None:
+        """Take the controller's heartbeat on every rack."""
+        changed = self.state.last_heard != heartbeat
+        self.state.last_heard.fill(heartbeat)
+        self.state.silence_s[changed] = 0.0
+
     def restart(self, rack: int) -> None:
         """Come up as after a power cycle: contactors open, heartbeat from zero, nothing asked."""
         fresh = _fresh_state(self.settings)

@@ -1,166 +1,204 @@
 """What the devices of the virtual plant measure: signal by signal, in base units and our signs.
 
-Each sensor has its own error, drawn once; noise is a drawn table that rolls on a row each reading, as good as new
-draws and much cheaper. A fault that pins a value pins the reading too.
+Scalars of all equipment lie in one flat vector, so that a device's registers are filled by one gather; cells and
+sensors are arrays of their own. Each sensor has its own error, drawn once; noise is a drawn table that rolls on a row
+each reading, as good as new draws and much cheaper. Data faults of the menu act here, on single values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.plant.signals import ContactorState
+from controller.plant.signals import SIGNALS, ContactorState, Owner
 from controller.simulator.virtual_plant import VirtualPlant
 
 FloatArray = NDArray[np.float64]
-Reading = Callable[[], NDArray[np.generic]]
 
 CURRENT_GAIN, CURRENT_OFFSET_A, CURRENT_NOISE_A = 0.002, 0.03, 0.02
 VOLTAGE_NOISE_V, CELL_NOISE_V, TEMPERATURE_ERROR_K, SOC_ERROR = 0.05, 0.0004, 0.3, 0.005
 """1-sigma errors of what BMSs measure."""
 HEALTH_RATIO, INSULATION_OHM = 0.985, 2.0e6
 NOISE_ROWS = 61
-COUNTER_MODULUS = 65536.0
+COUNTER_MODULUS = 65535.0
+SCALAR_OWNERS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER, Owner.INTERLOCK)
+
+_PCS_SIGNALS = tuple(s.name for s in SIGNALS.values() if s.owner is Owner.PCS and not s.command)
+_METER_SIGNALS = tuple(s.name for s in SIGNALS.values() if s.owner is Owner.METER and not s.command)
+
+Change = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(slots=True)
+class ValueFaults:
+    """What the fault menu does to single values: by signal and equipment, in the order they were asked for."""
+
+    changes: dict[tuple[str, int], list[Change]] = field(default_factory=dict)
+
+    def of(self, owners: tuple[Owner, ...]) -> list[tuple[str, int, list[Change]]]:
+        """Return the changes of some owners' signals."""
+        return [(s, e, c) for (s, e), c in self.changes.items() if SIGNALS[s].owner in owners]
 
 
 class Readings:
-    """All signals that can be read from a virtual plant."""
+    """All signals that can be read from a virtual plant, brought up to date when its time has moved."""
 
     def __init__(self, virtual: VirtualPlant) -> None:
         """Draw the sensors' errors from the plant's generator."""
-        self._virtual, rng = virtual, virtual.rng
-        racks, cells = virtual.cells.present.shape
+        self.virtual, self.faults = virtual, ValueFaults()
+        self._sizes = _sizes(virtual)
+        self._place: dict[str, slice] = {}
+        for signal in SIGNALS.values():
+            if not signal.command and signal.owner in SCALAR_OWNERS:
+                start = max((s.stop for s in self._place.values()), default=0)
+                self._place[signal.name] = slice(start, start + self._sizes[signal.owner])
+        self.missing = max((s.stop for s in self._place.values()), default=0)
+        """The place in `flat` that never has a value."""
+        self.flat: FloatArray = np.full(self.missing + 1, np.nan)
+        self._taken: dict[Owner, float] = {}
+        self._take = dict(
+            zip(SCALAR_OWNERS, (self._racks, self._banks, self._pcs, self._meters, self._chains), strict=True)
+        )
+        self._pcs_places = self._places(_PCS_SIGNALS, len(virtual.converters))
+        self._meter_places = self._places(_METER_SIGNALS, len(virtual.meters))
+        self._arrays: dict[str, tuple[float, FloatArray]] = {}
         self._sensor_cell = _sensor_cells(virtual)
+        self._draw_errors()
+
+    def _places(self, signals: tuple[str, ...], count: int) -> NDArray[np.intp]:
+        """Return where the signals of each equipment lie in `flat`, [equipment, signal]."""
+        return np.array([[self.place(name, k) for name in signals] for k in range(count)], np.intp)
+
+    def _draw_errors(self) -> None:
+        rng, (racks, cells) = self.virtual.rng, self.virtual.cells.present.shape
         self._gain = 1.0 + CURRENT_GAIN * rng.standard_normal((racks,))
         self._offset_a = CURRENT_OFFSET_A * rng.standard_normal((racks,))
         self._soc_error = SOC_ERROR * rng.standard_normal((racks,))
         self._temperature_error_k = TEMPERATURE_ERROR_K * rng.standard_normal(self._sensor_cell.shape)
-        self._insulation_ohm = INSULATION_OHM * (1.0 + 0.1 * rng.standard_normal((racks,)))
         self._noise: FloatArray = rng.standard_normal((NOISE_ROWS, racks))
         self._cell_noise_v = CELL_NOISE_V * rng.standard_normal((NOISE_ROWS, cells))
         self._row = 0
-        self._table: Mapping[str, Reading] = self._racks() | self._banks() | self._pcs() | self._meters()
+        self._row_of("rack.soh").fill(HEALTH_RATIO)
+        self._row_of("rack.insulation_resistance")[:] = INSULATION_OHM * (1.0 + 0.1 * rng.standard_normal((racks,)))
 
-    def __contains__(self, signal: str) -> bool:
-        """Whether this signal is simulated."""
-        return signal in self._table
+    # --------------------------------------------------------------------------------------------------- asking
+    def __call__(self, signal: str) -> FloatArray:
+        """Return a signal's values now: by equipment, or [rack, cell]; KeyError if it is not simulated."""
+        owner = SIGNALS[signal].owner
+        if owner not in SCALAR_OWNERS:
+            return self.array(signal)
+        self.refresh(owner)
+        return self._row_of(signal).copy()
 
-    def __call__(self, signal: str) -> NDArray[np.generic]:
-        """Return a signal's values by equipment ([rack, cell] for cells); KeyError if it is not simulated."""
-        return self._table[signal]()
+    def place(self, signal: str, equipment: int) -> int:
+        """Return where in `flat` a scalar lies; -1 as equipment is the place without a value."""
+        return self._place[signal].start + equipment if equipment >= 0 else self.missing
 
-    # ------------------------------------------------------------------------------------------------- by owner
-    def _racks(self) -> dict[str, Reading]:
-        cells, bms = self._virtual.cells, self._virtual.bms
-        return {
-            "rack.voltage": self._rack_voltage,
-            "rack.current": self._rack_current,
-            "rack.soc": lambda: np.clip(cells.soc_ratio + self._soc_error, 0.0, 1.0),
-            "rack.soh": lambda: np.full(len(self._gain), HEALTH_RATIO),
-            "rack.charge_current_limit": lambda: bms.state.limit_a[0],
-            "rack.discharge_current_limit": lambda: bms.state.limit_a[1],
-            "rack.cell_voltage_max": lambda: cells.highest_v,
-            "rack.cell_voltage_min": lambda: cells.lowest_v,
-            "rack.cell_temperature_max": lambda: cells.hottest_degc,
-            "rack.cell_temperature_min": lambda: cells.coldest_degc,
-            "rack.insulation_resistance": lambda: self._insulation_ohm,
-            "rack.contactor": lambda: bms.state.contactor,
-            "rack.tripped": lambda: bms.state.tripped,
-            "rack.alarms": lambda: bms.state.alarms,
-            "rack.heartbeat": lambda: _count(bms.state.heartbeat),
-            "cell.voltage": self._cell_voltage,
-            "cell.temperature": self._cell_temperature,
-            "cell.balancing": lambda: cells.balancing_a > 0.0,
-        }
+    def refresh(self, owner: Owner) -> None:
+        """Bring an owner's part of `flat` up to date."""
+        if self._taken.get(owner) == self.virtual.time_s:
+            return
+        self._taken[owner] = self.virtual.time_s
+        self._take[owner]()
+        if self.faults.changes:
+            for signal, equipment, changes in self.faults.of((owner,)):
+                at = slice(self.place(signal, equipment), self.place(signal, equipment) + 1)
+                for change in changes:
+                    self.flat[at] = change(self.flat[at])
 
-    def _banks(self) -> dict[str, Reading]:
-        virtual = self._virtual
-        return {
-            "bank.state": lambda: np.array([self._bank_state(b.racks) for b in virtual.plant.banks], np.int64),
-            "bank.alarms": lambda: np.array([self._bank_alarms(b.racks) for b in virtual.plant.banks], np.uint32),
-            "bank.heartbeat": lambda: _count(virtual.bank_heartbeat),
-        }
+    def array(self, signal: str) -> FloatArray:
+        """Return a signal of cells or sensors, [rack, element]; not to be changed."""
+        taken_s, values = self._arrays.get(signal, (np.nan, self.flat))
+        if taken_s == self.virtual.time_s:
+            return values
+        values = self._ARRAYS[signal](self)
+        self._arrays[signal] = self.virtual.time_s, values
+        for name, rack, changes in self.faults.of((Owner.CELL, Owner.SENSOR)):
+            if name == signal:
+                for change in changes:
+                    values[rack] = change(values[rack])
+        return values
 
-    def _pcs(self) -> dict[str, Reading]:
-        """Scalars of each converter; its limits depend on the bus it stands on."""
-        virtual = self._virtual
-        return {
-            "pcs.active_power": lambda: self._of_pcs("active_power_w"),
-            "pcs.reactive_power": lambda: self._of_pcs("reactive_power_var"),
-            "pcs.frequency": lambda: np.full(len(virtual.converters), virtual.grid.frequency_hz),
-            "pcs.ac_voltage": lambda: np.array(
-                [virtual.grid.voltage_pu * c.rating.ac_voltage_v for c in virtual.converters]
-            ),
-            "pcs.dc_voltage": lambda: np.array([virtual.bus_voltage_v[c.rating.bus] for c in virtual.converters]),
-            "pcs.dc_current": lambda: self._of_pcs("dc_current_a"),
-            "pcs.temperature": lambda: self._of_pcs("temperature_degc"),
-            "pcs.discharge_power_limit": lambda: self._pcs_limits_w(0),
-            "pcs.charge_power_limit": lambda: self._pcs_limits_w(1),
-            "pcs.state": lambda: self._of_pcs("state"),
-            "pcs.alarms": lambda: self._of_pcs("alarms"),
-            "pcs.heartbeat": lambda: self._of_pcs("heartbeat"),
-            "pcs.watchdog_timeout": lambda: self._of_pcs("watchdog_s"),
-        }
+    def forget(self) -> None:
+        """Read everything anew at the next asking, although no time has passed: a fault came or went."""
+        self._taken.clear()
+        self._arrays.clear()
 
-    def _meters(self) -> dict[str, Reading]:
-        return {
-            "meter.active_power": lambda: self._of_meters("active_power_w"),
-            "meter.reactive_power": lambda: self._of_meters("reactive_power_var"),
-            "meter.apparent_power": lambda: self._of_meters("apparent_power_va"),
-            "meter.power_factor": lambda: self._of_meters("power_factor_ratio"),
-            "meter.frequency": lambda: self._of_meters("frequency_hz"),
-            "meter.voltage": lambda: self._of_meters("voltage_v"),
-            "meter.current": lambda: self._of_meters("current_a"),
-            "meter.energy_out": lambda: self._of_meters("energy_out_wh"),
-            "meter.energy_in": lambda: self._of_meters("energy_in_wh"),
-            "meter.breaker": lambda: self._of_meters("breaker"),
-            "interlock.healthy": lambda: self._virtual.interlock_healthy,
-        }
+    # -------------------------------------------------------------------------------------------------- by owner
+    def _racks(self) -> None:
+        virtual, put = self.virtual, self._put
+        cells, state = virtual.cells, virtual.bms.state
+        sensed_a = virtual.rack_current_a * self._gain + self._offset_a + CURRENT_NOISE_A * self._roll()
+        put("rack.voltage", cells.terminal_v(virtual.rack_current_a) + VOLTAGE_NOISE_V * self._roll())
+        put("rack.current", virtual.bms.believed_current(sensed_a))
+        put("rack.soc", np.minimum(np.maximum(cells.soc_ratio + self._soc_error, 0.0), 1.0))
+        put("rack.charge_current_limit", state.limit_a[0])
+        put("rack.discharge_current_limit", state.limit_a[1])
+        put("rack.cell_voltage_max", cells.highest_v)
+        put("rack.cell_voltage_min", cells.lowest_v)
+        put("rack.cell_temperature_max", cells.hottest_degc)
+        put("rack.cell_temperature_min", cells.coldest_degc)
+        put("rack.contactor", state.contactor)
+        put("rack.tripped", state.tripped)
+        put("rack.alarms", state.alarms)
+        put("rack.heartbeat", _count(state.heartbeat))
 
-    # ------------------------------------------------------------------------------------------------- one by one
-    def _rack_voltage(self) -> FloatArray:
-        return self._virtual.cells.terminal_v(self._virtual.rack_current_a) + VOLTAGE_NOISE_V * self._roll()
+    def _banks(self) -> None:
+        state = self.virtual.bms.state
+        for bank in self.virtual.plant.banks:
+            racks = list(bank.racks)
+            self.flat[self.place("bank.state", bank.index)] = _bank_state(state.contactor[racks].tolist())
+            self.flat[self.place("bank.alarms", bank.index)] = int(np.bitwise_or.reduce(state.alarms[racks]))
+        self._put("bank.heartbeat", _count(self.virtual.bank_heartbeat))
 
-    def _rack_current(self) -> FloatArray:
-        sensed_a = self._virtual.rack_current_a * self._gain + self._offset_a + CURRENT_NOISE_A * self._roll()
-        return self._virtual.bms.believed_current(sensed_a)
+    def _pcs(self) -> None:
+        virtual = self.virtual
+        for converter, places in zip(virtual.converters, self._pcs_places, strict=True):
+            dc_v = float(virtual.bus_voltage_v[converter.rating.bus])
+            values = converter.readings(dc_v, virtual.grid.frequency_hz, virtual.grid.voltage_pu)
+            self.flat[places] = [values[name] for name in _PCS_SIGNALS]
 
+    def _meters(self) -> None:
+        for meter, places in zip(self.virtual.meters, self._meter_places, strict=True):
+            values = meter.readings()
+            self.flat[places] = [values[name] for name in _METER_SIGNALS]
+
+    def _chains(self) -> None:
+        self._put("interlock.healthy", self.virtual.interlock_healthy)
+
+    # -------------------------------------------------------------------------------------------- cells, sensors
     def _cell_voltage(self) -> FloatArray:
         self._roll()
         rows = (self._row + np.arange(len(self._gain))) % NOISE_ROWS
-        sensed_v: FloatArray = self._virtual.cells.voltage_v + self._cell_noise_v[rows]
+        sensed_v: FloatArray = self.virtual.cells.voltage_v + self._cell_noise_v[rows]
         return sensed_v
 
     def _cell_temperature(self) -> FloatArray:
-        cells, sensors = self._virtual.cells, self._sensor_cell.shape[1]
+        cells, sensors = self.virtual.cells, self._sensor_cell.shape[1]
         degc = np.take_along_axis(cells.temperature_degc, self._sensor_cell, axis=1) + self._temperature_error_k
         for (rack, cell), pinned_degc in cells.faults.pinned_degc.items():
-            row = self._virtual.plant.racks[rack].battery
-            degc[rack, min(cell * row.temperatures // row.cells_in_series, sensors - 1)] = pinned_degc
+            battery = self.virtual.plant.racks[rack].battery
+            degc[rack, min(cell * battery.temperatures // battery.cells_in_series, sensors - 1)] = pinned_degc
         return degc
 
-    def _bank_state(self, racks: tuple[int, ...]) -> int:
-        """Return the bank's contactors as a whole: the first of these that any rack shows, else open."""
-        found = set(self._virtual.bms.state.contactor[list(racks)].tolist())
-        order = (ContactorState.CLOSED, ContactorState.PRECHARGING, ContactorState.FAULT)
-        return int(next((s for s in order if s in found), ContactorState.OPEN))
+    def _cell_balancing(self) -> FloatArray:
+        return (self.virtual.cells.balancing_a > 0.0).astype(np.float64)
 
-    def _bank_alarms(self, racks: tuple[int, ...]) -> int:
-        return int(np.bitwise_or.reduce(self._virtual.bms.state.alarms[list(racks)]))
+    _ARRAYS = {  # noqa: RUF012 - never changed
+        "cell.voltage": _cell_voltage,
+        "cell.temperature": _cell_temperature,
+        "cell.balancing": _cell_balancing,
+    }
 
-    def _pcs_limits_w(self, which: int) -> FloatArray:
-        virtual = self._virtual
-        return np.array(
-            [c.power_limits_w(float(virtual.bus_voltage_v[c.rating.bus]))[which] for c in virtual.converters]
-        )
+    # --------------------------------------------------------------------------------------------------- helpers
+    def _row_of(self, signal: str) -> FloatArray:
+        return self.flat[self._place[signal]]
 
-    def _of_pcs(self, name: str) -> FloatArray:
-        return np.array([getattr(c, name) for c in self._virtual.converters], np.float64)
-
-    def _of_meters(self, name: str) -> FloatArray:
-        return np.array([getattr(m, name) for m in self._virtual.meters], np.float64)
+    def _put(self, signal: str, values: NDArray[np.generic]) -> None:
+        self.flat[self._place[signal]] = values
 
     def _roll(self) -> FloatArray:
         self._row = (self._row + 1) % NOISE_ROWS
@@ -169,8 +207,20 @@ class Readings:
 
 
 def _count(seconds: FloatArray) -> FloatArray:
-    """Return a counter that advances each second, as 16 bits hold it."""
+    """Return counters that advance each second, as 16 bits hold them."""
     return np.floor(seconds % COUNTER_MODULUS)
+
+
+def _bank_state(contactors: list[int]) -> int:
+    """Return a bank's contactors as a whole: the first of these that any rack shows, else open."""
+    order = (ContactorState.CLOSED, ContactorState.PRECHARGING, ContactorState.FAULT)
+    return next((s for s in order if s in contactors), ContactorState.OPEN)
+
+
+def _sizes(virtual: VirtualPlant) -> dict[Owner, int]:
+    plant = virtual.plant
+    counts = map(len, (plant.racks, plant.banks, plant.pcs, plant.meters, plant.interlocks))
+    return dict(zip(SCALAR_OWNERS, counts, strict=True))
 
 
 def _sensor_cells(virtual: VirtualPlant) -> NDArray[np.int64]:

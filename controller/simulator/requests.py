@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from controller.plant.signals import ConnectRequest, PcsOperation, RestartKind
 from controller.simulator.virtual_plant import VirtualPlant
@@ -61,3 +61,11 @@ REQUESTS: Mapping[str, Request] = {
     "pcs.watchdog_timeout_setting": lambda v, i, x: v.converters[i].set_watchdog(x),
 }
 """What each command signal does, given the virtual plant, the equipment's index and the value in base units."""
+
+
+def hear_all(virtual: VirtualPlant, heartbeat: int, withheld: Sequence[bool] = ()) -> None:
+    """Let every device hear the controller's heartbeat, but converters from which it is withheld."""
+    virtual.bms.hear_all(heartbeat)
+    for index, converter in enumerate(virtual.converters):
+        if not (index < len(withheld) and withheld[index]):
+            converter.hear(heartbeat)

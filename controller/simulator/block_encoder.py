@@ -1,0 +1,242 @@
+"""Measured values into the registers of a polling class, for all devices of a group at once.
+
+Rule: the scaling, sentinels and codes of `controller.modbus.field_codec`, which is the reference; laid out so that all
+numbers of a width go through one pass of array operations. What is missing or does not fit becomes the field's
+"no value".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.modbus.field_codec import raw_whole
+from controller.modbus.register_image import RegisterImage
+from controller.modbus.register_map import WireField
+from controller.plant.device_types import DeviceType
+from controller.plant.model import Device
+from controller.plant.signals import Owner, SignalForm
+from controller.simulator.device_memory import scale_factors, word_places
+from controller.simulator.readings import SCALAR_OWNERS, Readings
+
+FloatArray = NDArray[np.float64]
+Source = Callable[[], FloatArray]
+"""Values in base units, [device, element]."""
+
+ROOT_OWNERS = {Owner.CELL: Owner.RACK, Owner.SENSOR: Owner.RACK}
+
+
+class BlockEncoder:
+    """Fills the registers of one polling class."""
+
+    def __init__(self, memory: RegisterImage, block: str, devices: Sequence[Device], readings: Readings) -> None:
+        """Lay out the passes."""
+        self._readings, self._memory = readings, memory
+        fields = [f for f in memory.map.block(block) if not f.signal.command]
+        scalars = [f for f in fields if f.signal.owner in SCALAR_OWNERS]
+        arrays = [f for f in fields if f.signal.owner not in SCALAR_OWNERS]
+        self._owners = tuple(dict.fromkeys(f.signal.owner for f in scalars))
+        gatherer = _Gatherer(readings, memory.map.instances, devices)
+        gathered: dict[tuple[bool, int, bool], list[WireField]] = {}
+        for field in scalars:
+            gathered.setdefault((field.is_bits, field.words, field.kind.is_float), []).append(field)
+        passes = [(group, gatherer.scalars(group)) for group in gathered.values()]
+        passes += [([field], gatherer.array(field)) for field in arrays]
+        self._passes = [_pass(memory, group, source) for group, source in passes]
+
+    def encode(self) -> None:
+        """Write the values of now."""
+        for owner in self._owners:
+            self._readings.refresh(owner)
+        for encode in self._passes:
+            encode()
+
+
+class _Gatherer:
+    """Finds the values of a device's fields among the readings."""
+
+    def __init__(self, readings: Readings, instances: tuple[int, ...], devices: Sequence[Device]) -> None:
+        self._readings, self._instances, self._devices = readings, instances, devices
+
+    def scalars(self, fields: Iterable[WireField]) -> Source:
+        index = np.concatenate([self._scalar_index(field) for field in fields], axis=1)
+        flat = self._readings.flat
+        return lambda: flat.take(index)
+
+    def array(self, field: WireField) -> Source:
+        readings, name = self._readings, field.signal.name
+        rows, count = self._equipment(field), field.addresses.shape[1]
+        absent = rows < 0
+
+        def gather() -> FloatArray:
+            values = readings.array(name)[rows, :count]
+            if absent.any():
+                values[absent] = np.nan
+            return values.reshape(len(rows), -1)
+
+        return gather
+
+    def _scalar_index(self, field: WireField) -> NDArray[np.intp]:
+        place, name = self._readings.place, field.signal.name
+        return np.array([[place(name, e) for e in row] for row in self._equipment(field).tolist()], np.intp)
+
+    def _equipment(self, field: WireField) -> NDArray[np.int64]:
+        """Return whose values the instances of a field are, [device, instance]; -1 where it is nobody's."""
+        owner = ROOT_OWNERS.get(field.signal.owner, field.signal.owner)
+        return np.array([equipment_of(d, owner, self._instances) for d in self._devices], np.int64)[
+            :, : len(field.addresses)
+        ]
+
+
+def equipment_of(device: Device, owner: Owner, instances: Sequence[int]) -> list[int]:
+    """Return the equipment (index, -1 = none) of each instance of a device's block, or of the device itself."""
+    bound = {(b.owner, b.instance): b.equipment for b in device.bindings}
+    numbers_of = instances if repeats(device.type, owner) else (0,)
+    return [bound.get((owner, number), -1) for number in numbers_of]
+
+
+def repeats(device_type: DeviceType, owner: Owner) -> bool:
+    """Tell whether an equipment's registers stand in the device's repeated block."""
+    return device_type.repeat is not None and device_type.repeat.equipment == owner.value
+
+
+def _pass(memory: RegisterImage, fields: list[WireField], source: Source) -> Callable[[], None]:
+    if fields[0].is_bits:
+        return _bit_pass(memory, fields, source)
+    return _float_pass(memory, fields, source) if fields[0].kind.is_float else _whole_pass(memory, fields, source)
+
+
+def _bit_pass(memory: RegisterImage, fields: list[WireField], source: Source) -> Callable[[], None]:
+    places = np.concatenate([memory.columns[f.signal.name] for f in fields])
+    translate = _translation(fields)
+
+    def encode() -> None:
+        values = source()
+        translate(values)
+        memory.bits[:, places] = values > 0.5  # NaN is no
+
+    return encode
+
+
+def _float_pass(memory: RegisterImage, fields: list[WireField], source: Source) -> Callable[[], None]:
+    gain, shift = _scaling(memory, fields)
+    places = np.concatenate([word_places(memory, f) for f in fields]).ravel()
+    dtype = fields[0].kind.dtype
+
+    def encode() -> None:
+        raw = source() * gain - shift
+        memory.words[:, places] = np.ascontiguousarray(raw.astype(dtype)).view(">u2")
+
+    return encode
+
+
+def _whole_pass(memory: RegisterImage, fields: list[WireField], source: Source) -> Callable[[], None]:
+    """Integers of one width: scale, round, judge, and spread over their words."""
+    gain, shift = _scaling(memory, fields)
+    low, high = (np.concatenate(part) for part in zip(*(_range(f) for f in fields), strict=True))
+    missing = np.concatenate([_missing(f) for f in fields])
+    places = np.concatenate([word_places(memory, f) for f in fields])
+    words = fields[0].words
+    columns = [(places[:, k], 16 * (words - 1 - k)) for k in range(words)]
+    translate = _translation(fields)
+    shifts = bool(shift.any())
+
+    def encode() -> None:
+        values = source()
+        translate(values)
+        values *= gain
+        if shifts:
+            values -= shift
+        np.rint(values, out=values)
+        fits = (values >= low) & (values <= high)
+        if fits.all():
+            raw = values.astype(np.int64)
+        else:
+            raw = np.where(fits, np.where(fits, values, 0.0).astype(np.int64), missing)
+        for place, shift_bits in columns:
+            memory.words[:, place] = raw >> shift_bits if shift_bits else raw
+
+    return encode
+
+
+def _scaling(memory: RegisterImage, fields: Iterable[WireField]) -> tuple[FloatArray, FloatArray]:
+    """Return gain and shift of each element: raw = value * gain - shift."""
+    gains, shifts = [], []
+    for field in fields:
+        scaling, factors = field.scaling, scale_factors(memory, field)
+        if factors is not None:
+            scaling = scaling.shifted(factors)
+        numerator = np.broadcast_to(scaling.numerator, field.addresses.size)
+        gains.append(np.broadcast_to(scaling.denominator, field.addresses.size) / numerator)
+        shifts.append(np.broadcast_to(scaling.addend, field.addresses.size) / numerator)
+    return np.concatenate(gains), np.concatenate(shifts)
+
+
+def _range(field: WireField) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and highest raw number of each element that is not "no value"."""
+    bits = 16 * field.words
+    signed = field.kind.dtype[1] == "i"
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << min(bits, 63)) - 1)
+    for pattern in field.patterns:
+        number = pattern - (1 << bits) if signed and pattern >> bits - 1 else pattern
+        low, high = low + (number == low), high - (number == high)
+    # A double just below 2**63 is the highest that an int64 takes.
+    highest = min(float(high), 2.0**63 - 1024.0)
+    return np.full(field.addresses.size, float(low)), np.full(field.addresses.size, highest)
+
+
+def _missing(field: WireField) -> NDArray[np.int64]:
+    """Return the field's "no value" for each element: the first that its file declares, else its type's."""
+    pattern = field.patterns[0] if field.patterns else int.from_bytes(field.kind.not_implemented)
+    number = pattern - (1 << 64) if pattern >> 63 else pattern
+    return np.full(field.addresses.size, number, np.int64)
+
+
+def _translation(fields: Sequence[WireField]) -> Callable[[FloatArray], None]:
+    """Return what turns canonical codes and bits into the device's own, in place; nothing where they are the same."""
+    coded: list[NDArray[np.intp]] = []
+    tables: list[FloatArray] = []
+    bits: list[tuple[slice, WireField]] = []
+    start = 0
+    for field in fields:
+        part = slice(start, start + field.addresses.size)
+        start = part.stop
+        if _is_identity(field):
+            continue
+        if field.signal.form is SignalForm.BITS:
+            bits.append((part, field))
+        else:
+            coded.append(np.arange(part.start, part.stop))
+            tables.append(np.tile(_raw_codes(field), (field.addresses.size, 1)))
+    columns = np.concatenate(coded) if coded else None
+    table = np.concatenate(tables) if tables else np.zeros((0, 0))
+    lines = np.arange(len(table))
+
+    def translate(values: FloatArray) -> None:
+        if columns is not None:
+            values[:, columns] = table[lines, np.fmax(values[:, columns], -1.0).astype(np.intp)]
+        for part, field in bits:
+            known = np.isfinite(values[:, part])
+            raw = raw_whole(field, np.where(known, values[:, part], 0.0), known)
+            values[:, part] = np.where(raw.valid, raw.values, np.nan)
+
+    return translate
+
+
+CODES_MAX = 64
+
+
+def _raw_codes(field: WireField) -> FloatArray:
+    """Return the raw number of each canonical code, NaN where there is none; the last place stands for "unknown"."""
+    raw = raw_whole(field, np.arange(CODES_MAX - 1), None)
+    return np.append(np.where(raw.valid, raw.values, np.nan), np.nan)
+
+
+def _is_identity(field: WireField) -> bool:
+    codes, signal = field.point.codes, field.signal
+    if signal.form is SignalForm.QUANTITY or not codes:
+        return True
+    known = {0, 1} if signal.form is SignalForm.BOOL else {int(c) for c in signal.codes or ()}
+    return all(raw == meaning for raw, meaning in codes) and known <= {meaning for _, meaning in codes}

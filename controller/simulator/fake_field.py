@@ -1,0 +1,160 @@
+"""The simulated devices without sockets, in fake time: raw blocks by the polling plan, writes by the output image.
+
+Rule: what the field side would bring is brought here through the same registers: measured values are encoded by the
+device maps into raw blocks, requests are encoded to registers and decoded by the simulated device. A device with a
+broken link brings nothing, one that answers with exceptions fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.image.layout import owner_shapes
+from controller.image.outputs import OutputImage, Requests, WriteState
+from controller.modbus.errors import EncodeError
+from controller.modbus.field_codec import encode_write
+from controller.modbus.poll_groups import PollGroup, poll_groups
+from controller.modbus.raw_blocks import RawBlocks, RawGroup, RowState
+from controller.modbus.register_map import WireField
+from controller.plant.model import Plant
+from controller.plant.signals import SIGNALS
+from controller.simulator.device_image import RowReader
+from controller.simulator.requests import hear_all
+from controller.simulator.simulated_field import SimulatedDevice, SimulatedField
+
+SECOND_NS = 1_000_000_000
+STEP_MAX_NS = 10 * SECOND_NS
+
+
+class FakeField:
+    """The field of a plant in fake time. `devices` is the same set of devices that the servers would serve."""
+
+    def __init__(
+        self, plant: Plant, groups: Sequence[PollGroup] | None = None, seed: int | None = None, start_ns: int = 0
+    ) -> None:
+        """Build the devices; nothing has been polled yet. `groups` is the polling plan, if the caller has one."""
+        self.devices = SimulatedField(plant, seed)
+        self._now_ns, self._heartbeat = start_ns, 0
+        planned = poll_groups(plant) if groups is None else groups
+        self._polls = [_Poll(group.raw, self.devices, start_ns) for group in planned]
+        self.raw: RawBlocks = tuple(poll.group for poll in self._polls)
+        self._writes = _writes(self.devices)
+
+    def latest(self, now_ns: int) -> RawBlocks:
+        """Move the plant on to `now_ns` and return the raw blocks, with every poll that has fallen due."""
+        self.advance(now_ns)
+        for poll in self._polls:
+            poll.take(now_ns)
+        return self.raw
+
+    def advance(self, now_ns: int) -> None:
+        """Move the plant on to `now_ns`."""
+        while self._now_ns < now_ns:
+            step_ns = min(now_ns - self._now_ns, STEP_MAX_NS)
+            self._now_ns += step_ns
+            self.devices.virtual.step(step_ns / SECOND_NS)
+
+    def write(self, outputs: OutputImage, withheld: Sequence[bool] = ()) -> None:
+        """Carry out every new request and feed the watchdogs: to be called after a complete, successful scan.
+
+        `withheld`: converters (by index) whose heartbeat is not fed.
+        """
+        for name, writes in self._writes.items():
+            writes.carry_out(outputs[name])
+        self._heartbeat += 1
+        hear_all(self.devices.virtual, self._heartbeat, withheld)
+
+
+class _Poll:
+    """Polling of one group of raw blocks; its rows are those of the group's image."""
+
+    def __init__(self, group: RawGroup, devices: SimulatedField, start_ns: int) -> None:
+        self.group = group
+        self._devices = [devices.devices[index] for index in group.devices]
+        self._image = self._devices[0].image
+        self._encoder = self._image.encoders[group.block]
+        self._reader = RowReader(self._image.memory, group.spans)
+        periods = [devices.plant.devices[index].period_s(group.block) for index in group.devices]
+        self._period_ns = np.array([round(period_s * SECOND_NS) for period_s in periods], np.int64)
+        self._due_ns = np.full(len(periods), start_ns, np.int64)
+        self._next_ns = start_ns
+        self._is_even = len(set(periods)) == 1
+
+    def take(self, now_ns: int) -> None:
+        """Poll the devices that are due."""
+        if now_ns < self._next_ns:
+            return
+        due = self._due(now_ns)
+        self._encoder.encode()
+        data = self._image.gather(self._reader)
+        if due is None and not any(d.disturbed for d in self._devices):
+            self._store(slice(None), RowState.GOOD, data, now_ns)
+            return
+        rows = np.ones(len(self._devices), np.bool_) if due is None else due
+        failing = np.array([d.fails for d in self._devices], np.bool_)
+        answering = np.array([d.answers for d in self._devices], np.bool_)
+        self._store(np.flatnonzero(rows & answering & ~failing), RowState.GOOD, data, now_ns)
+        self._store(np.flatnonzero(rows & failing), RowState.FAILED, data, now_ns)
+
+    def _due(self, now_ns: int) -> NDArray[np.bool_] | None:
+        """Move the due times on; return which rows are due, None = all."""
+        if self._is_even:
+            period_ns = int(self._period_ns[0])
+            self._next_ns += ((now_ns - self._next_ns) // period_ns + 1) * period_ns
+            return None
+        due = self._due_ns <= now_ns
+        missed = (now_ns - self._due_ns[due]) // self._period_ns[due]
+        self._due_ns[due] += (missed + 1) * self._period_ns[due]
+        self._next_ns = int(self._due_ns.min())
+        return due
+
+    def _store(self, rows: slice | NDArray[np.intp], state: RowState, data: NDArray[np.uint8], now_ns: int) -> None:
+        group = self.group
+        if state is RowState.GOOD:
+            group.data[rows] = data[rows]
+        group.time_ns[rows] = now_ns
+        group.state[rows] = state
+        group.arrivals[rows] += 1
+
+
+class _Writes:
+    """One command signal: who takes it on each equipment, and the newest issue that was carried out."""
+
+    def __init__(self, count: int) -> None:
+        self.takers: dict[int, tuple[SimulatedDevice, WireField, int]] = {}
+        self._done = np.zeros(count, np.uint32)
+        self._seen = self._done.tobytes()
+
+    def carry_out(self, requests: Requests) -> None:
+        """Write every new issue."""
+        issues = requests.issue.tobytes()
+        if issues == self._seen:
+            return
+        self._seen = issues
+        for index in np.flatnonzero(requests.issue != self._done).tolist():
+            self._done[index] = requests.issue[index]
+            requests.state[index] = self._written(index, float(requests.value[index]))
+
+    def _written(self, index: int, value: float) -> WriteState:
+        if index not in self.takers:
+            return WriteState.NOT_SERVED
+        device, field, position = self.takers[index]
+        try:
+            request = encode_write(field, value, position, device.image.scale_factor(field, position))
+        except EncodeError:
+            return WriteState.FAILED
+        return WriteState.CONFIRMED if device.takes(request) else WriteState.FAILED
+
+
+def _writes(devices: SimulatedField) -> dict[str, _Writes]:
+    shapes = owner_shapes(devices.plant)
+    found = {s.name: _Writes(shapes[s.owner][0]) for s in SIGNALS.values() if s.command and "heartbeat" not in s.name}
+    for device in devices.devices:
+        for command in device.image.commands.all:
+            equipment = command.equipment[device.row]
+            if equipment >= 0 and command.field.signal.name in found:
+                found[command.field.signal.name].takers[equipment] = (device, command.field, command.position)
+    return found
