@@ -22,9 +22,9 @@ from controller.modbus.registers import (
     Words,
     encode,
     encode_command,
-    hidden,
     is_valid,
     numbers,
+    scaled,
     whole,
     with_scale_factors,
 )
@@ -43,8 +43,7 @@ class QuantityBatch:
         self._kind, self._patterns = first.kind, first.patterns
         self._dtype: type[np.floating] = np.float32 if first.is_array else np.float64
         self._scaling = joined([(f.scaling, f.addresses.size) for f in fields])
-        self._low = _limits([(f.point.valid_min, f.addresses.size) for f in fields], -np.inf, self._dtype)
-        self._high = _limits([(f.point.valid_max, f.addresses.size) for f in fields], np.inf, self._dtype)
+        self._limits = _limits(fields, self._dtype)
 
     def decode(self, words: Words, factors: Words | None) -> Decoded:
         """Return values in base units; `words` are `[devices, elements * words]`, `factors` `[devices, elements]`."""
@@ -54,12 +53,8 @@ class QuantityBatch:
         if factors is not None:
             scaling, usable = with_scale_factors(scaling, factors)
             valid &= usable
-        values = scaling.value(raw, self._dtype)
-        if self._low is not None:
-            valid &= values >= self._low
-        if self._high is not None:
-            valid &= values <= self._high
-        return Decoded(hidden(values, valid), valid)
+        found = scaled(raw, scaling, valid, self._dtype)
+        return found if self._limits is None else _limited(found, *self._limits)
 
 
 def decode_wholes(field: WireField, words: Words) -> Decoded:
@@ -68,13 +63,23 @@ def decode_wholes(field: WireField, words: Words) -> Decoded:
     return whole(raw, is_valid(raw, field.kind, field.patterns))
 
 
-def _limits(
-    parts: Sequence[tuple[float | None, int]], none: float, dtype: type[np.floating]
-) -> NDArray[np.floating] | None:
-    if all(limit is None for limit, _ in parts):
+Column = NDArray[np.floating]
+
+
+def _limits(fields: Sequence[WireField], dtype: type[np.floating]) -> tuple[Column, Column] | None:
+    """Return the possible range of every element; None if no field states one."""
+    points, sizes = [f.point for f in fields], [f.addresses.size for f in fields]
+    if all(p.valid_min is None and p.valid_max is None for p in points):
         return None
-    limits = [none if limit is None else limit for limit, _ in parts]
-    return np.repeat(np.array(limits, dtype), [count for _, count in parts])
+    low = np.array([-np.inf if p.valid_min is None else p.valid_min for p in points], dtype)
+    high = np.array([np.inf if p.valid_max is None else p.valid_max for p in points], dtype)
+    return np.repeat(low, sizes), np.repeat(high, sizes)
+
+
+def _limited(found: Decoded, low: Column, high: Column) -> Decoded:
+    valid = (found.values >= low) & (found.values <= high)  # False for what is NaN already
+    found.values[~valid] = np.nan
+    return Decoded(found.values, valid)
 
 
 # ----------------------------------------------------------------------------------------------------- canonical values
@@ -194,7 +199,7 @@ def _command(field: WireField, value: float) -> float:
     if not np.isfinite(value):
         raise EncodeError(f"{field.signal.name} = {value} is no number")
     if form is SignalForm.COUNT:
-        return int(value) % _count_modulus(field)
+        return _counted(field, int(value))
     commands = dict(point.commands)
     if commands and value not in commands:
         raise EncodeError(f"{field.signal.name} has no command {value:g}")
@@ -205,17 +210,19 @@ def _command(field: WireField, value: float) -> float:
     return commands.get(int(value), value)
 
 
-def _on(name: str, raw: float) -> bool:
-    if raw not in (0, 1):
-        raise EncodeError(f"{name}: {raw:g} in a coil")
-    return raw == 1
+def _on(name: str, value: float) -> bool:
+    if value not in (0, 1):
+        raise EncodeError(f"{name}: {value:g} in a coil")
+    return value == 1
 
 
-def _count_modulus(field: WireField) -> int:
-    """Return what a counter counts to before it begins at 0 again: all that its type holds but a highest "no value"."""
+def _counted(field: WireField, count: int) -> int:
+    """Return a count as its register holds it: begins at 0 again where its type ends, and passes over "no value"."""
     bits = 16 * field.words - (field.kind.dtype[1] == "i")
     modulus = 1 << (_EXACT_BITS if field.kind.is_float else bits)
-    return modulus - 1 if modulus - 1 in field.patterns else modulus
+    while modulus - 1 in field.patterns:
+        modulus -= 1
+    return next(n for n in range(count % modulus, modulus) if n not in field.patterns)
 
 
 _EXACT_BITS = 24

@@ -181,8 +181,7 @@ def decode(
 ) -> Decoded:
     """Return `[..., n * kind.words]` registers as `[..., n]` float64 values in base units; invalid ones are NaN."""
     raw = numbers(words, kind, order)
-    valid = is_valid(raw, kind, patterns)
-    return Decoded(hidden(scaling.value(raw), valid), valid)
+    return scaled(raw, scaling, is_valid(raw, kind, patterns))
 
 
 def decode_whole(
@@ -196,16 +195,23 @@ def decode_whole(
 def whole(raw: NDArray[Any], valid: NDArray[np.bool_]) -> Decoded:
     """Return raw numbers as int64; what is invalid, broken or too large for int64 is 0 and invalid."""
     if raw.dtype.kind == "f":
+        raw = np.where(valid, raw, 0)
         valid = valid & (np.abs(raw) < 2.0**63) & (raw == np.floor(raw))
     elif raw.dtype.itemsize == 8 and raw.dtype.kind == "u":
         valid = valid & (raw < 2**63)
     return Decoded(np.where(valid, raw, 0).astype(np.int64), valid)
 
 
-def hidden(values: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """Return the values with NaN in every invalid place (changes its argument)."""
+def scaled(
+    raw: NDArray[Any], scaling: Scaling, valid: NDArray[np.bool_], dtype: type[np.floating] = np.float64
+) -> Decoded:
+    """Return raw numbers in base units; what is invalid, or too large for `dtype`, is NaN and invalid."""
+    with np.errstate(invalid="ignore", over="ignore"):  # signalling NaNs, and floats near the end of their range
+        values = scaling.value(raw, dtype)
+    if raw.dtype.kind == "f":
+        valid = valid & np.isfinite(values)
     values[~valid] = np.nan
-    return values
+    return Decoded(values, valid)
 
 
 def with_scale_factors(scaling: Scaling, words: Words) -> tuple[Scaling, NDArray[np.bool_]]:

@@ -82,8 +82,8 @@ def joined(parts: Sequence[tuple[Scaling, int]]) -> Scaling:
     )
 
 
-def _is(part: Part, neutral: float) -> bool:
-    return isinstance(part, float) and part == neutral
+def _is(part: Part, value: float) -> bool:
+    return isinstance(part, float) and part == value
 
 
 def _column(parts: Sequence[tuple[Part, int]]) -> Part:
@@ -92,5 +92,5 @@ def _column(parts: Sequence[tuple[Part, int]]) -> Part:
     return float(joined_column[0]) if (joined_column == joined_column[0]).all() else joined_column
 
 
-def _exact(number: float) -> Fraction:
-    return Fraction(repr(float(number)))
+def _exact(value: float) -> Fraction:
+    return Fraction(repr(float(value)))

@@ -94,6 +94,13 @@ def test_counters_wrap_where_their_type_ends(device, kind: str, modulus: int) ->
     assert encode_write(field, modulus - 1).data != encode_write(field, 0).data
 
 
+def test_counters_pass_over_every_sentinel(device) -> None:
+    points = "pcs.controller_heartbeat: {at: holding 0, as: u16, missing: [0, 1, 0xFFFE, 0xFFFF], writable: volatile}"
+    field = compile_map(device(points, kind="pcs")).fields["pcs.controller_heartbeat"]
+    written = [int.from_bytes(encode_write(field, n).data) for n in (0, 1, 2, 3, 0xFFFD, 0xFFFE)]
+    assert written == [2, 2, 2, 3, 0xFFFD, 2]
+
+
 def test_instances_have_their_own_address(device) -> None:
     bank = device(
         "rack.connect_request: {at: holding 100, as: u16, writable: volatile, values: {1: connect}}",

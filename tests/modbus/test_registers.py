@@ -131,10 +131,26 @@ def test_not_implemented_as_the_specification_lists_it(name: str, wire: str) -> 
 
 @pytest.mark.parametrize(
     ("name", "wire"),
-    [("f32", "7fc00000"), ("f32", "ffc12345"), ("f32", "7f800000"), ("f32", "ff800000"), ("f64", "7ff0000000000001")],
+    [
+        ("f32", "7fc00000"),
+        ("f32", "ffc12345"),
+        ("f32", "7f800001"),
+        ("f64", "fff0000000000001"),
+        ("f32", "7f800000"),
+        ("f32", "ff800000"),
+        ("f64", "7ff0000000000001"),
+    ],
 )
 def test_nan_and_infinity_are_never_numbers(name: str, wire: str) -> None:
-    found = decode(_words(wire), TYPES[name])
+    for scale in (scaling(), scaling(0.1, 3.0), scaling(1000.0)):
+        found = decode(_words(wire), TYPES[name], scale)
+        assert np.isnan(found.values[0])
+        assert not found.valid[0]
+    assert decode_whole(_words(wire), TYPES[name]).valid.tolist() == [False]
+
+
+def test_a_float_that_scaling_makes_infinite_is_no_number() -> None:
+    found = decode(_words("7fe0000000000000"), TYPES["f64"], scaling(1000.0))
     assert np.isnan(found.values[0])
     assert not found.valid[0]
 

@@ -213,3 +213,33 @@ def test_rows_in_any_order_of_spans_are_the_same(device) -> None:
     wide = (ReadSpan(4, 3, 4, 2), ReadSpan(4, 100, 1, 0))
     data = np.array([[9, 9, 0, 0, 0, 0, 0, 7, 0, 0]], np.uint8)
     assert RowDecoder(compile_map(rack), "fast", wide).decode(data)["rack.voltage"].values.tolist() == [[7.0]]
+
+
+def test_no_rows_decode_to_no_rows(library_device, library_name: str) -> None:
+    device_type = library_device(library_name)
+    for block in device_type.poll_blocks:
+        for name, (values, valid) in _polled(_image(device_type, 0), block.name).items():
+            assert values.shape[0] == valid.shape[0] == 0, name
+
+
+def test_cells_too_large_for_single_precision_are_no_numbers(device) -> None:
+    rack = device("cell.voltage: {at: input 0, count: 2, as: f64, unit: kV, block: fast}", kind="rack_bms")
+    found = _decoded(rack, "7f00000000000000 3f50624dd2f1a9fc")["cell.voltage"]
+    assert found.valid.tolist() == [[[False, True]]]
+    assert found.values[0, 0, 1] == np.float32(1.0)
+    assert np.isnan(found.values[0, 0, 0])
+
+
+@given(st.binary(min_size=200, max_size=200))
+def test_any_bytes_decode_without_a_fault(library_device, data: bytes) -> None:
+    for name in ("generic-meter", "generic-pcs", "generic-rack-bms"):
+        device_type = library_device(name)
+        block = device_type.poll_blocks[0].name
+        found = compile_map(device_type)
+        spans = plan_reads(found, block)
+        width = sum(s.size_bytes for s in spans)
+        for values, valid in (
+            RowDecoder(found, block, spans).decode(np.frombuffer(data, np.uint8)[None, :width]).values()
+        ):
+            assert np.isfinite(values[valid]).all()
+            assert not np.isfinite(values[~valid]).any() or values.dtype == np.int64
