@@ -138,6 +138,20 @@ def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: s
             yield warning(place, message, "a back-up: later or further out than the BMS's own trip", see_also=also)
 
 
+def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
+    """`% of rated` is the smallest battery's current: with batteries of several sizes it is early for the larger."""
+    currents = {(r.battery.charge_current_max_a, r.battery.discharge_current_max_a) for r in context.plant.racks}
+    if len(currents) < 2:
+        return
+    for row in context.plant.protection:
+        for level in row.levels:
+            key = f"{level.level.name.lower()}.limit"
+            if "of rated" in _text(context, row, key):
+                message = f"{row.name}: {_text(context, row, key)} is {level.limit:g} A for every rack,"
+                message += " although the batteries differ"
+                yield warning(_place(context, row, key), message, "one rated current, or limits in A")
+
+
 def rows_are_fed(context: CheckContext) -> Iterator[Message]:
     """A row whose signal no device serves protects nothing."""
     served = _served(context.plant.devices)
@@ -192,6 +206,7 @@ PROTECTION_CHECKS = (
     resets_are_inside,
     trips_are_inside_cells,
     rows_are_graded,
+    rated_is_one_number,
     rows_are_fed,
     analogues_can_be_doubted,
 )

@@ -47,6 +47,12 @@ class Exceptions:
         found: Mapping[str, float] = self._found.get((section, position), {}).get("poll", ({}, ""))[0]
         return found
 
+    def refuse_poll(self, section: str, position: int, why: str) -> None:
+        """Complain if a poll period is stated for equipment that has no device of its own."""
+        _, pattern = self._found.get((section, position), {}).get("poll", (None, ""))
+        if pattern:
+            self.findings.complain(("exceptions", pattern, "poll"), why, "a rack with a device of its own", rule="poll")
+
     def overdue(self, sections: Mapping[str, ExceptionSection], today: dt.date) -> None:
         """Warn of every exception past its date."""
         for pattern, section in sections.items():

@@ -221,6 +221,8 @@ class PlantExpander:
             group = member.group
             if index in self.relations.bank_of_rack:
                 self._check_no_own(member)
+                why = f"{member.name} is served by a bank: its poll periods are the bank's"
+                self.exceptions.refuse_poll("racks", index, why)
             elif group.type is None or group.connect is None:
                 expected = "'type' and 'connect', or a bank that lists it under racks"
                 if "banks" not in self.names.broken:

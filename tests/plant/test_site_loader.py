@@ -343,6 +343,68 @@ def test_what_is_odd_is_a_warning(changed, old, new, message):
     assert [m for m in result.warnings if m.message.startswith(message)], result.text()
 
 
+GRID = (SITES / "grid_20mw_40mwh" / "site.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('racks: "B{block}-R*"\n\nbuses', 'racks: "*"\n\nbuses', "B01-R01 is on BANK02 and on BANK01"),
+        ('"BANK{block:01..06}"', '"BANK{block:01..01}"', "B02-R01 is served by no device"),
+        (
+            '"BANK{block:01..06}"\n    type: generic-bank-bms\n    connect: "tcp://10.20.{block}.10:502?unit=1"',
+            '"BANK"\n    type: generic-bank-bms\n    connect: "tcp://10.20.0.10:502?unit=1"',
+            "'{block}' is not an axis of this group",
+        ),
+        (
+            "    battery: bank416\n",
+            "    battery: bank416\n    poll: 1 s\n",
+            "B01-R01 is served by a bank, so 'poll' has",
+        ),
+        ("B08-R13: {state", "B01-R01: {poll: 2 s}\n  B08-R13: {state", "B01-R01 is served by a bank: its poll"),
+        ("volt_var: off", "volt_vra: off", "no grid function named 'volt_vra'"),
+        ("volt_var: off", "volt_var: pcs", "controls says volt_var acts in the PCS, but no PCS has it armed"),
+        ("writers: [10.10.0.11", "writers: [10.10.0.300", "'10.10.0.300' is no IP address"),
+        ("dc: {min: 1050 V, max: 1500 V", "dc: {min: 1500 V, max: 1050 V", "dc.min of PCS01 is not below its dc.max"),
+        (
+            "series: 416, parallel: 1, modules: 26",
+            "series: 448, parallel: 1, modules: 28",
+            "generic-bank-bms shows 416",
+        ),
+        ("apparent: 22 MVA", "apparent: 19 MVA", "rating.apparent is below rating.power"),
+        ("apparent: 22 MVA", "apparent: 25 MVA", "the PCS add up to 22 MVA"),
+        ('"B{block:01..06}-R{rack:01..24}"', '"B{block:01..06}-R{rack:01..48}"', "BANK01 serves 48 racks, but"),
+        ("buses:\n", "buses:\n  - {name: DC99, racks: [], pcs: [], bms_stops_pcs: can}\n", "DC99 has no racks"),
+        ("uncertain_periods: 1.5", "uncertain_periods: 4", "controls.uncertain comes after bad"),
+        ("use:\n", "use: &files\n", "'&files' is a YAML anchor"),
+        ("name: Harbour Storage Park", "name:", "site.name is empty"),
+        ("sign: discharge_positive", "sign: charge_positive", "site.sign can't be 'charge_positive'"),
+        ("until: 2035-12-15", "until: 15.12.2035", "exceptions.B08-R13.until is not a date"),
+        ("seed: 20", "seed: 2.5", "simulation.seed is not a whole number"),
+        ("shared: no", "shared: never", "controls.owner.shared is neither yes nor no"),
+        ("bad_periods: 3", "bad_periods: 3 s", "controls.stale.bad_periods is not a plain number"),
+        ("series: 416", "series: 0", "batteries.bank416.cells.series must be more than zero"),
+        ("id: harbour", "id: the harbour", "site.id can't be a name"),
+    ],
+)
+def test_mistakes_in_the_large_site(changed, old, new, message):
+    assert GRID.count(old) >= 1
+    rows = (SITES / "grid_20mw_40mwh" / "protections.yaml").read_text()
+    result = changed(demo_site_files()["site.yaml"], GRID.replace(old, new, 1), protections_yaml=rows)
+    assert [m for m in result.errors if m.message.startswith(message)], result.text()
+    assert result.plant is None
+
+
+def test_batteries_of_several_sizes_make_rated_currents_doubtful(changed):
+    other = GRID.replace("discharge: 140 A, break", "discharge: 130 A, break", 1)
+    rows = (SITES / "grid_20mw_40mwh" / "protections.yaml").read_text()
+    result = changed(demo_site_files()["site.yaml"], other, protections_yaml=rows)
+    assert result.errors == ()
+    assert "discharge_current_high: 110 % of rated is 143 A for every rack, although the batteries differ" in {
+        m.message for m in result.warnings
+    }
+
+
 def test_an_unused_battery_is_a_warning(changed):
     text = demo_site_files()["site.yaml"]
     battery = text[text.index("  lfp280:") : text.index("\nracks:")]
