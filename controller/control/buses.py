@@ -141,7 +141,9 @@ def _without(
     """Shares and limits while racks are unloaded: the leaving ones by break rating, the others by their later share."""
     leaving = relations.bus_of_rack @ np.where(unloading, share, 0.0)
     later = share / np.maximum(1.0 - leaving, SMALLEST_SHARE_RATIO)[arrays.rack_bus]
-    breakable_a = np.minimum(racks.allowed_a, BREAK_MARGIN_RATIO * arrays.rack_break_current_a)
+    alone = (leaving > 1.0 - SMALLEST_SHARE_RATIO)[arrays.rack_bus]  # nobody stays to take over: to zero
+    breakable_a = np.where(alone, 0.0, BREAK_MARGIN_RATIO * arrays.rack_break_current_a)
+    breakable_a = np.minimum(racks.allowed_a, breakable_a)
     allowed_a = np.where(unloading, breakable_a, racks.allowed_a)
     reason = np.where(unloading, _RACK_UNLOADING, racks.reason)
     return np.where(unloading, share, later), allowed_a, reason

@@ -68,7 +68,7 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     soc = _soc_ratio(estimate)
     carry = rack_limits(state.relations, measured, soc, racks.candidates, state.racks.held, now_ns)
     buses = bus_limits(state.relations, arrays, measured, carry, racks.connections)
-    events += step_racks(plant, arrays, state, measured, buses, racks, now_ns)
+    events += step_racks(plant, arrays, state, measured, protection, buses, racks)
 
     findings = state.pcs.mismatch.compare(state.pcs.command_w, measured.pcs_active_power_w, dt_s)
     converters = observe_pcs(arrays, state, measured, buses, protection, findings)
@@ -92,8 +92,9 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
 
 
 def _begin(state: ControlState, image: Image, now_ns: int) -> Measurements:
-    """Take the time and read the image. Sequences count their time from the first scan."""
+    """Take the time, count the scan and read the image. Sequences count their time from the first scan."""
     state.now_ns = now_ns
+    state.sequence += 1
     if state.plant.entered_ns < 0:
         state.plant.entered_ns = now_ns
         state.racks.entered_ns[:] = now_ns
@@ -106,7 +107,7 @@ def _begin(state: ControlState, image: Image, now_ns: int) -> Measurements:
 def _soc_ratio(estimate: Estimate) -> NDArray[np.float64]:
     """Return the estimated SOC, NaN where it is not usable."""
     bad = estimate.quality > USABLE
-    return np.where(bad, np.nan, estimate.soc_ratio) if anywhere(bad) else estimate.soc_ratio
+    return np.where(bad, np.nan, estimate.soc_used_ratio) if anywhere(bad) else estimate.soc_used_ratio
 
 
 def _pcs_conditions(
@@ -115,6 +116,8 @@ def _pcs_conditions(
     no_increase = protection.bus_no_increase
     if carry.stale is not None:
         no_increase = no_increase | (racks.connections.member.dot(carry.stale) > 0.0)
+    if anywhere(converters.unseen):
+        no_increase = no_increase | (state.relations.bus_of_pcs.dot(converters.unseen) > 0.0)
     return PcsConditions(
         running=np.array([s is PcsSequenceState.RUNNING for s in state.pcs.sequence], np.bool_),
         stop=converters.stop,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from controller.control.buses import BusLimits
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ProtectionOrders
+from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.pcs_sequence import RUNS, PcsInputs, PcsSequenceState, next_state
@@ -44,14 +45,18 @@ def observe_pcs(
     memory = state.pcs
     voltage_v = buses.voltage_v.take(arrays.pcs_bus)
     in_dc_window = (voltage_v >= arrays.pcs_dc_voltage_min_v) & (voltage_v <= arrays.pcs_dc_voltage_max_v)
+    unseen = ~measured.pcs_state_fresh
+    present = _are_present(state, unseen)
     facts = (
         measured.pcs_state.tobytes(),
-        measured.pcs_state_fresh.tobytes(),
+        unseen.tobytes(),
+        present.tobytes(),
         measured.pcs_watchdog_s.tobytes(),
         in_dc_window.tobytes(),
         buses.racks.tobytes(),
         protection.pcs_stop.tobytes(),
         protection.block_stop.tobytes(),
+        protection.pcs_start_missing.tobytes(),
         protection.plant_stop,
         state.plant.fast_stop,
         findings.stop.tobytes(),
@@ -61,14 +66,18 @@ def observe_pcs(
     )
     if facts == memory.facts and memory.status is not None:
         return memory.status
-    armed = _is_armed(state.relations, measured.pcs_watchdog_s)
+    armed = _are_armed(state.relations, measured.pcs_watchdog_s)
+    has_racks = (buses.racks > 0.0)[arrays.pcs_bus]
     memory.facts = facts
     memory.status = PcsStatus(
         stop=_stops(arrays, state, protection, findings),
         armed=armed,
         unarmed=~armed & ~np.isnan(measured.pcs_watchdog_s),
         in_dc_window=in_dc_window,
-        bus_ready=in_dc_window & (buses.racks > 0.0)[arrays.pcs_bus],
+        has_racks=has_racks,
+        ready=in_dc_window & has_racks & (protection.pcs_start_missing == 0),
+        unseen=unseen,
+        present=present,
         runs=np.isin(measured.pcs_state, [int(s) for s in RUNS]),
     )
     return memory.status
@@ -86,7 +95,18 @@ def _stops(
     return stops
 
 
-def _is_armed(relations: Relations, watchdog_s: FloatArray) -> BoolArray:
+def _are_present(state: ControlState, unseen: BoolArray) -> BoolArray:
+    """Whose state was read within its grace time: a converter that pauses for a moment is not given up."""
+    memory = state.pcs
+    if not anywhere(unseen):
+        memory.seen_ns.fill(state.now_ns)
+        return ~unseen
+    memory.seen_ns[~unseen] = state.now_ns
+    present: BoolArray = state.now_ns - memory.seen_ns <= state.relations.pcs_limit_grace_ns
+    return present
+
+
+def _are_armed(relations: Relations, watchdog_s: FloatArray) -> BoolArray:
     """Enabled, and no longer than the device file states."""
     longest_s = relations.pcs_watchdog_s * (1.0 + WATCHDOG_TOLERANCE_RATIO)
     armed: BoolArray = (watchdog_s > 0.0) & (watchdog_s <= longest_s)
@@ -103,20 +123,20 @@ def step_pcs(
     events: list[Event] = []
     columns = (
         arrays.pcs_in_service.tolist(),
-        measured.pcs_state_fresh.tolist(),
+        status.present.tolist(),
         measured.pcs_state.tolist(),
         status.stop.tolist(),
         status.armed.tolist(),
         status.unarmed.tolist(),
-        status.bus_ready.tolist(),
+        status.ready.tolist(),
     )
     timeout_s = plant.control.start_timeout_s
-    for index, (in_service, fresh, reported, stop, armed, unarmed, ready) in enumerate(zip(*columns, strict=True)):
+    for index, (in_service, present, reported, stop, armed, unarmed, ready) in enumerate(zip(*columns, strict=True)):
         before = memory.sequence[index]
-        _adopt(state, index, before, reported, fresh=fresh)
+        _adopt(state, index, before, reported, present=present)
         in_state_s = (now_ns - memory.entered_ns[index]) * 1e-9
         wanted = bool(memory.wanted[index])
-        inputs = PcsInputs(in_service, fresh, reported, wanted, stop, armed, unarmed, ready, in_state_s, timeout_s)
+        inputs = PcsInputs(in_service, present, reported, wanted, stop, armed, unarmed, ready, in_state_s, timeout_s)
         after = next_state(before, inputs)
         if after is not before:
             events.append(Event(EventKind.SEQUENCE_CHANGED, Owner.PCS, index, float(before), float(after)))
@@ -130,9 +150,9 @@ def step_pcs(
     return events
 
 
-def _adopt(state: ControlState, index: int, before: PcsSequenceState, reported: int, *, fresh: bool) -> None:
+def _adopt(state: ControlState, index: int, before: PcsSequenceState, reported: int, *, present: bool) -> None:
     """A converter found running at first sight shall go on, at zero power, unless the plant is at rest on purpose."""
-    first_sight = before is PcsSequenceState.UNKNOWN and fresh and reported in RUNS
+    first_sight = before is PcsSequenceState.UNKNOWN and present and reported in RUNS
     if first_sight and state.plant.sequence is PlantState.ADOPTING and not state.plant.fast_stop:
         state.pcs.wanted[index] = True
 

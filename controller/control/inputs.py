@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 class ProtectionOrders(Protocol):
@@ -50,13 +51,21 @@ class ProtectionOrders(Protocol):
     def plant_stop(self) -> bool:
         """The whole plant must stop."""
 
+    @property
+    def rack_connect_missing(self) -> IntArray:
+        """Bits of `controller.protection.result.Missing` that stand against connecting this rack."""
+
+    @property
+    def pcs_start_missing(self) -> IntArray:
+        """The same against starting this converter."""
+
 
 class Estimate(Protocol):
     """What estimation knows of each rack [R]; NaN = unknown."""
 
     @property
-    def soc_ratio(self) -> FloatArray:
-        """State of charge."""
+    def soc_used_ratio(self) -> FloatArray:
+        """State of charge in use: estimated or the BMS's, as the site says."""
 
     @property
     def soh_ratio(self) -> FloatArray:

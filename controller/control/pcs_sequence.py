@@ -53,13 +53,13 @@ class PcsInputs(NamedTuple):
     """What the sequence looks at."""
 
     in_service: bool
-    fresh: bool  # its state has been read and is not old
+    present: bool  # its state has been read, and not too long ago
     reported: int  # `controller.plant.signals.PcsState`
     wanted: bool  # it shall run
     stop: bool  # protection, a block stop, a failed disconnection: it must not run
     armed: bool  # its own watchdog has been read back as enabled
     unarmed: bool  # it has been read back as disabled, or as too long
-    bus_ready: bool  # a rack is connected and the voltage lies in its DC window
+    ready: bool  # a rack is connected, the voltage lies in its DC window, protection permits
     in_state_s: float
     start_timeout_s: float
 
@@ -68,7 +68,7 @@ def next_state(state: PcsSequenceState, inputs: PcsInputs) -> PcsSequenceState:
     """Return the state after this scan."""
     if not inputs.in_service:
         return PcsSequenceState.OUT_OF_SERVICE
-    if not inputs.fresh:
+    if not inputs.present:
         return PcsSequenceState.UNKNOWN if state is PcsSequenceState.UNKNOWN else PcsSequenceState.LOST
     if inputs.reported == Reported.FAULT:
         return PcsSequenceState.TRIPPED
@@ -94,7 +94,7 @@ def _arming(inputs: PcsInputs) -> PcsSequenceState:
         return PcsSequenceState.ARMING
     if running:
         return PcsSequenceState.RUNNING
-    return PcsSequenceState.STARTING if inputs.bus_ready else PcsSequenceState.ARMING
+    return PcsSequenceState.STARTING if inputs.ready else PcsSequenceState.ARMING
 
 
 def _starting(inputs: PcsInputs) -> PcsSequenceState:

@@ -1,4 +1,4 @@
-"""What must hold before something may start, by name: the missing ones are told in every refusal."""
+"""What must hold before something may start: what is missing is told, in words, in every refusal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from controller.image.plant_arrays import PlantArrays
 from controller.image.quality import Quality
 from controller.plant.model import Plant
 from controller.plant.signals import ContactorState
+from controller.protection.result import missing_words
 
 
 def unhealthy_chains(plant: Plant, image: Image) -> tuple[str, ...]:
@@ -32,16 +33,16 @@ def missing_for_start(
     image: Image,
     protection: ProtectionOrders,
 ) -> tuple[str, ...]:
-    """Return the permissives that are missing for a start of the plant, in words."""
-    missing = [f"interlock {name} healthy" for name in unhealthy_chains(plant, image)]
+    """Return what stands against a start of the plant, in words."""
+    missing = [f"interlock {name} is not healthy" for name in unhealthy_chains(plant, image)]
     if state.plant.fast_stop:
-        missing.append(f"fast stop by {state.plant.fast_stop} reset")
+        missing.append(f"the fast stop by {state.plant.fast_stop} is not reset")
     if protection.plant_stop:
-        missing.append("protection of the plant reset")
+        missing.append("a protection's stop of the plant is in force or not reset")
     if not _any_rack(arrays, state, protection):
-        missing.append("a rack available")
+        missing.append("no rack is available")
     if not _any_pcs(arrays, state, protection):
-        missing.append("a converter available and communicating")
+        missing.append("no converter is available and communicates")
     return tuple(missing)
 
 
@@ -58,16 +59,13 @@ def _any_pcs(arrays: PlantArrays, state: ControlState, protection: ProtectionOrd
 
 
 def missing_for_connect(
-    arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders, rack: int
+    state: ControlState, measured: Measurements, protection: ProtectionOrders, rack: int
 ) -> tuple[str, ...]:
-    """Return the permissives that are missing to connect one rack, in words."""
-    missing = [f"lock-out by {lock.holder} removed ({lock.reason})" for lock in state.lock_outs.get(rack, ())]
-    if not arrays.rack_in_service[rack]:
-        missing.append("rack in service")
-    if protection.rack_trip[rack] or protection.rack_disconnect[rack] or measured.rack_tripped[rack]:
-        missing.append("rack's trip reset")
+    """Return what stands against connecting one rack, in words."""
+    missing = [f"locked out by {lock.holder} ({lock.reason})" for lock in state.lock_outs.get(rack, ())]
+    missing += missing_words(int(protection.rack_connect_missing[rack]))
     if not state.relations.rack_requestable[rack]:
-        missing.append("a BMS that takes connect requests")
+        missing.append("its BMS takes no connect requests")
     if not measured.contactor_fresh[rack]:
-        missing.append("communication with the rack's BMS")
+        missing.append("its BMS does not communicate")
     return tuple(missing)

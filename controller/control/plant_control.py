@@ -148,9 +148,9 @@ def _want_racks(arrays: PlantArrays, state: ControlState, racks: RackStatus) -> 
 
 
 def _want_pcs(arrays: PlantArrays, state: ControlState, converters: PcsStatus) -> None:
-    """Ask for every converter that may run, is seen, and whose bus has a rack."""
+    """Ask for every converter that may run, is seen, and whose bus has a rack; arming waits for the rest."""
     sequences: NDArray[np.int64] = np.array(state.pcs.sequence, np.int64)
     seen = (sequences == PcsSequenceState.OFF) | (sequences == PcsSequenceState.ARMING)
-    chosen = seen & arrays.pcs_in_service & ~converters.stop & converters.bus_ready
+    chosen = seen & arrays.pcs_in_service & ~converters.stop & converters.has_racks
     state.pcs.wanted[chosen] = True
     state.pcs.start_failed[chosen] = False

@@ -52,7 +52,7 @@ class RackInputs(NamedTuple):
 
     contactor: int  # `ContactorState`, UNKNOWN while its data is lost
     wanted: Wanted
-    voltage_ok: bool  # rack and bus are close enough
+    may_connect: bool  # rack and bus voltage are close enough, and protection permits
     unloaded: bool  # its current is known to be below what the contactors may break
     no_current: bool  # and, after opening, zero
     request_failed: bool  # the request was written twice in vain
@@ -87,7 +87,7 @@ def _waiting_for_voltage(inputs: RackInputs) -> RackSequenceState:
         return RackSequenceState.CONNECTED
     if inputs.wanted is not Wanted.CONNECTED or inputs.in_state_s > inputs.start_timeout_s:
         return RackSequenceState.DISCONNECTED
-    return RackSequenceState.CONNECTING if inputs.voltage_ok else RackSequenceState.WAITING_FOR_VOLTAGE
+    return RackSequenceState.CONNECTING if inputs.may_connect else RackSequenceState.WAITING_FOR_VOLTAGE
 
 
 def _connecting(inputs: RackInputs) -> RackSequenceState:

@@ -106,9 +106,9 @@ def step_racks(
     arrays: PlantArrays,
     state: ControlState,
     measured: Measurements,
+    protection: ProtectionOrders,
     buses: BusLimits,
     status: RackStatus,
-    now_ns: int,
 ) -> list[Event]:
     """Step the sequences of the racks for which something has changed or is under way; ask the BMSs."""
     memory = state.racks
@@ -121,7 +121,7 @@ def step_racks(
         memory.settled = status
         return []
     reference_v = _references_v(state, arrays, measured, buses)
-    scene = _Scene(plant, arrays, state, measured, buses, status, now_ns, reference_v)
+    scene = _Scene(plant, arrays, state, measured, protection, buses, status, reference_v)
     return [event for rack in np.flatnonzero(look).tolist() for event in _step(scene, rack)]
 
 
@@ -131,9 +131,9 @@ class _Scene:
     arrays: PlantArrays
     state: ControlState
     measured: Measurements
+    protection: ProtectionOrders
     buses: BusLimits
     status: RackStatus
-    now_ns: int
     reference_v: FloatArray  # [B] what a rack's voltage must be close to
 
 
@@ -144,7 +144,7 @@ def _step(scene: _Scene, rack: int) -> list[Event]:
     if after is before:
         return []
     memory.sequence[rack] = after
-    memory.entered_ns[rack] = scene.now_ns
+    memory.entered_ns[rack] = scene.state.now_ns
     memory.seen[rack] = -1  # look again in the next scan
     _enter(scene, rack, before, after)
     return [Event(EventKind.SEQUENCE_CHANGED, Owner.RACK, rack, float(before), float(after))]
@@ -157,11 +157,11 @@ def _inputs(scene: _Scene, rack: int) -> RackInputs:
     return RackInputs(
         contactor=int(memory.contactor[rack]) if fresh else ContactorState.UNKNOWN,
         wanted=Wanted(int(memory.wanted[rack])),
-        voltage_ok=_is_close(scene, rack),
+        may_connect=_may_connect(scene, rack),
         unloaded=_is_unloaded(scene, rack, current_a),
         no_current=not current_a > float(scene.state.relations.rack_flowing_a[rack]),
         request_failed=_has_failed(scene.state, rack),
-        in_state_s=(scene.now_ns - int(memory.entered_ns[rack])) * 1e-9,
+        in_state_s=(scene.state.now_ns - int(memory.entered_ns[rack])) * 1e-9,
         start_timeout_s=scene.plant.control.start_timeout_s,
     )
 
@@ -241,6 +241,13 @@ def _references_v(state: ControlState, arrays: PlantArrays, measured: Measuremen
                 reference_v[bus] = np.median(measured.rack_voltage_v[chosen])
                 break
     return reference_v
+
+
+def _may_connect(scene: _Scene, rack: int) -> bool:
+    """Looked at only where it matters: the rack waits for it."""
+    if scene.state.racks.sequence[rack] != RackSequenceState.WAITING_FOR_VOLTAGE:
+        return False
+    return not scene.protection.rack_connect_missing[rack] and _is_close(scene, rack)
 
 
 def _is_close(scene: _Scene, rack: int) -> bool:

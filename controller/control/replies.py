@@ -224,10 +224,10 @@ def _start(desk: Desk, _command: Command, _index: int) -> Verdict:
     if sequence in STARTING:
         return Verdict(Refusal.NONE, "the plant is starting already")
     if sequence in STOPPING or sequence is PlantState.ADOPTING:
-        return Verdict(Refusal.BUSY, f"the plant is {_words(desk.state)}; try again when it is off")
+        return Verdict(Refusal.WRONG_STATE, f"the plant is {_words(desk.state)}; try again when it is off")
     missing = missing_for_start(desk.plant, desk.arrays, desk.state, desk.image, desk.protection)
     if missing:
-        return Verdict(Refusal.WRONG_STATE, f"missing: {', '.join(missing)}")
+        return Verdict(Refusal.WRONG_STATE, "; ".join(missing))
     desk.state.plant.start_requested = True
     return ACCEPTED
 
@@ -250,7 +250,7 @@ def _reset_trips(desk: Desk, command: Command, _index: int) -> Verdict:
     """Reset all latches whose cause is gone: our fast stop, protection's, the converters' and the BMSs'."""
     chains = unhealthy_chains(desk.plant, desk.image)
     if chains:
-        return Verdict(Refusal.WRONG_STATE, f"missing: interlock {', '.join(chains)} healthy")
+        return Verdict(Refusal.WRONG_STATE, f"interlock {', '.join(chains)} is not healthy")
     desk.state.plant.fast_stop = ""
     desk.forwarded.resets.append((-1, command.role))
     return ACCEPTED
@@ -265,9 +265,9 @@ def _acknowledge_alarms(desk: Desk, _command: Command, _index: int) -> Verdict:
 
 
 def _connect(desk: Desk, _command: Command, rack: int) -> Verdict:
-    missing = missing_for_connect(desk.arrays, desk.state, desk.measured, desk.protection, rack)
+    missing = missing_for_connect(desk.state, desk.measured, desk.protection, rack)
     if missing:
-        return Verdict(Refusal.WRONG_STATE, f"missing: {', '.join(missing)}")
+        return Verdict(Refusal.WRONG_STATE, "; ".join(missing))
     desk.state.racks.wanted[rack] = Wanted.CONNECTED
     return ACCEPTED
 

@@ -103,6 +103,11 @@ class Setpoint:
         return self.fallback if self.ran_out else self.requested
 
     @property
+    def misses_its_master(self) -> bool:
+        """Whether the fall-back is in effect and differs from what was asked."""
+        return self.ran_out and self.fallback != self.requested
+
+    @property
     def source(self) -> SetpointSource:
         """Where `accepted` comes from."""
         if self.renewed_ns is None:

@@ -67,6 +67,7 @@ class PcsMemory:
     sequence: list[PcsSequenceState]
     entered_ns: list[int]
     wanted: NDArray[np.bool_]
+    seen_ns: NDArray[np.int64]  # when its state was last read
     command_w: NDArray[np.float64]
     command_var: NDArray[np.float64]
     start_failed: NDArray[np.bool_]
@@ -118,7 +119,7 @@ class ControlState:
     active_loop: PoiLoop = field(default_factory=PoiLoop)
     reactive_loop: PoiLoop = field(default_factory=PoiLoop)
     lock_outs: dict[int, tuple[LockOut, ...]] = field(default_factory=dict)
-    sequence: int = 0  # number of the scan, set by the scan; replies carry it
+    sequence: int = 0  # number of this scan; replies carry it
     now_ns: int = 0  # of the last scan
     views: Views | None = None  # of the image that was read last
     account: EnergyAccount | None = None
@@ -176,6 +177,7 @@ def _pcs_memory(arrays: PlantArrays) -> PcsMemory:
         sequence=[PcsSequenceState.UNKNOWN] * converters,
         entered_ns=[0] * converters,
         wanted=np.zeros(converters, np.bool_),
+        seen_ns=np.full(converters, -(2**62), np.int64),
         command_w=np.zeros(converters),
         command_var=np.zeros(converters),
         start_failed=np.zeros(converters, np.bool_),

@@ -34,7 +34,10 @@ class PcsStatus:
     armed: BoolArray  # its own watchdog is read back as enabled
     unarmed: BoolArray  # it is read back, and not enabled as it must be
     in_dc_window: BoolArray  # the voltage of its bus lies in its window
-    bus_ready: BoolArray  # and a rack is connected
+    has_racks: BoolArray  # a rack of its bus is connected
+    ready: BoolArray  # and protection permits its start
+    unseen: BoolArray  # its state was not read in this scan
+    present: BoolArray  # or not for longer than its grace time
     runs: BoolArray  # it says that it runs
 
 

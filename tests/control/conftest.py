@@ -40,6 +40,8 @@ class Protection:
     bus_no_increase: BoolArray
     pcs_stop: BoolArray
     block_stop: BoolArray
+    rack_connect_missing: NDArray[np.int64]
+    pcs_start_missing: NDArray[np.int64]
     plant_stop: bool = False
 
 
@@ -47,7 +49,7 @@ class Protection:
 class Estimate:
     """An estimate that follows the field's SOC."""
 
-    soc_ratio: NDArray[np.float64]
+    soc_used_ratio: NDArray[np.float64]
     soh_ratio: NDArray[np.float64]
     energy_to_empty_wh: NDArray[np.float64]
     energy_to_full_wh: NDArray[np.float64]
@@ -267,6 +269,8 @@ def _quiet(plant: Plant) -> Protection:
         bus_no_increase=none(buses),
         pcs_stop=none(len(plant.pcs)),
         block_stop=none(len(plant.blocks)),
+        rack_connect_missing=np.zeros(racks, np.int64),
+        pcs_start_missing=np.zeros(len(plant.pcs), np.int64),
     )
 
 
