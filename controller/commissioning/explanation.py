@@ -107,6 +107,8 @@ def _rack(plant: Plant, name: str) -> int | None:
 
 def _of_row(path: str, row: ProtectionRow, plant: Plant, rack: int, origin: tuple[Origin, ...]) -> Explanation:
     equipment = rack if row.owner is Owner.RACK else 0
-    limits = ", ".join(f"{g.level.name.lower()} {g.limit:g} after {g.delay_s:g} s: {g.action.value}" for g in row.levels)
+    limits = ", ".join(
+        f"{g.level.name.lower()} {g.limit:g} after {g.delay_s:g} s: {g.action.value}" for g in row.levels
+    )
     notes = (row.description,) if row.description else ()
     return Explanation(path, limits, "", origin, worst_case_reaction(plant, row, equipment), notes)

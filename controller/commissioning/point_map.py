@@ -83,7 +83,9 @@ def diff(plant: Plant, site: Path) -> Answer:
     try:
         frozen = frozen_map(site)
         if frozen is None:
-            return Answer(f"nothing is frozen: {frozen_file(site)} is not there; freeze it with: bess points freeze", NO)
+            return Answer(
+                f"nothing is frozen: {frozen_file(site)} is not there; freeze it with: bess points freeze", NO
+            )
         places = flat_map(point_list(plant), frozen)
     except FrozenMapError as error:
         return Answer(f"error: {error}", NO)

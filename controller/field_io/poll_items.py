@@ -1,7 +1,7 @@
 """What a link polls, and when: one item per device and poll block, spread over its period.
 
-Rule: the n-th of N items of the same period starts n/N of a period later, over the whole plant, so that the load is even
-and no scan meets a burst. An item that comes late skips the times it missed.
+Rule: the n-th of N items of the same period starts n/N of a period later, over the whole plant, so that the load is
+even and no scan meets a burst. An item that comes late skips the times it missed.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ device serves is ABSENT.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from controller.plant.model import Device, Plant
 
 IntArray = NDArray[np.int64]
 NOBODY = -1
+_QUALITY_OF_VALID = np.array([Quality.DEVICE_FAILURE, Quality.GOOD], np.uint8)
 
 
 class Latch:
@@ -77,6 +78,7 @@ class _GroupLatch:
         self._scalars = [(f.signal.name, _equipment(devices, group.register_map, f)) for f in fields if not f.is_array]
         self._image = image
         self._flat = self._flat_places()
+        self._whole = self._whole_targets()
 
     def take(self) -> bool:
         """Take the rows that arrived; return whether cells were among them."""
@@ -93,7 +95,7 @@ class _GroupLatch:
         return bool(self._arrays)
 
     def _flat_places(self) -> IntArray:
-        """Where each scalar of a row lies in the flat quality vector [device, element]; NOBODY for unbound instances."""
+        """Where each scalar of a row lies in the flat quality vector [device, element]; NOBODY: unbound."""
         layout = self._image.layout
         start = layout.measured_region("quality").start
         places = [
@@ -102,9 +104,33 @@ class _GroupLatch:
         ]
         return np.concatenate(places, axis=1) if places else np.zeros((len(self._raw.devices), 0), np.int64)
 
+    def _whole_targets(self) -> list[tuple[str, slice | IntArray]] | None:
+        """Where each scalar goes when every device has arrived; None if some instance is nobody's."""
+        if not self._scalars or (self._flat == NOBODY).any():
+            return None
+        return [(name, _as_slice(equipment.ravel())) for name, equipment in self._scalars]
+
     def _store(self, rows: IntArray) -> None:
-        found = self._decoder.decode(self._raw.data[rows])
+        whole = rows.size == len(self._raw.devices)
+        found = self._decoder.decode(self._raw.data if whole else self._raw.data[rows])
         times = self._raw.time_ns[rows]
+        if whole and self._whole is not None:
+            self._store_whole(found, times)
+        else:
+            self._store_scalars(rows, found, times)
+        for name, equipment in self._arrays:
+            self._store_cells(name, equipment[rows], found[name], times)
+
+    def _store_whole(self, found: Mapping[str, Decoded], times: IntArray) -> None:
+        """The usual case: all devices at once, nothing to be left out."""
+        assert self._whole is not None
+        for name, target in self._whole:
+            self._image[name].value[target] = found[name].values.ravel()
+        valid = np.concatenate([found[name].valid for name, _ in self._whole], axis=1)
+        self._image.measured_quality[self._flat] = _QUALITY_OF_VALID[valid.view(np.uint8)]
+        self._image.measured_time_ns[self._flat] = times[:, None]
+
+    def _store_scalars(self, rows: IntArray, found: Mapping[str, Decoded], times: IntArray) -> None:
         for name, equipment in self._scalars:
             where = equipment[rows]
             bound = where != NOBODY
@@ -113,8 +139,6 @@ class _GroupLatch:
             valid = np.concatenate([found[name].valid for name, _ in self._scalars], axis=1)
             quality = np.where(valid, np.uint8(Quality.GOOD), np.uint8(Quality.DEVICE_FAILURE))
             self._set_flat(rows, quality, times)
-        for name, equipment in self._arrays:
-            self._store_cells(name, equipment[rows], found[name], times)
 
     def _set_flat(self, rows: IntArray, quality: NDArray[np.uint8], times: IntArray) -> None:
         places = self._flat[rows]
@@ -128,9 +152,7 @@ class _GroupLatch:
         bound = equipment != NOBODY
         racks = equipment[bound]
         values.value[racks, :count] = found.values[bound][:, :count]
-        values.quality[racks, :count] = np.where(
-            found.valid[bound][:, :count], np.uint8(Quality.GOOD), np.uint8(Quality.DEVICE_FAILURE)
-        )
+        values.quality[racks, :count] = _QUALITY_OF_VALID[found.valid[bound][:, :count].view(np.uint8)]
         values.time_ns[racks] = np.broadcast_to(times[:, None], equipment.shape)[bound]
 
     def _fail(self, rows: IntArray) -> None:
@@ -142,6 +164,12 @@ class _GroupLatch:
             values = self._image[name]
             racks = racks[racks != NOBODY]
             values.quality[racks] = np.maximum(values.quality[racks], Quality.DEVICE_FAILURE)
+
+
+def _as_slice(indices: IntArray) -> slice | IntArray:
+    """Return indices that follow one another as a slice."""
+    first = int(indices[0])
+    return slice(first, first + indices.size) if (np.diff(indices) == 1).all() else indices
 
 
 def _equipment(devices: Sequence[Device], register_map: RegisterMap, field: WireField) -> IntArray:

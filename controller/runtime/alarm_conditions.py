@@ -49,7 +49,7 @@ class AlarmConditions:
             if name in found:
                 self.hold(alarm, found[name], now_ns)
 
-    def hold(self, alarm: SystemAlarm, active: BoolArray | bool, now_ns: int, value: object = np.nan) -> None:
-        """Say of a system alarm which of its equipment is in it."""
+    def hold(self, alarm: SystemAlarm, active: object, now_ns: int, value: object = np.nan) -> None:
+        """Say of a system alarm which of its equipment is in it: a mask, or one yes/no."""
         mask = np.atleast_1d(np.asarray(active, np.bool_))
         self.conditions.hold(self._alarms.system(alarm), mask, now_ns, value)

@@ -1,8 +1,8 @@
-"""Events of a scan, in the two forms in which they leave it: fixed records for the ring, rows of text for the journal."""
+"""Events of a scan in the two forms in which they leave it: records for the ring, rows of text for the journal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from controller.alarms.table import AlarmTable
 from controller.alarms.text import render
 from controller.control.events import Event
 from controller.link.event_ring import EVENT, user_number
-from controller.plant.model import Plant
+from controller.plant.model import Bank, Block, DcBus, Interlock, Meter, Pcs, Plant, Rack
 from controller.plant.signals import Owner
 from controller.runtime.journal import JournalRow
 from controller.runtime.scan import ScanResult
@@ -45,7 +45,7 @@ def journal_rows(
 
 def equipment_name(plant: Plant, owner: Owner, index: int) -> str:
     """Return the site-file name of an equipment; the plant's own is its site id."""
-    named = {
+    named: Mapping[Owner, Sequence[Rack | Pcs | DcBus | Block | Bank | Meter | Interlock]] = {
         Owner.RACK: plant.racks,
         Owner.PCS: plant.pcs,
         Owner.BUS: plant.buses,
@@ -53,8 +53,9 @@ def equipment_name(plant: Plant, owner: Owner, index: int) -> str:
         Owner.BANK: plant.banks,
         Owner.METER: plant.meters,
         Owner.INTERLOCK: plant.interlocks,
-    }.get(owner)
-    return named[index].name if named and 0 <= index < len(named) else plant.site_id
+    }
+    members = named.get(owner, ())
+    return members[index].name if 0 <= index < len(members) else plant.site_id
 
 
 def _alarm_row(event: EventRecord, alarms: AlarmTable, mono_ns: int, utc_ns: int) -> JournalRow:

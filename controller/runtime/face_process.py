@@ -15,6 +15,7 @@ from controller.link.sealed_site import SealedSiteError, load_sealed
 from controller.plant.clock import Clock
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site_or_raise
+from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
 from controller.runtime.folders import Folders
 from controller.runtime.scan_state import image_layout
@@ -73,7 +74,8 @@ def modbus_face(plant: Plant, view: PlantView, clock: Clock, *, auto_port: bool)
     settings = plant.faces.modbus
     assert settings is not None, "as above"
     settings = replace(settings, port=0) if auto_port else settings
-    return ModbusServerFace(plant, settings, view, clock)
+    listed = point_list(plant)
+    return ModbusServerFace(settings, plant, listed, flat_map(listed), view, clock)
 
 
 async def until_first_done(*works: Awaitable[None]) -> None:

@@ -33,7 +33,7 @@ class LocalPlant:
 
     tables: Tables
     state: State
-    field: FakeField
+    fake: FakeField
     clock: FakeClock
     _waiting: list[Command] = field(default_factory=list)
     _replies: dict[str, Reply] = field(default_factory=dict)
@@ -48,10 +48,10 @@ class LocalPlant:
         """Let time pass on both sides and run one scan."""
         self.clock.advance(duration_s)
         now_ns = self.clock.mono_ns()
-        self.field.latest(now_ns)
+        self.fake.latest(now_ns)
         commands, self._waiting = self._waiting, []
         result = scan(self.tables, self.state, commands, now_ns)
-        self.field.write(self.state.outputs, result.withhold_heartbeat)
+        self.fake.write(self.state.outputs, result.withhold_heartbeat)
         self._replies = {reply.id: reply for reply in result.replies}
         if result.alarm_events or result.control_events:
             self._keep(result, now_ns)

@@ -14,9 +14,12 @@ from pathlib import Path
 
 from controller.link.control_lock import AlreadyControlledError, ControlLock
 from controller.link.linked_plant import EXIT_SITE_CHANGED, SiteChangedError
+from controller.link.plant_view import PlantView
 from controller.link.run_directory import RunDirectory, RunDirectoryError
 from controller.link.sealed_site import SealedSiteError
 from controller.link.snapshot_file import SnapshotFileError
+from controller.plant.clock import Clock
+from controller.plant.model import Plant
 from controller.plant.site_loader import SiteError
 from controller.runtime import face_process
 from controller.runtime.clock import SystemClock
@@ -67,12 +70,7 @@ async def _role(words: argparse.Namespace) -> int:
 
 
 async def _control(words: argparse.Namespace, folders: Folders, life: LifePipe, ending: asyncio.Event) -> None:
-    from controller.runtime.control_process import (  # noqa: PLC0415 - faces never load the field side
-        ControlOptions,
-        ControlProcess,
-        plant_and_seal,
-        prepare_folders,
-    )
+    from controller.runtime.control_process import ControlOptions, ControlProcess, plant_and_seal, prepare_folders  # noqa: PLC0415 - faces never load the field side
 
     options = ControlOptions(Path(words.site), folders, again=words.again)
     prepare_folders(folders)
@@ -104,7 +102,7 @@ async def _simulator(words: argparse.Namespace, folders: Folders, life: LifePipe
 
 
 async def _face(words: argparse.Namespace, folders: Folders, life: LifePipe, ending: asyncio.Event) -> None:
-    def make(plant: face_process.Plant, view: face_process.PlantView, clock: face_process.Clock) -> face_process.Face:
+    def make(plant: Plant, view: PlantView, clock: Clock) -> face_process.Face:
         if words.role == "opcua":
             return face_process.opcua_face(plant, view, clock, cache=folders.state, auto_port=words.auto_ports)
         return face_process.modbus_face(plant, view, clock, auto_port=words.auto_ports)

@@ -20,7 +20,7 @@ from controller.protection.result import ProtectionResult
 Published = Iterable[tuple[str, Any, Any]]
 
 
-def publish(  # noqa: PLR0913, PLR0917 - one argument a room, in the order of the scan
+def publish(
     image: Image,
     protection: ProtectionResult,
     estimate: Estimate,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from controller.control.commands import Action
-from controller.image.data_periods import DataPeriods, data_periods
+from controller.image.data_periods import data_periods
 from controller.plant.messages import render
 from controller.plant.model import Plant
 from controller.plant.signals import Owner
@@ -70,7 +71,7 @@ class RehearsalResult:
         """Return it for people."""
         speed = self.hours * 3600 / self.wall_s if self.wall_s else 0.0
         lines = [
-            f"{self.hours:g} h in {self.wall_s:.1f} s ({self.scans} scans, {speed:.0f} times real time, seed {self.seed})",
+            f"{self.hours:g} h in {self.wall_s:.1f} s ({self.scans} scans, {speed:.0f} times real time)",
             f"discharged {self.energy_discharged_mwh:.3f} MWh, charged {self.energy_charged_mwh:.3f} MWh",
             f"SOC {self.soc_start:.1f} % -> {self.soc_end:.1f} %; {self.trips} trips, {self.alarms} alarms",
         ]
@@ -111,7 +112,7 @@ class _Run:
         self._tripped: ProtectionResult | None = None
         if scenario:
             for profile in scenario.profiles:
-                local.field.devices.virtual.grid.follow(profile)
+                local.fake.devices.virtual.grid.follow(profile)
 
     def until(self, end_s: float) -> None:
         """Run to the end; expectations beyond it count as failed."""
@@ -133,7 +134,7 @@ class _Run:
     def _take(self, step: Step) -> None:
         match step.act:
             case FaultCommand():
-                answer = self.local.field.devices.inject(step.act)
+                answer = self.local.fake.devices.inject(step.act)
                 if answer != "ok":
                     self.result.failed_expectations.append(f"line {step.line}: {step.text}: {answer}")
             case OperatorStep(operation=operation, value=value):
@@ -161,7 +162,7 @@ class _Run:
         image, result = self.local.state.image, self.result
         result.scans += 1
         power_w = float(image["plant.active_power"].value[0])
-        energy_mwh = power_w * self._period_s / 3.6e9 if power_w == power_w else 0.0  # NaN: unknown  # noqa: PLR0124
+        energy_mwh = 0.0 if math.isnan(power_w) else power_w * self._period_s / 3.6e9
         result.energy_discharged_mwh += max(energy_mwh, 0.0)
         result.energy_charged_mwh += max(-energy_mwh, 0.0)
         soc_pct = round(100.0 * float(image["plant.soc"].value[0]), 3)
@@ -185,16 +186,16 @@ class _Series:
 
     def __init__(self, out: Path | None, points: Sequence[Point]) -> None:
         self._out, self._points = out, points if out else []
-        self._columns: list[list[float | str | None]] = [[] for _ in self._points]
+        self._columns: list[list[object]] = [[] for _ in self._points]
         self._times: list[float] = []
         self._events = out.with_suffix(".events.jsonl").open("w", encoding="utf-8") if out else None
 
-    def add(self, time_s: float, shown: object) -> None:
+    def add(self, time_s: float, shown: Callable[[Point], object]) -> None:
         if self._out is None:
             return
         self._times.append(time_s)
         for column, point in zip(self._columns, self._points, strict=True):
-            column.append(shown(point))  # type: ignore[operator]  # a function of a point
+            column.append(shown(point))
 
     def event(self, values: tuple[object, ...]) -> None:
         if self._events is not None:
@@ -208,13 +209,13 @@ class _Series:
         write_series(self._out, table)
 
 
-def write_series(out: Path, table: dict[str, list[object]] | dict[str, list[float | str | None]]) -> None:
+def write_series(out: Path, table: Mapping[str, Sequence[object]]) -> None:
     """Write columns as csv, or as parquet where the `tools` extra is installed."""
     if out.suffix == ".parquet":
-        import pyarrow  # noqa: PLC0415 - an extra, and slow to load
-        import pyarrow.parquet  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load
+        import pyarrow.parquet  # noqa: PLC0415 - as above
 
-        pyarrow.parquet.write_table(pyarrow.table(table), out, compression="zstd")
+        pyarrow.parquet.write_table(pa.table(table), out, compression="zstd")
         return
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

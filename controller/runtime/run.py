@@ -73,26 +73,33 @@ def run_check(options: RunOptions) -> int:
 async def _supervise(
     options: RunOptions, plant: Plant, folders: Folders, status_line: Callable[[Plant, Folders], str] | None
 ) -> int:
-    folders.processes.unlink(missing_ok=True)
-    supervisor = Supervisor(list(_children(options, plant, folders)), SystemClock(), lambda: report())
-    announced = asyncio.Event()
-
-    def report() -> None:
-        _write_processes(supervisor, folders)
-        if all(c.ready.is_set() for c in supervisor.children.values()) and not announced.is_set():
-            announced.set()
-            _announce(supervisor, as_json=options.json)
-
+    run = _Run(options, plant, folders)
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, supervisor.stop)
+        loop.add_signal_handler(sign, run.supervisor.stop)
     if options.seconds is not None:
-        loop.call_later(options.seconds, supervisor.stop)
+        loop.call_later(options.seconds, run.supervisor.stop)
     async with asyncio.TaskGroup() as group:
-        showing = group.create_task(_show(announced, plant, folders, status_line))
-        code = await supervisor.run()
+        showing = group.create_task(_show(run.announced, plant, folders, status_line))
+        code = await run.supervisor.run()
         showing.cancel()
     return code
+
+
+class _Run:
+    """The supervisor, and what is told of it: once to the person who started it, always to `bess status`."""
+
+    def __init__(self, options: RunOptions, plant: Plant, folders: Folders) -> None:
+        folders.processes.unlink(missing_ok=True)
+        self._options, self._folders = options, folders
+        self.announced = asyncio.Event()
+        self.supervisor = Supervisor(list(_children(options, plant, folders)), SystemClock(), self._report)
+
+    def _report(self) -> None:
+        _write_processes(self.supervisor, self._folders)
+        if all(c.ready.is_set() for c in self.supervisor.children.values()) and not self.announced.is_set():
+            self.announced.set()
+            _announce(self.supervisor, as_json=self._options.json)
 
 
 async def _show(

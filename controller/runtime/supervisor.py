@@ -92,7 +92,7 @@ class Supervisor:
         except* EssentialChildFailed as failures:
             failure = str(failures.exceptions[0])
         if failure:
-            print(f"error: {failure}", file=sys.stderr)  # noqa: T201 - the supervisor's only voice
+            print(f"error: {failure}", file=sys.stderr)
             await self._stop_all()
         return 1 if failure else 0
 
@@ -172,7 +172,7 @@ class Supervisor:
             await asyncio.sleep(0.1)
             allowed_s = child.spec.silence_s if child.ready.is_set() else STARTING_SILENCE_S
             if self._clock.mono_ns() - child.heard_ns > allowed_s * _NS_PER_S:
-                print(f"{child.spec.role}: silent for {allowed_s:g} s, killed", file=sys.stderr)  # noqa: T201
+                print(f"{child.spec.role}: silent for {allowed_s:g} s, killed", file=sys.stderr)
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 return
@@ -195,7 +195,7 @@ class Supervisor:
         now_ns = self._clock.mono_ns()
         stayed = child.ready_ns > child.started_ns and now_ns - child.ready_ns > HEALTHY_AFTER_S * _NS_PER_S
         child.short_lives = 0 if stayed else child.short_lives + 1
-        print(f"{spec.role}: ended with {process.returncode}, restarting", file=sys.stderr)  # noqa: T201
+        print(f"{spec.role}: ended with {process.returncode}, restarting", file=sys.stderr)
         if spec.essential and child.short_lives >= STARTS_BEFORE_GIVING_UP:
             message = f"{spec.role} ended {child.short_lives} times in a row within {HEALTHY_AFTER_S:g} s of its start"
             raise EssentialChildFailed(message)
