@@ -70,7 +70,7 @@ def energy_fits_cells(context: CheckContext) -> Iterator[Message]:
         if not energy_is_credible(battery):
             expected_wh = _energy_of_cells_wh(battery)
             message = f"energy is {battery.energy_wh / 1e3:.4g} kWh, but {battery.capacity_ah:g} Ah"
-            message += f" in {battery.cells_in_series} cells make about {expected_wh / 1e3:.4g} kWh"
+            message += f" in {battery.cells_in_series} cells make about {float(f'{expected_wh / 1e3:.2g}'):g} kWh"
             yield error(context.at("batteries", name, "energy"), message, "energy, capacity and cells that fit")
 
 
