@@ -79,7 +79,7 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     standing = state.pcs.standing = standing_limits(state.relations, arrays, conditions, state.pcs.standing)
     may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, standing, now_ns)
     account = _account(plant, arrays, state, estimate, carry, racks, may)
-    sample = _poi_sample(plant, image, measured)
+    sample = _poi_sample(state, plant, image, measured)
     frozen = plant.poi.meter >= 0 and is_frozen(plant, sample)
     hold = frozen or findings.any_limits_itself
     power = set_power(plant, state, may, account.pcs_soc_ratio, sample, dt_s, frozen=hold)
@@ -176,13 +176,14 @@ def _start_by_itself(
         memory.start_requested = memory.auto_start_done = True
 
 
-def _poi_sample(plant: Plant, image: Image, measured: Measurements) -> PoiSample:
+def _poi_sample(state: ControlState, plant: Plant, image: Image, measured: Measurements) -> PoiSample:
     meter = plant.poi.meter
+    auxiliary_w = state.losses.auxiliary_w(measured.meter[0].tolist())
     if meter < 0:
-        return PoiSample(np.nan, np.nan, 0, np.nan, np.nan, breaker_closed=True)
+        return PoiSample(np.nan, np.nan, 0, np.nan, np.nan, breaker_closed=True, auxiliary_w=auxiliary_w)
     active_w, reactive_var, _, _, frequency_hz, voltage_v, *_ = measured.meter[:, meter].tolist()
     breaker = image["meter.breaker"]
     quality, position = int(breaker.quality[meter]), int(breaker.value[meter])
-    closed = quality == ABSENT or (quality <= USABLE and position == BreakerState.CLOSED)
+    closed = bool(quality == ABSENT or (quality <= USABLE and position == BreakerState.CLOSED))
     time_ns = int(image["meter.active_power"].time_ns[meter])
-    return PoiSample(active_w, reactive_var, time_ns, voltage_v, frequency_hz, breaker_closed=bool(closed))
+    return PoiSample(active_w, reactive_var, time_ns, voltage_v, frequency_hz, closed, auxiliary_w)

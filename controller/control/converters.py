@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.buses import BusLimits
-from controller.control.events import Event, EventKind
+from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
@@ -139,7 +139,7 @@ def step_pcs(
         inputs = PcsInputs(in_service, present, reported, wanted, stop, armed, unarmed, ready, in_state_s, timeout_s)
         after = next_state(before, inputs)
         if after is not before:
-            events.append(Event(EventKind.SEQUENCE_CHANGED, Owner.PCS, index, float(before), float(after)))
+            events.append(sequence_changed(Owner.PCS, index, before, after))
             memory.sequence[index], memory.entered_ns[index] = after, now_ns
             _remember(state, index, before, after, inputs)
             _enter(state, measured, index, after, now_ns, armed=armed)

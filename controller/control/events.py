@@ -24,6 +24,12 @@ class EventKind(IntEnum):
     START_FAILED = 211
 
 
+def sequence_changed(owner: Owner, index: int, before: IntEnum, after: IntEnum) -> Event:
+    """Return the event of a sequence that has moved on, with the states in words."""
+    words = " -> ".join(state.name.lower().replace("_", " ") for state in (before, after))
+    return Event(EventKind.SEQUENCE_CHANGED, owner, index, float(before), float(after), text=words)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event: equipment by owner and index, value before and after (base unit or code), actor, words."""

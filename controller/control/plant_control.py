@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.events import Event, EventKind
+from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
 from controller.control.pcs_sequence import PcsSequenceState
@@ -54,7 +54,7 @@ def step_plant(
         return []
     memory.sequence, memory.entered_ns = after, now_ns
     _enter(arrays, state, racks, converters, before)
-    return [Event(EventKind.SEQUENCE_CHANGED, Owner.PLANT, 0, float(before), float(after))]
+    return [sequence_changed(Owner.PLANT, 0, before, memory.sequence)]
 
 
 def _is_settled(memory: PlantMemory, racks: RackStatus, converters: PcsStatus) -> bool:

@@ -10,9 +10,10 @@ plant at rest does not discharge its racks into its own auxiliaries.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.plant.model import Plant
+from controller.plant.model import MeterRole, Plant
 
 TRIM_TIME_S = 3.0
 SETTLING_S = 2.5
@@ -35,7 +36,7 @@ class PoiLoop:
 
 @dataclass(frozen=True, slots=True)
 class PoiSample:
-    """The control meter now; NaN unknown. `time_ns` of the powers. No meter: all NaN, breaker as closed."""
+    """The meters now; NaN unknown. `time_ns` of the powers. No control meter: all NaN, breaker as closed."""
 
     active_w: float
     reactive_var: float
@@ -43,6 +44,7 @@ class PoiSample:
     voltage_v: float
     frequency_hz: float
     breaker_closed: bool
+    auxiliary_w: float  # of all auxiliaries, metered or nominal
 
 
 def trim_step(
@@ -75,20 +77,37 @@ def is_frozen(plant: Plant, sample: PoiSample) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LossModel:
-    """Losses between converters and POI: constant part (auxiliaries, iron) and load part (per W squared)."""
+    """Losses between converters and POI: the transformers' iron and load losses, and the auxiliaries."""
 
-    constant_w: float
-    load_per_w: float
+    iron_w: float
+    load_per_w: float  # load loss per W squared
+    metered_w: tuple[tuple[int, float], ...]  # meter, and the nominal power of the auxiliaries behind it
+    unmetered_w: float  # nominal power of the auxiliaries without a meter
 
-    def loss_w(self, poi_w: float) -> float:
+    def loss_w(self, poi_w: float, auxiliary_w: float) -> float:
         """Return the expected losses at a power at the POI."""
-        return self.constant_w + self.load_per_w * poi_w * poi_w
+        return self.iron_w + self.load_per_w * poi_w * poi_w + auxiliary_w
+
+    def auxiliary_w(self, meter_w: Sequence[float]) -> float:
+        """Return the auxiliaries' power; of those whose meter says nothing (NaN), the nominal one."""
+        total_w = self.unmetered_w
+        for meter, nominal_w in self.metered_w:
+            measured_w = abs(meter_w[meter])
+            total_w += nominal_w if math.isnan(measured_w) else measured_w
+        return total_w
 
 
 def loss_model(plant: Plant) -> LossModel:
     """Return the model of a site: load spread over the transformers by their ratings."""
     rated_va = sum(t.apparent_va for t in plant.transformers)
     load_loss_w = sum(t.load_loss_w for t in plant.transformers)
-    iron_w = sum(t.no_load_loss_w for t in plant.transformers)
-    auxiliary_w = sum(a.power_w for a in plant.auxiliaries)
-    return LossModel(iron_w + auxiliary_w, load_loss_w / rated_va**2 if rated_va > 0.0 else 0.0)
+    meters = {m.index: 0.0 for m in plant.meters if m.role is MeterRole.AUXILIARY}
+    for auxiliary in plant.auxiliaries:
+        if auxiliary.meter in meters:
+            meters[auxiliary.meter] += auxiliary.power_w
+    return LossModel(
+        iron_w=sum(t.no_load_loss_w for t in plant.transformers),
+        load_per_w=load_loss_w / rated_va**2 if rated_va > 0.0 else 0.0,
+        metered_w=tuple(meters.items()),
+        unmetered_w=sum(a.power_w for a in plant.auxiliaries if a.meter not in meters),
+    )

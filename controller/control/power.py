@@ -58,7 +58,7 @@ def set_power(
     active_clips: list[Clip] = []
     reactive_clips: list[Clip] = []
     charge_w, discharge_w = limits.allowed_w.tolist()
-    available_w = _available_w(state, sum(charge_w), sum(discharge_w))
+    available_w = _available_w(state, sample, sum(charge_w), sum(discharge_w))
     active_w = _active_in_effect_w(plant, state, limits, available_w, active_clips, dt_s)
     reference_w = _reference_w(plant, state, active_w, sample, dt_s, frozen=frozen)
     pcs_w = share_active_power(reference_w, charge_w, discharge_w, pcs_soc_ratio)
@@ -79,9 +79,9 @@ def set_power(
     )
 
 
-def _available_w(state: ControlState, charge_w: float, discharge_w: float) -> tuple[float, float]:
+def _available_w(state: ControlState, sample: PoiSample, charge_w: float, discharge_w: float) -> tuple[float, float]:
     """Return what can be had at the POI (charge, discharge) beside the losses at the present power."""
-    loss_w = state.losses.loss_w(state.plant.in_effect_w) + state.active_loop.trim
+    loss_w = state.losses.loss_w(state.plant.in_effect_w, sample.auxiliary_w) + state.active_loop.trim
     at_poi_charge_w = charge_w + loss_w if charge_w > 0.0 else 0.0
     return max(at_poi_charge_w, 0.0), max(discharge_w - loss_w, 0.0)
 
@@ -152,7 +152,7 @@ def _reference_w(
     trim_w = trim_step(state.active_loop, active_w, sample.active_w, sample.time_ns, rating_w, dt_s, frozen=hold)
     if active_w == 0.0:
         return 0.0
-    return active_w + state.losses.loss_w(active_w) + trim_w if plant.poi.meter >= 0 else active_w
+    return active_w + state.losses.loss_w(active_w, sample.auxiliary_w) + trim_w if plant.poi.meter >= 0 else active_w
 
 
 def _reactive_capability_var(plant: Plant, limits: PcsLimits, pcs_w: list[float]) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.buses import BusLimits, connections_of
-from controller.control.events import Event, EventKind
+from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
@@ -147,7 +147,9 @@ def _step(scene: _Scene, rack: int) -> list[Event]:
     memory.entered_ns[rack] = scene.state.now_ns
     memory.seen[rack] = -1  # look again in the next scan
     _enter(scene, rack, before, after)
-    return [Event(EventKind.SEQUENCE_CHANGED, Owner.RACK, rack, float(before), float(after))]
+    if before is RackSequenceState.UNKNOWN:  # seen for the first time, or again: nothing has happened
+        return []
+    return [sequence_changed(Owner.RACK, rack, before, after)]
 
 
 def _inputs(scene: _Scene, rack: int) -> RackInputs:

@@ -16,7 +16,7 @@ from controller.control.derating import Derating, derating_lines
 from controller.image.data_periods import NEVER_NS, data_periods
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.device_types import ContactorControl, TimeoutAction
-from controller.plant.model import MeterRole, Plant
+from controller.plant.model import Plant
 from controller.plant.signals import Owner
 
 FloatArray = NDArray[np.float64]
@@ -69,8 +69,6 @@ class Relations:
     bus_current_floor_a: FloatArray  # [B] below it measured shares say nothing
     derating: Derating
     poi_meter: int
-    auxiliary_meters: tuple[int, ...]
-    auxiliary_nominal_w: float
     targets: dict[str, tuple[Owner, int]]  # tag -> equipment
 
 
@@ -116,8 +114,6 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         bus_current_floor_a=np.maximum(0.1 * rated_sum, 1.0),
         derating=derating_lines(plant.protection, plant.control.soc_min_ratio, plant.control.soc_max_ratio),
         poi_meter=plant.poi.meter,
-        auxiliary_meters=tuple(m.index for m in plant.meters if m.role is MeterRole.AUXILIARY),
-        auxiliary_nominal_w=sum(a.power_w for a in plant.auxiliaries),
         targets=_targets(plant),
     )
 

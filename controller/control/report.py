@@ -200,7 +200,7 @@ def _plant(plant: Plant, state: ControlState, facts: Facts, shown: Shown) -> Pla
         frequency_hz=sample.frequency_hz,
         voltage_v=sample.voltage_v,
         pcs_power_w=pcs_w,
-        auxiliary_power_w=_auxiliary_w(state, facts),
+        auxiliary_power_w=sample.auxiliary_w,
         energy_out_wh=energy_out_wh,
         energy_in_wh=energy_in_wh,
         discharge_power_available_w=available_w[DISCHARGE],
@@ -246,14 +246,6 @@ def _at_poi(plant: Plant, facts: Facts, pcs_w: float) -> tuple[float, float]:
     if plant.poi.meter >= 0:
         return facts.sample.active_w, facts.sample.reactive_var
     return pcs_w, float(facts.measured.pcs_reactive_power_var.sum())
-
-
-def _auxiliary_w(state: ControlState, facts: Facts) -> float:
-    """Return the auxiliaries' metered power, or their nominal power where nothing meters them."""
-    meters = state.relations.auxiliary_meters
-    if not meters:
-        return state.relations.auxiliary_nominal_w
-    return abs(sum(float(facts.measured.meter[0, m]) for m in meters))
 
 
 def _capped(state: ControlState, both_w: tuple[float, float]) -> tuple[float, float]:
