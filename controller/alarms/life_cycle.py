@@ -44,8 +44,10 @@ class Alarms:
     out_of_service: NDArray[np.bool_]
     conditions: Conditions  # as they were at the last update
     episode: NDArray[np.bool_]  # trips that belong to a first-out episode not yet over
+    held: NDArray[np.bool_]  # acknowledged before a restart
     flood: Flood = field(default_factory=Flood)
     next_shelf_end_ns: int = NEVER_NS
+    held_until_ns: int = 0  # after a restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
         out_of_service=table.out_of_service.copy(),
         conditions=Conditions(table),
         episode=np.zeros(size, np.bool_),
+        held=np.zeros(size, np.bool_),
     )
     alarms.value.fill(np.nan)
     alarms.cell.fill(-1)
@@ -83,11 +86,12 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
 
 def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
     """Take this scan's conditions over and return what changed."""
-    same = np.array_equal(alarms.conditions.state, conditions.state)
-    if same and now_ns < alarms.next_shelf_end_ns:
+    state = _held(alarms, conditions.state, now_ns) if alarms.held_until_ns else conditions.state
+    if np.array_equal(alarms.conditions.state, state) and now_ns < alarms.next_shelf_end_ns:
         return _count_flood(alarms, 0, now_ns)
-    changed = np.flatnonzero(alarms.conditions.state != conditions.state)
-    _copy(conditions, alarms.conditions, changed)
+    changed = np.flatnonzero(alarms.conditions.state != state)
+    alarms.conditions.state[changed] = state[changed]
+    _copy_details(conditions, alarms.conditions, changed)
     _end_shelving(alarms, now_ns)
     return _settle(table, alarms, now_ns)
 
@@ -155,8 +159,16 @@ def published(counts: AlarmCounts) -> Iterable[tuple[str, int, Quality]]:
     yield "plant.unacknowledged_alarms", counts.unacknowledged, Quality.GOOD
 
 
-def _copy(source: Conditions, target: Conditions, changed: IntArray) -> None:
-    for name in ("state", "value", "limit", "cell", "time_ns", "uncertainty_ns"):
+def _held(alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
+    """After a restart: acknowledged alarms stay active until their condition is back, or their time is up."""
+    alarms.held &= (state == Condition.NORMAL) & (now_ns < alarms.held_until_ns)
+    if not alarms.held.any():
+        alarms.held_until_ns = 0
+    return np.where(alarms.held, np.maximum(state, alarms.conditions.state), state)
+
+
+def _copy_details(source: Conditions, target: Conditions, changed: IntArray) -> None:
+    for name in ("value", "limit", "cell", "time_ns", "uncertainty_ns"):
         getattr(target, name)[changed] = getattr(source, name)[changed]
 
 

@@ -78,7 +78,7 @@ def next_state(state: AlarmState, condition: Condition, overlay: Overlay) -> Ala
             return state if state is AlarmState.ACKED_ACTIVE else AlarmState.UNACKED_ACTIVE
         case Condition.LATCHED:
             return AlarmState.LATCHED_ACKED if acknowledged else AlarmState.LATCHED_UNACKED
-        case Condition.NORMAL:
+        case _:
             return AlarmState.RETURNED_UNACKED if state in UNACKED else AlarmState.NORMAL
 
 

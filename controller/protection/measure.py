@@ -97,7 +97,7 @@ def _take_others(state: ProtectionState, image: Image, gather: Gather) -> None:
     for source in gather.cell_ages:
         state.time_ns[source.place] = image[source.signal].time_ns
     for source in gather.codes:
-        state.sourced[source.place] = source.sign * image[source.signal].value
+        state.sourced[source.place] = source.sign * image[source.signal].value.astype(np.float64)
     for source in gather.rates:
         rates = state.rates[source.place.start]
         rates.add(image[source.signal], rates.scalar)

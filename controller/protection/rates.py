@@ -23,7 +23,7 @@ _NS_PER_MINUTE = 60e9
 class RateHistory:
     """Samples of N equipments with W values each (cells; 1 for a scalar); the worst rate per minute [N]."""
 
-    def __init__(self, equipments: int, width: int, window_s: float, sign: float) -> None:
+    def __init__(self, equipments: int, width: int, window_s: float, sign: int) -> None:
         """Nothing seen yet. `sign` -1: falling is dangerous."""
         self.window_ns = round(window_s * 1e9)
         self.sign = sign

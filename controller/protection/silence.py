@@ -5,7 +5,8 @@ of its bus's power at once. When the newest usable sample is older than max(5 D,
 stop the PCS, the bus goes to zero. Both end by themselves when the values are back. A rack that was last seen open,
 and what the site file took out of service, carries nothing and does not count; it may not connect before it speaks.
 
-A row is blind when none of its signals is usable; a rack also when fewer than half of its cells give a value.
+A row is blind when none of its signals is usable; rows that only annunciate do not count. A rack is blind too when
+fewer than half of its cells give a value.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Source:
     signal: str
     reduction: Reduction
     window_s: float
-    sign: float
+    sign: int
     place: slice
     elements: slice
 
@@ -116,9 +116,9 @@ def _source(row: ProtectionRow, signal: str, reduction: Reduction, place: slice,
     return Source(signal, reduction, row.window_s, sign_of(row), place, elements)
 
 
-def sign_of(row: ProtectionRow) -> float:
+def sign_of(row: ProtectionRow) -> int:
     """Return 1 where high is dangerous, -1 where low is."""
-    return 1.0 if row.direction is Direction.HIGH else -1.0
+    return 1 if row.direction is Direction.HIGH else -1
 
 
 def compile_gather(sources: tuple[Source, ...], layout: Layout) -> Gather:
@@ -168,5 +168,5 @@ def _joined(parts: list[IntArray]) -> IntArray:
     return np.concatenate([*parts, np.zeros(0, np.int64)])
 
 
-def _repeated(values: list[float], sources: list[Source]) -> FloatArray:
-    return np.repeat(np.array(values, np.float64), [s.count for s in sources])
+def _repeated(value: list[float], sources: list[Source]) -> FloatArray:
+    return np.repeat(np.array(value, np.float64), [s.count for s in sources])

@@ -34,6 +34,9 @@ IntArray = NDArray[np.int64]
 OWNERS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER, Owner.INTERLOCK)
 LEVELS = (Level.WARNING, Level.ALARM, Level.TRIP)
 TOLERANCE = 1e-6
+_WATCHED_OWNERS = frozenset({Owner.RACK, Owner.BANK, Owner.PCS})
+# What these need besides a fresh sample (a history, a command) may lack without a measurement being lost.
+_OF_MORE_THAN_THE_SAMPLE = frozenset({Reduction.AGE, Reduction.RATE, Reduction.BEYOND_COMMAND})
 _RESET_RANKS = {ResetClass.AUTO: 0, ResetClass.REMOTE: 1, ResetClass.LOCAL: 2, ResetClass.SERVICE: 3}
 
 
@@ -149,9 +152,7 @@ def compile_table(plant: Plant) -> ProtectionTable:
     period_ns = _periods(plant, sources)
     served = period_ns < NEVER_NS
     armed = _armed(rows, sources, served, size)
-    actions: dict[Action, BoolArray] = {
-        action: _actions(rows, action) for action in Action if action is not Action.ANNUNCIATE
-    }
+    actions = _all_actions(rows)
     limits = _filled(rows, np.inf)
     _fill_limits(rows, limits)
     return ProtectionTable(
@@ -170,7 +171,7 @@ def compile_table(plant: Plant) -> ProtectionTable:
         sign=_per_row(rows, [sign_of(r.row) for r in rows], np.float64),
         limit=limits,
         floor=limits.min(axis=0, initial=np.inf),
-        reset=_per_row(rows, [_loosened(sign_of(r.row) * r.row.reset, 1.0) for r in rows], np.float64),
+        reset=_per_row(rows, [_loosened(sign_of(r.row) * r.row.reset, 1) for r in rows], np.float64),
         delay_ns=_delays(rows),
         off_delay_ns=_per_row(rows, [round(r.row.off_delay_s * 1e9) for r in rows], np.int64),
         action=actions,
@@ -197,8 +198,8 @@ def _placed(plant: Plant, counts: dict[Owner, int]) -> Iterator[TableRow]:
                 start += counts[owner]
 
 
-def _loosened(limit: float, direction: float) -> float:
-    return limit + direction * (TOLERANCE * abs(limit) + 1e-9)
+def _loosened(limit: float, side: int) -> float:
+    return limit + side * (TOLERANCE * abs(limit) + 1e-9)
 
 
 def _no_silence(counts: dict[Owner, int]) -> Silence:
@@ -206,8 +207,8 @@ def _no_silence(counts: dict[Owner, int]) -> Silence:
     return Silence(racks, racks, racks, pcs, pcs)
 
 
-def _per_row(rows: tuple[TableRow, ...], values: Sequence[float], dtype: type[np.generic]) -> NDArray[Any]:
-    return np.repeat(np.array(values, dtype), [r.place.stop - r.place.start for r in rows])
+def _per_row(rows: tuple[TableRow, ...], value: Sequence[float], dtype: type[np.generic]) -> NDArray[Any]:
+    return np.repeat(np.array(value, dtype), [r.place.stop - r.place.start for r in rows])
 
 
 def _filled(rows: tuple[TableRow, ...], value: float) -> FloatArray:
@@ -217,7 +218,7 @@ def _filled(rows: tuple[TableRow, ...], value: float) -> FloatArray:
 def _fill_limits(rows: tuple[TableRow, ...], limits: FloatArray) -> None:
     for r in rows:
         for graded in r.row.levels:
-            limits[LEVELS.index(graded.level), r.place] = _loosened(sign_of(r.row) * graded.limit, -1.0)
+            limits[LEVELS.index(graded.level), r.place] = _loosened(sign_of(r.row) * graded.limit, -1)
 
 
 def _delays(rows: tuple[TableRow, ...]) -> IntArray:
@@ -268,7 +269,9 @@ def _armed(rows: tuple[TableRow, ...], sources: tuple[Source, ...], served: Bool
 
 
 def _is_watched(row: ProtectionRow) -> bool:
-    return row.owner in {Owner.RACK, Owner.BANK, Owner.PCS} and row.reduction not in {Reduction.AGE, Reduction.RATE}
+    """A row that only annunciates loses a warning with its value, not a protection."""
+    acts = any(graded.action is not Action.ANNUNCIATE for graded in row.levels)
+    return acts and row.owner in _WATCHED_OWNERS and row.reduction not in _OF_MORE_THAN_THE_SAMPLE
 
 
 def _zero_after(plant: Plant, sources: tuple[Source, ...], period_ns: IntArray) -> IntArray:

@@ -22,7 +22,7 @@ from controller.plant.site_loader import load_site
 from controller.protection.protect import protect, reset
 from controller.protection.result import ProtectionResult
 from controller.protection.state import ProtectionState
-from controller.protection.table import compile_table
+from controller.protection.table import ProtectionTable, compile_table
 
 S = 10**9
 HEALTHY = {
@@ -87,9 +87,8 @@ INTERLOCK = row(
 class Bench:
     """The plant, its image and its protection; time moves by `step` only."""
 
-    def __init__(self, plant: Plant) -> None:
-        self.plant = plant
-        self.table = compile_table(plant)
+    def __init__(self, plant: Plant, table: ProtectionTable) -> None:
+        self.plant, self.table = plant, table
         self.state = ProtectionState(self.table)
         self.image = Image(plant_layout(plant))
         self.periods = data_periods(plant)
@@ -121,8 +120,7 @@ class Bench:
         for name in HEALTHY:
             values = self.image[name]
             silent = [index for frozen, index in self.frozen if frozen == name]
-            speaking = np.setdiff1d(np.arange(len(values.time_ns)), silent)
-            values.time_ns[speaking] = self.now_ns
+            values.time_ns[np.setdiff1d(np.arange(len(values.time_ns)), silent) if silent else ...] = self.now_ns
             if silent and name in self.periods:
                 values.quality[silent] = self.periods[name].quality_now(values.quality, values.time_ns, self.now_ns)[
                     silent
@@ -165,8 +163,13 @@ def demo() -> Plant:
 def make_bench(demo: Plant) -> MakeBench:
     """Return a maker of benches: rows (the interlock row is always there), and changes of the plant."""
 
+    compiled: dict[tuple[ProtectionRow, ...], ProtectionTable] = {}
+
     def make(*rows: ProtectionRow, **changes: Any) -> Bench:
-        return Bench(replace(demo, protection=(*rows, INTERLOCK), **changes))
+        plant = replace(demo, protection=(*rows, INTERLOCK), **changes)
+        if changes:
+            return Bench(plant, compile_table(plant))
+        return Bench(plant, compiled.setdefault(rows, compiled.get(rows) or compile_table(plant)))
 
     return make
 

@@ -1,0 +1,101 @@
+"""Acknowledged and shelved alarms across a restart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.alarms.conditions import Conditions
+from controller.alarms.events import EventKind
+from controller.alarms.life_cycle import acknowledge, new_alarms, set_out_of_service, shelve, update
+from controller.alarms.retained import HOLD_S, from_bytes, to_bytes
+from controller.alarms.states import AlarmState, Condition
+from controller.alarms.table import AlarmTable
+from controller.plant.protection_rows import Level
+from controller.plant.signals import Owner
+
+S = 10**9
+
+
+@pytest.fixture
+def warning(table):
+    return table.row_group(Owner.RACK, "cell_voltage_high", Level.WARNING).start
+
+
+@pytest.fixture
+def trip(table):
+    return table.row_group(Owner.RACK, "cell_voltage_high", Level.TRIP).start
+
+
+def restarted(table, data, now_ns=0):
+    alarms = new_alarms(table)
+    assert from_bytes(table, alarms, data, now_ns) == ()
+    return alarms
+
+
+@pytest.fixture
+def dealt_with(table, alarms, conditions, warning, trip):
+    """Return what is kept of an acknowledged warning, an acknowledged latch, a shelf and one out of service."""
+    conditions.state[warning] = Condition.ACTIVE
+    conditions.state[trip + 1] = Condition.LATCHED
+    update(table, alarms, conditions, S)
+    acknowledge(table, alarms, 2 * S)
+    shelve(table, alarms, warning + 2, 60.0, 3 * S)
+    set_out_of_service(table, alarms, warning + 3, 3 * S, out=True)
+    return to_bytes(table, alarms, 13 * S)
+
+
+def test_an_acknowledged_alarm_is_not_raised_twice(table, dealt_with, warning, trip):
+    alarms, conditions = restarted(table, dealt_with), Conditions(table)
+    conditions.state[trip + 1] = Condition.LATCHED
+    assert update(table, alarms, conditions, S) == ()
+    assert alarms.state[warning] == AlarmState.ACKED_ACTIVE, "its delay runs anew"
+    assert alarms.state[trip + 1] == AlarmState.LATCHED_ACKED
+    conditions.state[warning] = Condition.ACTIVE
+    assert update(table, alarms, conditions, 30 * S) == ()
+    conditions.state[warning] = Condition.NORMAL
+    (event,) = update(table, alarms, conditions, 31 * S)
+    assert event.kind is EventKind.RETURNED, "held no longer"
+
+
+def test_what_does_not_stand_again_returns(table, dealt_with, warning, trip):
+    alarms, conditions = restarted(table, dealt_with), Conditions(table)
+    conditions.state[trip + 1] = Condition.LATCHED
+    assert update(table, alarms, conditions, S) == ()
+    (event,) = update(table, alarms, conditions, round(HOLD_S) * S)
+    assert (event.kind, event.code) == (EventKind.RETURNED, warning)
+
+
+def test_a_shelf_runs_on_for_what_was_left(table, dealt_with, warning, trip):
+    alarms, conditions = restarted(table, dealt_with, 100 * S), Conditions(table)
+    conditions.state[trip + 1] = Condition.LATCHED
+    update(table, alarms, conditions, 100 * S)
+    assert alarms.state[warning + 2] == AlarmState.SHELVED
+    assert alarms.state[warning + 3] == AlarmState.OUT_OF_SERVICE
+    update(table, alarms, conditions, 149 * S)
+    assert alarms.state[warning + 2] == AlarmState.SHELVED
+    update(table, alarms, conditions, 150 * S)
+    assert alarms.state[warning + 2] == AlarmState.NORMAL
+
+
+def test_a_changed_plant_says_what_is_lost(plant, dealt_with):
+    renamed = tuple(replace(r, name="NEW") if r.index == 0 else r for r in plant.racks)
+    table = AlarmTable(replace(plant, racks=renamed))
+    lost = from_bytes(table, new_alarms(table), dealt_with, 0)
+    assert lost == ("what was done to the alarm cell_voltage_high of B01-R01 is lost: there is none any more",)
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_no_json_crashes_a_start(table, content):
+    for data in (b"\xff", json.dumps(content).encode(), json.dumps({"alarms": [content]}).encode()):
+        alarms = new_alarms(table)
+        from_bytes(table, alarms, data, 0)
+        assert not alarms.held.any()
+
+
+def test_nothing_retained_is_nothing_lost(table, alarms):
+    assert from_bytes(table, alarms, b"", 0) == ()

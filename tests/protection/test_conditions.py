@@ -1,0 +1,71 @@
+"""Protection seen by the alarm list."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.alarms.conditions import Conditions
+from controller.alarms.events import EventKind
+from controller.alarms.life_cycle import new_alarms, update
+from controller.alarms.states import AlarmState
+from controller.alarms.system_alarms import SystemAlarm
+from controller.alarms.table import AlarmTable
+from controller.alarms.text import render
+from controller.plant.protection_rows import Level
+from controller.plant.signals import Owner
+from controller.protection.conditions import write_conditions
+
+RACK = 2
+
+
+@pytest.fixture
+def desk(bench):
+    """Return a function that scans once and gives the new events as text, and the alarms."""
+    table = AlarmTable(bench.plant)
+    conditions, alarms = Conditions(table), new_alarms(table)
+
+    def step(seconds=1.0):
+        result = bench.step(seconds)
+        write_conditions(bench.table, result, table, conditions, bench.now_ns)
+        events = update(table, alarms, conditions, bench.now_ns)
+        return [render(e, table) for e in events if e.kind not in {EventKind.SUPPRESSED, EventKind.UNSUPPRESSED}]
+
+    step.alarms, step.table = alarms, table  # type: ignore[attr-defined] # a function that carries its desk
+    return step
+
+
+def test_a_trip_is_told_in_an_operators_words(bench, desk):
+    assert desk() == []
+    bench.set("cell.voltage", 3.72, RACK, cell=16)
+    desk()
+    assert desk() == ["B01-R03 cell 17 voltage high: 3.72 V >= alarm 3.55 V"]
+    assert desk() == [
+        "B01-R03 cell 17 voltage high: 3.72 V >= trip 3.65 V",
+        "first out: B01-R03 cell 17 voltage high trip",
+    ]
+    bench.set("cell.voltage", 3.3, RACK)
+    assert [t for n in range(5) for t in desk()] == ["B01-R03 cell 17 voltage high trip: cause gone, waits for reset"]
+    trip = desk.table.row_group(Owner.RACK, "cell_voltage_high", Level.TRIP)
+    assert desk.alarms.state[trip.start + RACK] == AlarmState.LATCHED_UNACKED
+    bench.reset()
+    assert desk() == ["B01-R03 cell 17 voltage high trip: reset"]
+
+
+def test_lost_measurements_are_alarms_of_their_own(bench, desk):
+    bench.silence(Owner.RACK, RACK)
+    texts = [text for _ in range(30) for text in desk()]
+    assert texts == [
+        "B01-R03 values that protection needs are lost",
+        "DC01 goes to zero power: values of its equipment stay lost",
+    ]
+
+
+def test_cells_without_a_value_and_dumb_interlocks_are_told(bench, desk):
+    bench.image["cell.voltage"].quality[RACK, 3] = 4
+    bench.spoil("interlock.healthy", 0)
+    assert set(desk()) >= {
+        "B01-R03 cells or sensors give no value",
+        "ESTOP state is not known: it counts as tripped",
+        "ESTOP tripped",
+    }
+    assert desk.alarms.state[desk.table.system(SystemAlarm.CELLS_MISSING).start + RACK] == AlarmState.UNACKED_ACTIVE
