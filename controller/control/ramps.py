@@ -6,10 +6,12 @@ and only then clipped: what a limit takes away is gone at once, what it gives ba
 
 from __future__ import annotations
 
+import math
+
 
 def ramp(previous: float, target: float, rate_per_s: float, dt_s: float) -> float:
     """Return `target`, or as far towards it as the rate allows in `dt_s`. A rate of 0 or less means no ramp."""
-    if rate_per_s <= 0.0:
-        return target
     step = rate_per_s * dt_s
-    return previous + min(max(target - previous, -step), step)
+    if rate_per_s <= 0.0 or abs(target - previous) <= step:
+        return target
+    return previous + math.copysign(step, target - previous)

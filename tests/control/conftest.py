@@ -131,14 +131,14 @@ class Field:
         return current_a
 
     def _set(self, name: str, now_ns: int, value: object) -> None:
-        values = self.image[name]
-        for index, single in enumerate(np.broadcast_to(np.asarray(value, np.float64), values.value.shape)):
-            if (QUANTITIES[name].owner.value, index) in self.silent:
-                values.quality[index] = Quality.NO_COMMUNICATION
-            elif np.isnan(single):
-                values.quality[index] = Quality.DEVICE_FAILURE
-            else:
-                values.value[index], values.quality[index], values.time_ns[index] = single, Quality.GOOD, now_ns
+        values, owner = self.image[name], QUANTITIES[name].owner.value
+        new = np.broadcast_to(np.asarray(value, np.float64), values.value.shape)
+        silent = np.zeros(len(new), np.bool_)
+        silent[[index for kind, index in self.silent if kind == owner]] = True
+        broken = np.isnan(new) & ~silent
+        good = ~silent & ~broken
+        values.value[good], values.time_ns[good], values.quality[good] = new[good], now_ns, Quality.GOOD
+        values.quality[silent], values.quality[broken] = Quality.NO_COMMUNICATION, Quality.DEVICE_FAILURE
 
     def obey(self, state: ControlState) -> None:
         """Do what has been asked anew, and confirm it; converters follow their set-points."""
