@@ -66,8 +66,8 @@ def test_what_does_not_stand_again_returns(table, dealt_with, warning, trip):
     alarms, conditions = restarted(table, dealt_with), Conditions(table)
     conditions.state[trip + 1] = Condition.LATCHED
     assert update(table, alarms, conditions, S) == ()
-    (event,) = update(table, alarms, conditions, round(HOLD_S) * S)
-    assert (event.kind, event.code) == (EventKind.RETURNED, warning)
+    events = update(table, alarms, conditions, round(HOLD_S) * S)
+    assert (EventKind.RETURNED, warning) in {(e.kind, e.code) for e in events}
 
 
 def test_a_shelf_runs_on_for_what_was_left(table, dealt_with, warning, trip):
