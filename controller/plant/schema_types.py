@@ -27,7 +27,7 @@ COMPLAINT = "complaint"
 class Section(BaseModel):
     """A group of keys: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def fail(message: str, expected: str = "", hint: str = "") -> NoReturn:
