@@ -76,6 +76,8 @@ class Field:
         self.soc_known = True
         self.limit_a = np.stack([np.full(racks, 140.0), np.full(racks, 200.0)])
         self.resting_v = np.full(racks, 790.0)
+        of_cells = {"voltage": 3.3, "temperature": 25.0}
+        self.cells = {f"rack.cell_{n}_{end}": np.full(racks, v) for n, v in of_cells.items() for end in ("max", "min")}
         self.pcs_limit_w = np.full(converters, 1.2e6)
         self.ceiling_w = np.full(converters, np.inf)  # what a converter delivers at most
         self.stuck_w: dict[int, float] = {}  # converters that ignore their set-point
@@ -97,9 +99,8 @@ class Field:
         self._set("rack.discharge_current_limit", now_ns, self.limit_a[1])
         self._set("rack.contactor", now_ns, self.contactor)
         self._set("rack.tripped", now_ns, self.tripped)
-        for name, value in (("voltage", 3.3), ("temperature", 25.0)):
-            for end in ("max", "min"):
-                self._set(f"rack.cell_{name}_{end}", now_ns, value)
+        for name, value in self.cells.items():
+            self._set(name, now_ns, value)
         self._set("pcs.active_power", now_ns, self.pcs_w)
         self._set("pcs.reactive_power", now_ns, self.pcs_var)
         self._set("pcs.state", now_ns, self.pcs_state)
@@ -185,6 +186,7 @@ class Rig:
         self.plant, self.arrays, self.field = plant, plant_arrays(plant), Field(plant)
         self.state = control_state(plant, self.arrays)
         self.protection = _quiet(plant)
+        self.estimate_quality = Quality.GOOD
         self.now_ns = 1000 * SECOND_NS
         self.results: list[ControlResult] = []
         self._commands: list[Command] = []
@@ -198,7 +200,7 @@ class Rig:
     def estimate(self) -> Estimate:
         soc = self.field.soc if self.field.soc_known else np.full(len(self.field.soc), np.nan)
         energy_wh = self.arrays.rack_energy_wh
-        quality = np.zeros(len(soc), np.uint8)
+        quality = np.full(len(soc), self.estimate_quality, np.uint8)
         return Estimate(soc, np.ones(len(soc)), soc * energy_wh, (1.0 - soc) * energy_wh, quality)
 
     def command(self, action: Action, value: Any = None, target: str = "Plant", **more: Any) -> Command:

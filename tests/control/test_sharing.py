@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.control.sharing import (
-    pour,
-    reactive_capability_var,
-    share_active_power,
-    share_reactive_power,
-)
+from controller.control.sharing import pour, reactive_capability_var, share_active_power, share_reactive_power
 
 CAPACITY = st.lists(st.tuples(st.floats(0.0, 2e6), st.floats(0.0, 2e6), st.floats(0.0, 1.0)), min_size=1, max_size=20)
 
