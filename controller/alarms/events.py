@@ -66,3 +66,7 @@ def kinds_of_change(old: AlarmState, new: AlarmState) -> tuple[EventKind, ...]:
     if old in _LATCHED:
         return (EventKind.RESET,)
     return leaving or (EventKind.RETURNED,)
+
+
+KINDS = tuple(tuple(kinds_of_change(old, new) for new in AlarmState) for old in AlarmState)
+"""[old state][new state] -> kinds of event."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from controller.alarms import first_out
 from controller.alarms.conditions import Conditions
-from controller.alarms.events import EventKind, EventRecord, kinds_of_change
+from controller.alarms.events import KINDS, EventKind, EventRecord
 from controller.alarms.first_out import FirstOut
 from controller.alarms.flood import Flood
 from controller.alarms.relations import NONE
@@ -92,8 +92,8 @@ def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: in
     changed = np.flatnonzero(alarms.conditions.state != state)
     alarms.conditions.state[changed] = state[changed]
     _copy_details(conditions, alarms.conditions, changed)
-    _end_shelving(alarms, now_ns)
-    return _settle(table, alarms, now_ns)
+    touched = np.concatenate([table.with_children(changed), _end_shelving(alarms, now_ns)])
+    return _settle(table, alarms, np.unique(touched), now_ns)
 
 
 def acknowledge(
@@ -122,13 +122,13 @@ def shelve(table: AlarmTable, alarms: Alarms, alarm: int, duration_s: float, now
     """Hide an alarm for a time. Ask `why_not_shelved` first: what that refuses is a programmer's error here."""
     assert not why_not_shelved(table, alarm, duration_s)
     alarms.shelved_until_ns[alarm] = now_ns + round(duration_s * 1e9)
-    return _settle(table, alarms, now_ns)
+    return _settle(table, alarms, np.array([alarm]), now_ns)
 
 
 def unshelve(table: AlarmTable, alarms: Alarms, alarm: int, now_ns: int) -> tuple[EventRecord, ...]:
     """Show a shelved alarm again before its time."""
     alarms.shelved_until_ns[alarm] = 0
-    return _settle(table, alarms, now_ns)
+    return _settle(table, alarms, np.array([alarm]), now_ns)
 
 
 def set_out_of_service(
@@ -136,7 +136,7 @@ def set_out_of_service(
 ) -> tuple[EventRecord, ...]:
     """Take an alarm out of service for maintenance, or return it; never changes what protection does."""
     alarms.out_of_service[alarm] = out
-    return _settle(table, alarms, now_ns)
+    return _settle(table, alarms, np.array([alarm]), now_ns)
 
 
 def count_alarms(table: AlarmTable, alarms: Alarms) -> AlarmCounts:
@@ -172,36 +172,42 @@ def _copy_details(source: Conditions, target: Conditions, changed: IntArray) -> 
         getattr(target, name)[changed] = getattr(source, name)[changed]
 
 
-def _end_shelving(alarms: Alarms, now_ns: int) -> None:
-    if now_ns >= alarms.next_shelf_end_ns:
-        alarms.shelved_until_ns[alarms.shelved_until_ns <= now_ns] = 0
+def _end_shelving(alarms: Alarms, now_ns: int) -> IntArray:
+    """Return the alarms whose time on the shelf is up."""
+    if now_ns < alarms.next_shelf_end_ns:
+        return np.zeros(0, np.int64)
+    ended = np.flatnonzero((alarms.shelved_until_ns > 0) & (alarms.shelved_until_ns <= now_ns))
+    alarms.shelved_until_ns[ended] = 0
+    return ended
 
 
-def _settle(table: AlarmTable, alarms: Alarms, now_ns: int) -> tuple[EventRecord, ...]:
-    """Move every alarm to the state that its condition and what hides it ask for."""
+def _settle(table: AlarmTable, alarms: Alarms, touched: IntArray, now_ns: int) -> tuple[EventRecord, ...]:
+    """Move alarms to the state that their condition and what hides them ask for."""
     shelved = alarms.shelved_until_ns[alarms.shelved_until_ns > 0]
     alarms.next_shelf_end_ns = int(shelved.min(initial=NEVER_NS))
-    target = TRANSITIONS[alarms.state, alarms.conditions.state, _overlay(table, alarms)]
-    changed = np.flatnonzero(target != alarms.state)
-    old, new = alarms.state[changed], target[changed]
+    before = alarms.state[touched]
+    target = TRANSITIONS[before, alarms.conditions.state[touched], _overlay(table, alarms, touched)]
+    moved = target != before
+    changed, old, new = touched[moved], before[moved], target[moved]
     alarms.state[changed], alarms.time_ns[changed] = new, now_ns
     raised = changed[new == AlarmState.UNACKED_ACTIVE]
     alarms.value[raised], alarms.cell[raised] = alarms.conditions.value[raised], alarms.conditions.cell[raised]
     events = [
-        _record(table, alarms, int(alarm), kind, now_ns)
-        for alarm, before, after in zip(changed, old, new, strict=True)
-        for kind in kinds_of_change(AlarmState(before), AlarmState(after))
+        _record(table, alarms, alarm, kind, now_ns)
+        for alarm, left, entered in zip(changed.tolist(), old.tolist(), new.tolist(), strict=True)
+        for kind in KINDS[left][entered]
     ]
     events += _mark_first_out(table, alarms, raised, now_ns)
     _end_episodes(table, alarms)
     return (*events, *_count_flood(alarms, len(raised), now_ns))
 
 
-def _overlay(table: AlarmTable, alarms: Alarms) -> NDArray[np.int64]:
-    explained = (table.parent != NONE) & (alarms.conditions.state[table.parent] == Condition.ACTIVE)
-    overlay = np.where(explained, Overlay.SUPPRESSED, Overlay.NONE)
-    overlay[alarms.shelved_until_ns > 0] = Overlay.SHELVED
-    overlay[alarms.out_of_service] = Overlay.OUT_OF_SERVICE
+def _overlay(table: AlarmTable, alarms: Alarms, touched: IntArray) -> IntArray:
+    parent = table.parent[touched]
+    explained = (parent != NONE) & (alarms.conditions.state[parent] == Condition.ACTIVE)
+    overlay = np.where(explained, int(Overlay.SUPPRESSED), int(Overlay.NONE))
+    overlay[alarms.shelved_until_ns[touched] > 0] = Overlay.SHELVED
+    overlay[alarms.out_of_service[touched]] = Overlay.OUT_OF_SERVICE
     return overlay
 
 
@@ -246,7 +252,7 @@ def _record(
     return EventRecord(
         kind=kind,
         code=alarm,
-        equipment=table.equipment_number(alarm),
+        equipment=int(table.equipment_number[alarm]),
         level=int(table.level[alarm]),
         mono_ns=int(conditions.time_ns[alarm]) if sampled else now_ns,
         uncertainty_ns=int(conditions.uncertainty_ns[alarm]) if sampled else 0,

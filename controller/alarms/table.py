@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.alarms.equipment import AXIS_OF_OWNER, Axis, EquipmentList
 from controller.alarms.groups import AlarmGroup, alarm_groups
-from controller.alarms.relations import first_out_groups, out_of_service, parents
+from controller.alarms.relations import NONE, first_out_groups, out_of_service, parents
 from controller.alarms.system_alarms import SystemAlarm
 from controller.image.layout import Field
 from controller.image.quantities import Section
@@ -18,6 +19,7 @@ from controller.plant.signals import Owner
 class AlarmTable:
     """Groups and constants of A alarms.
 
+    `equipment_number[A]`: in the equipment list.
     `parent[A]`: the alarm that suppresses this one by design while it stands: the next worse level of the same
     function, or the lost link or device whose silence explains it; NONE if there is none. Trips have none.
     `first_out_group[A]`: trips of one block belong together, those of the plant in a group behind the blocks; NONE
@@ -37,7 +39,11 @@ class AlarmTable:
         self.priority = np.repeat(np.array([g.priority for g in self.groups], np.uint8), counts)
         self.shelvable = np.repeat(np.array([g.shelvable for g in self.groups], np.bool_), counts)
         self.limit = np.repeat(np.array([g.limit for g in self.groups], np.float64), counts)
+        self.equipment_number = np.concatenate(
+            [self.equipment.starts[g.axis] + np.arange(g.count) for g in self.groups] or [np.zeros(0, np.int64)]
+        )
         self.parent = parents(plant, self.groups)
+        self._children = np.flatnonzero(self.parent != NONE)
         self.first_out_group = first_out_groups(plant, self.groups)
         self.out_of_service = out_of_service(plant, self.groups)
 
@@ -58,10 +64,12 @@ class AlarmTable:
         group = self.groups[int(np.searchsorted(self._starts, alarm, side="right")) - 1]
         return group, alarm - group.start
 
-    def equipment_number(self, alarm: int) -> int:
-        """Return the number of the alarm's equipment in the equipment list."""
-        group, index = self.locate(alarm)
-        return self.equipment.number(group.axis, index)
+    def with_children(self, alarms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return these alarms and all whose parent is among them, each once."""
+        among = np.zeros(self.size, np.bool_)
+        among[alarms] = True
+        among[self._children[among[self.parent[self._children]]]] = True
+        return np.flatnonzero(among)
 
 
 def alarm_fields(plant: Plant) -> tuple[Field, ...]:

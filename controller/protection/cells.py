@@ -35,20 +35,28 @@ class CellSummary:
         self.farthest_cell: IntArray = np.full(racks, -1, np.int64)
         self.usable: BoolArray = np.zeros(racks, np.bool_)
         self.incomplete = False  # some rack's newest sample lacks some cells
+        self._sampled = self._told = b""
         self._first = np.arange(racks) * present.shape[1]
         self._tell_tale = self._first.copy()
 
     def refresh(self, values: Values) -> bool:
         """Look at the racks whose cells were sampled anew; return whether any figure or its usability changed."""
-        racks = np.flatnonzero(values.time_ns != self.time_ns)
-        if len(racks):
+        sampled = values.time_ns.tobytes()
+        if sampled != self._sampled:
+            self._sampled = sampled
+            racks = np.flatnonzero(values.time_ns != self.time_ns)
             self.time_ns[racks] = values.time_ns[racks]
             self._look(racks, values.value[racks], usable(values.quality[racks]) & self.present[racks])
             self.incomplete = bool((self.valid < self.cells).any())
+            self._told = b""
         # All cells of one sample grow old together: the highest one tells for all.
-        before = self.usable
-        self.usable = usable(values.quality.reshape(-1)[self._tell_tale]) & (self.valid > 0)
-        return len(racks) > 0 or not np.array_equal(before, self.usable)
+        tell_tale = values.quality.reshape(-1)[self._tell_tale]
+        told = tell_tale.tobytes()
+        if told == self._told:
+            return False
+        self._told = told
+        self.usable = usable(tell_tale) & (self.valid > 0)
+        return True
 
     def figure(self, reduction: Reduction) -> tuple[FloatArray, IntArray]:
         """Return the figure of a reduction and the cell it stands for: for a spread the one farthest from the mean."""

@@ -27,8 +27,8 @@ _LEVELS = np.array(LEVELS, np.uint8)[:, None]
 def advance(table: ProtectionTable, state: ProtectionState, image: Image, dt_ns: int) -> None:
     """Take this scan's measurements: run the delays, raise and clear levels, latch trips."""
     near = state.worst >= table.floor
-    meets, sure = qualify(table, image, near) if near.any() else (near, near)
-    if not (state.level.any() or (near & meets & sure).any() or state.on_delays.running.any()):
+    meets, sure = qualify(table, image, near) if np.count_nonzero(near) else (near, near)
+    if not any(map(np.count_nonzero, (state.level, near & meets & sure, state.on_delays.running))):
         # The usual scan: nothing is near a limit, nothing is running, nothing is raised.
         state.on_delays.was_known = state.off_delays.was_known = state.known
         return
@@ -42,7 +42,7 @@ def advance(table: ProtectionTable, state: ProtectionState, image: Image, dt_ns:
 
 def _raise(table: ProtectionTable, state: ProtectionState, held: BoolArray, began: BoolArray) -> None:
     rising = held & (state.level < _LEVELS)
-    if not (began.any() or rising.any()):
+    if not (np.count_nonzero(began) or np.count_nonzero(rising)):
         return
     source = winner(table, state)
     np.copyto(state.onset_ns, state.time_ns[source], where=began)

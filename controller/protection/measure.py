@@ -40,14 +40,14 @@ def measure(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
     believed = usable(quality) & table.served
     state.time_ns = section.view(np.int64)[gather.time]
     _take_plain(gather, state, section)
-    _take_cells(state, image, gather.cells)
-    cells = gather.per_cell
-    sourced[cells], state.time_ns[cells] = state.cell_figure[cells], state.cell_time_ns[cells]
-    believed[cells] = state.cell_usable[cells] & table.served[cells]
+    _take_cells(table, state, image)
+    np.copyto(sourced, state.cell_figure, where=gather.per_cell)
+    np.copyto(state.time_ns, state.cell_time_ns, where=gather.per_cell)
+    np.copyto(believed, state.cell_usable, where=gather.per_cell)
     _take_others(state, image, gather)
     _take_ages(table, state, believed, now_ns)
     believed &= ~np.isnan(sourced)
-    sourced[~believed] = -np.inf
+    np.copyto(sourced, -np.inf, where=~believed)
     np.copyto(state.seen_ns, state.time_ns, where=believed)
     state.worst = table.worst_of(sourced)
     _take_interlocks(table, state, quality, now_ns)
@@ -74,13 +74,14 @@ def _take_plain(gather: Gather, state: ProtectionState, section: NDArray[np.uint
     state.sourced[gather.plain] = value
 
 
-def _take_cells(state: ProtectionState, image: Image, sources: tuple[Source, ...]) -> None:
+def _take_cells(table: ProtectionTable, state: ProtectionState, image: Image) -> None:
     """Take over the figures of cell signals that have changed; those that have not still stand in `cell_figure`."""
     changed = {name for name, summary in state.cells.items() if summary.refresh(image[name])}
-    for source in sources:
+    for source in table.gather.cells if changed else ():
         if source.signal in changed:
             place, summary = source.place, state.cells[source.signal]
-            state.cell_time_ns[place], state.cell_usable[place] = summary.time_ns, summary.usable
+            state.cell_time_ns[place] = summary.time_ns
+            state.cell_usable[place] = summary.usable & table.served[place]
             figure, state.cell[place] = _cell_figure(state, image, source)
             state.cell_figure[place] = source.sign * figure
 
@@ -97,7 +98,7 @@ def _take_others(state: ProtectionState, image: Image, gather: Gather) -> None:
     for source in gather.cell_ages:
         state.time_ns[source.place] = image[source.signal].time_ns
     for source in gather.codes:
-        state.sourced[source.place] = source.sign * image[source.signal].value.astype(np.float64)
+        np.multiply(image[source.signal].value, float(source.sign), out=state.sourced[source.place])
     for source in gather.rates:
         rates = state.rates[source.place.start]
         rates.add(image[source.signal], rates.scalar)
@@ -133,7 +134,7 @@ def _take_interlocks(table: ProtectionTable, state: ProtectionState, quality: Co
     unknown = worst == -np.inf
     state.unknown[place] = unknown
     state.waiting[place] = False
-    if not unknown.any():
+    if not np.count_nonzero(unknown):
         return
     in_grace = now_ns - state.started_ns <= table.zero_after_ns[place]
     waiting = unknown & (quality[place] == _NEVER_READ) & in_grace

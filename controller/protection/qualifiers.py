@@ -60,7 +60,7 @@ def qualify(table: ProtectionTable, image: Image, near: BoolArray) -> tuple[Bool
     meets, sure = np.ones(table.size, np.bool_), np.ones(table.size, np.bool_)
     for table_row in table.qualified:
         row, place = table_row.row, table_row.place
-        if near[place].any():
+        if np.count_nonzero(near[place]):
             meets[place], sure[place] = _state(image, row.owner, row.qualifier, row.qualifier_current_a)
     return meets, sure
 

@@ -32,15 +32,18 @@ class RateHistory:
         self.next_slot: IntArray = np.zeros(equipments, np.int64)
         self.pushed_ns: IntArray = np.full(equipments, -(2**61), np.int64)
         self.last_ns: IntArray = np.full(equipments, -1, np.int64)
+        self._sampled = b""
         self.scalar: BoolArray = np.ones((equipments, 1), np.bool_)
         self.rate: FloatArray = np.full(equipments, np.nan)
         self.cell: IntArray = np.full(equipments, -1, np.int64)
 
     def add(self, values: Values, present: BoolArray) -> None:
         """Take the samples that are new; `present` [N, W] is false for padding."""
-        fresh = np.flatnonzero(values.time_ns != self.last_ns)
-        if not len(fresh):
+        sampled = values.time_ns.tobytes()
+        if sampled == self._sampled:
             return
+        self._sampled = sampled
+        fresh = np.flatnonzero(values.time_ns != self.last_ns)
         self.last_ns[fresh] = values.time_ns[fresh]
         shape = (len(fresh), present.shape[1])
         valid = usable(values.quality[fresh].reshape(shape)) & present[fresh]

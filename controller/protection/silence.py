@@ -25,7 +25,7 @@ BoolArray = NDArray[np.bool_]
 def find_silence(table: ProtectionTable, state: ProtectionState, now_ns: int) -> Silence:
     """Return which equipment protection can't see."""
     blind = table.watched & ~state.known
-    if not blind.any() and not any(summary.incomplete for summary in state.cells.values()):
+    if not np.count_nonzero(blind) and not any(summary.incomplete for summary in state.cells.values()):
         return table.no_silence
     due_ns = table.worst_of(np.where(table.served, state.seen_ns + table.zero_after_ns, 0))
     silent = blind & (now_ns > due_ns)

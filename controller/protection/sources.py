@@ -6,7 +6,7 @@ rows; only cells, codes and histories are looked at one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -84,7 +84,7 @@ class Gather:
     ages: IntArray
     age_sign: FloatArray
     cells: tuple[Source, ...]
-    per_cell: IntArray  # their places in T
+    per_cell: BoolArray  # [T], theirs
     cell_ages: tuple[Source, ...]
     codes: tuple[Source, ...]
     rates: tuple[Source, ...]  # of scalars
@@ -139,7 +139,7 @@ def compile_gather(sources: tuple[Source, ...], layout: Layout) -> Gather:
         ages=_joined([_places(s) for s in ages]),
         age_sign=_repeated([s.sign for s in ages], ages),
         cells=tuple(s for s in sources if s.per_cell and s.reduction is not Reduction.AGE),
-        per_cell=_joined([_places(s) for s in sources if s.per_cell and s.reduction is not Reduction.AGE]),
+        per_cell=_repeated([s.per_cell and s.reduction is not Reduction.AGE for s in sources], sources) > 0,
         cell_ages=tuple(s for s in sources if s.per_cell and s.reduction is Reduction.AGE),
         codes=tuple(s for s in sources if s.reduction is Reduction.NONE and not s.per_cell and s not in plain),
         rates=tuple(s for s in sources if s.reduction is Reduction.RATE and not s.per_cell),
@@ -168,5 +168,5 @@ def _joined(parts: list[IntArray]) -> IntArray:
     return np.concatenate([*parts, np.zeros(0, np.int64)])
 
 
-def _repeated(value: list[float], sources: list[Source]) -> FloatArray:
+def _repeated(value: list[float], sources: Sequence[Source]) -> FloatArray:
     return np.repeat(np.array(value, np.float64), [s.count for s in sources])

@@ -28,12 +28,15 @@ class Counter:
         """Nothing seen yet."""
         self.value: NDArray[np.uint32] = np.zeros(equipments, np.uint32)
         self.changed_ns: IntArray = np.zeros(equipments, np.int64)
+        self.stands = False  # every one was seen at least once
 
     def follow(self, values: Values) -> None:
         """Take a new reading; only a usable one may say that the counter moved."""
+        if self.stands and values.value.tobytes() == self.value.tobytes():
+            return
         moved = usable(values.quality) & ((values.value != self.value) | (self.changed_ns == 0))
-        if moved.any():
-            self.value[moved], self.changed_ns[moved] = values.value[moved], values.time_ns[moved]
+        self.value[moved], self.changed_ns[moved] = values.value[moved], values.time_ns[moved]
+        self.stands = bool((self.changed_ns > 0).all())
 
 
 class ProtectionState:

@@ -14,7 +14,7 @@ from controller.plant.signals import Owner
 
 def event(table, group, index, kind=EventKind.RAISED, **values):
     alarm = group.start + index
-    return EventRecord(kind, alarm, table.equipment_number(alarm), group.level, 0, **values)
+    return EventRecord(kind, alarm, int(table.equipment_number[alarm]), group.level, 0, **values)
 
 
 def test_a_trip_names_rack_cell_value_and_limit(table):
@@ -46,17 +46,12 @@ def test_no_kind_is_forgotten(table, kind):
 
 
 def test_system_alarms_speak_for_themselves(table):
-    lost = table.system(SystemAlarm.DEVICE_LOST)
-    assert (
-        render(event(table, lost, 0), table)
-        == f"{table.equipment.name(table.equipment_number(lost.start))} does not answer"
-    )
+    lost = event(table, table.system(SystemAlarm.DEVICE_LOST), 0)
+    assert render(lost, table) == f"{table.equipment.name(lost.equipment)} does not answer"
     following = table.system(SystemAlarm.PCS_NOT_FOLLOWING)
     assert render(event(table, following, 0, value=110e3), table) == "PCS01 does not follow its command: 110.0 kW"
-    short = table.system(SystemAlarm.CELL_INTERNAL_SHORT)
-    assert (
-        render(event(table, short, 0, cell=4, value=30.0), table) == "B01-R01 cell 5 internal short suspected: 30 ohm"
-    )
+    short = event(table, table.system(SystemAlarm.CELL_INTERNAL_SHORT), 0, cell=4, value=30.0)
+    assert render(short, table) == "B01-R01 cell 5 internal short suspected: 30 ohm"
 
 
 @pytest.mark.parametrize(

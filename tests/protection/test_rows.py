@@ -60,6 +60,19 @@ def test_a_limit_is_met_exactly_at_its_value(make_bench, make_row):
     assert level(bench, "x") == Level.NONE
 
 
+def test_each_signal_of_a_rack_is_looked_at_when_it_arrives(make_bench, make_row):
+    bench = make_bench(
+        make_row("v", "cell.voltage", (TRIP, 3.6, 0.0, STOP), reset=3.4),
+        make_row("t", "cell.temperature", (TRIP, 55.0, 0.0, STOP), reset=40.0),
+    )
+    bench.step()
+    bench.now_ns += 1
+    bench.set("cell.temperature", 60.0, RACK, cell=7)
+    result = bench.scan()
+    assert np.flatnonzero(result.level).tolist() == [bench.element("t", RACK)]
+    assert result.trips.cell[bench.element("t", RACK)] == 7
+
+
 def test_the_worst_of_several_signals_counts(make_bench, make_row):
     also = (("rack.cell_voltage_max", Reduction.NONE), ("rack.voltage", Reduction.NONE))
     bench = make_bench(
