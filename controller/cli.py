@@ -165,9 +165,11 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Run only the simulated devices of a site, on loopback sockets."""
+    from controller.runtime.clock import SystemClock
+    from controller.runtime.clock import SystemClock
     from controller.simulator.process import simulate_site
 
-    raise typer.Exit(simulate_site(site, faults=faults, auto_ports=ports == "auto", as_json=as_json))
+    raise typer.Exit(simulate_site(site, SystemClock(), faults=faults, auto_ports=ports == "auto", as_json=as_json))
 
 
 @app.command()

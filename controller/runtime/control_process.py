@@ -177,8 +177,9 @@ class ControlProcess:
         if len(records):
             self._snapshot.events.append(records)
         lasting = {c.id for c in commands if c.action in _ANSWERED_WHEN_COMMITTED}
-        later = [r for r in result.replies if r.id in lasting]
-        self._server.answer(r for r in result.replies if r.id not in lasting)
+        replies = [r for r in result.replies if r.id != _OWN_STOP]
+        later = [r for r in replies if r.id in lasting]
+        self._server.answer(r for r in replies if r.id not in lasting)
         rows = journal_rows(result, self.plant, self._tables.alarms, now_ns, utc_ns)
         if rows or later:
             self._journal.write(rows, (lambda _done: self._server.answer(later)) if later else None)
@@ -254,11 +255,12 @@ class ControlProcess:
         return ""
 
 
+_OWN_STOP = "control-stop"
 _ANSWERED_WHEN_COMMITTED = {Action.RESET_TRIPS, Action.RESET_TRIP, Action.ACKNOWLEDGE_ALARMS}
 
 
 def _stop_command(now_ns: int) -> Command:
-    return Command("control-stop", "control", "controller", "operator", Action.STOP, "Plant", None, now_ns)
+    return Command(_OWN_STOP, "control", "controller", "operator", Action.STOP, "Plant", None, now_ns)
 
 
 def _addresses(path: Path) -> Mapping[int, TcpAddress]:
