@@ -143,7 +143,7 @@ class Requests:
 
     def __init__(self, view: PlantView, units: Mapping[int, RegisterMap], clock: Clock) -> None:
         """Take the plant and what each unit shows of it."""
-        self._view, self._units, self._clock = view, units, clock
+        self._view, self.units, self._clock = view, units, clock
         self._at_once = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self._numbers = itertools.count(1)
         self.counters = RequestCounters()
@@ -167,7 +167,7 @@ class Requests:
         return self._exception(write.request.function, EXCEPTION_OF[refused.refusal])
 
     def _answer(self, unit: int, pdu: bytes, peer: Peer) -> bytes | Write | ExceptionCode:
-        registers = self._units.get(unit)
+        registers = self.units.get(unit)
         if registers is None:
             return ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND
         if pdu[0] not in FUNCTIONS:
