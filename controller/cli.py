@@ -37,7 +37,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        print(f"error: {error or type(error).__name__} (run again with --debug for the details)", file=sys.stderr)
+        print(f"error: {str(error) or type(error).__name__} (run again with --debug for the details)", file=sys.stderr)
         sys.exit(UNUSABLE)
 
 
@@ -73,7 +73,7 @@ def validate(
 @app.command()
 def explain(
     site: Site,
-    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A tag, equipment.part, or protection row.")] = None,
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A tag, a key, a protection row.")] = None,
     matrix: Annotated[bool, typer.Option("--matrix", help="Causes and effects of every protection row.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +133,8 @@ def run(
     """Run the controller of a site."""
     from controller.runtime.run import RunOptions, run_check, run_site
 
-    options = RunOptions(site, simulated=simulated, record=record, auto_ports=ports == "auto", state=state, json=as_json)
+    auto = ports == "auto"
+    options = RunOptions(site, simulated=simulated, record=record, auto_ports=auto, state=state, json=as_json)
     raise typer.Exit(run_check(options) if check else run_site(options))
 
 
@@ -165,7 +166,6 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Run only the simulated devices of a site, on loopback sockets."""
-    from controller.runtime.clock import SystemClock
     from controller.runtime.clock import SystemClock
     from controller.simulator.process import simulate_site
 

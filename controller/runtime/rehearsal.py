@@ -23,6 +23,7 @@ from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.scan import ScanResult
 from controller.scada.readings import PointReader
 from controller.simulator.fault_commands import FaultCommand
+from controller.simulator.faults import FaultMenu
 from controller.simulator.scenario import Expectation, Operation, OperatorStep, Scenario, Step, load_scenario
 
 DEFAULT_HOURS = 1.0
@@ -110,15 +111,17 @@ class _Run:
         self._period_s = local.plant.control.scan_period_s
         self._time_s = 0.0
         self._tripped: ProtectionResult | None = None
+        self._menu = FaultMenu(local.fake.devices)
         if scenario:
-            for profile in scenario.profiles:
-                local.fake.devices.virtual.grid.follow(profile)
+            grid = local.fake.devices.virtual.grid
+            grid.profiles, grid.start_s = (*scenario.profiles, *grid.profiles), scenario.start_s
 
     def until(self, end_s: float) -> None:
         """Run to the end; expectations beyond it count as failed."""
         while self._time_s < end_s - 1e-9:
             self._take_steps()
             scanned = self.local.advance(self._period_s)
+            self._menu.advance()
             self._time_s += self._period_s
             self._account(scanned)
         self._take_steps()
@@ -134,7 +137,7 @@ class _Run:
     def _take(self, step: Step) -> None:
         match step.act:
             case FaultCommand():
-                answer = self.local.fake.devices.inject(step.act)
+                answer = self._menu.execute(step.text)
                 if answer != "ok":
                     self.result.failed_expectations.append(f"line {step.line}: {step.text}: {answer}")
             case OperatorStep(operation=operation, value=value):
@@ -165,8 +168,10 @@ class _Run:
         energy_mwh = 0.0 if math.isnan(power_w) else power_w * self._period_s / 3.6e9
         result.energy_discharged_mwh += max(energy_mwh, 0.0)
         result.energy_charged_mwh += max(-energy_mwh, 0.0)
-        soc_pct = round(100.0 * float(image["plant.soc"].value[0]), 3)
-        result.soc_start, result.soc_end = result.soc_start or soc_pct, soc_pct
+        soc_ratio = float(image["plant.soc"].value[0])
+        if not math.isnan(soc_ratio):
+            result.soc_end = round(100.0 * soc_ratio, 3)
+            result.soc_start = result.soc_start or result.soc_end
         if scanned.alarm_events or scanned.control_events:
             self._note_events(scanned)
         self._series.add(self._time_s, self._shown)
