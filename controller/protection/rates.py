@@ -1,7 +1,8 @@
 """Rates of change over a window: by how much per minute a value rises, from its own samples.
 
 Rule: the newest sample is compared with the one whose age is nearest to the window. Without a sample between half and
-one and a half windows old there is no rate: the value is unusable, not zero.
+one and a half windows old there is no rate: the value is unusable, not zero. New samples of all equipment are taken
+over together, once in a sixtieth of the window: a rate over a minute is a second old at most.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 SLOTS = 8
+SHARES = 60
+_LONG_AGO_NS = -(2**61)
 _NS_PER_MINUTE = 60e9
 
 
@@ -27,22 +30,22 @@ class RateHistory:
         """Nothing seen yet. `sign` -1: falling is dangerous."""
         self.window_ns = round(window_s * 1e9)
         self.sign = sign
-        self.time_ns: IntArray = np.full((SLOTS, equipments), -(2**61), np.int64)
+        self.time_ns: IntArray = np.full((SLOTS, equipments), _LONG_AGO_NS, np.int64)
         self.value: NDArray[np.float32] = np.full((SLOTS, equipments, width), np.nan, np.float32)
         self.next_slot: IntArray = np.zeros(equipments, np.int64)
-        self.pushed_ns: IntArray = np.full(equipments, -(2**61), np.int64)
+        self.pushed_ns: IntArray = np.full(equipments, _LONG_AGO_NS, np.int64)
         self.last_ns: IntArray = np.full(equipments, -1, np.int64)
-        self._sampled = b""
+        self._taken_ns = _LONG_AGO_NS
         self.scalar: BoolArray = np.ones((equipments, 1), np.bool_)
         self.rate: FloatArray = np.full(equipments, np.nan)
         self.cell: IntArray = np.full(equipments, -1, np.int64)
 
     def add(self, values: Values, present: BoolArray) -> None:
         """Take the samples that are new; `present` [N, W] is false for padding."""
-        sampled = values.time_ns.tobytes()
-        if sampled == self._sampled:
+        newest_ns = int(values.time_ns.max(initial=_LONG_AGO_NS))
+        if newest_ns - self._taken_ns < self.window_ns // SHARES:
             return
-        self._sampled = sampled
+        self._taken_ns = newest_ns
         fresh = np.flatnonzero(values.time_ns != self.last_ns)
         self.last_ns[fresh] = values.time_ns[fresh]
         shape = (len(fresh), present.shape[1])
