@@ -81,7 +81,7 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     account = _account(plant, arrays, state, estimate, carry, racks, may)
     sample = _poi_sample(state, plant, image, measured)
     frozen = plant.poi.meter >= 0 and is_frozen(plant, sample)
-    hold = frozen or findings.any_limits_itself
+    hold = frozen or findings.apart
     power = set_power(plant, state, may, account.pcs_soc_ratio, sample, dt_s, frozen=hold)
     ask_converters(arrays, state, protection, converters, power, findings)
     clear_reset_requests(state)

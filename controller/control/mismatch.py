@@ -35,7 +35,7 @@ class MismatchFindings:
     stop: BoolArray
     breaker_request: BoolArray
     limits_itself: BoolArray
-    any_limits_itself: bool
+    apart: bool  # some measured power is not what was commanded
 
 
 class Mismatch:
@@ -51,7 +51,7 @@ class Mismatch:
         self.excess_s, self.shortfall_s = np.zeros(count), np.zeros(count)
         self.self_limit_w = np.full((2, count), np.inf)
         nothing = np.zeros(count, np.bool_)
-        self._nothing = MismatchFindings(nothing, None, nothing, nothing, nothing, any_limits_itself=False)
+        self._nothing = MismatchFindings(nothing, None, nothing, nothing, nothing, apart=False)
         self._quiet = True  # no timer runs, nothing is learned
 
     def compare(self, command_w: FloatArray, measured_w: FloatArray, dt_s: float) -> MismatchFindings:
@@ -74,7 +74,7 @@ class Mismatch:
             stop=self.excess_s >= STOP_AFTER_S,
             breaker_request=self.excess_s >= BREAKER_AFTER_S,
             limits_itself=limited,
-            any_limits_itself=bool(limited.any()),
+            apart=anywhere(over | under),
         )
 
     def forget(self) -> None:

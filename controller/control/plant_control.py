@@ -122,7 +122,7 @@ def _enter(
         case PlantState.RUNNING:
             memory.auto_start_done = True
             memory.start_incomplete = bool(state.pcs.start_failed.any() or state.racks.connect_failed.any())
-        case PlantState.RAMPING_DOWN:
+        case PlantState.RAMPING_DOWN | PlantState.STANDBY:
             _clear_setpoints(state)
         case _:
             _clear_setpoints(state)

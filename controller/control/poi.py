@@ -52,7 +52,7 @@ def trim_step(
 ) -> float:
     """Return the trim to add to `reference`; the loop is brought up to date in place."""
     moved = abs(reference - loop.reference) > STILL_RATIO * rating
-    loop.still_s = 0.0 if moved else loop.still_s + dt_s
+    loop.still_s = 0.0 if moved or frozen else loop.still_s + dt_s
     if moved:
         loop.reference = reference
     elapsed_ns = time_ns - loop.sample_ns

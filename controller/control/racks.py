@@ -28,6 +28,7 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
 BREAK_RATIO = 0.9
+WELDED_AFTER_NS = 2_000_000_000
 INRUSH_RATIO = 0.5
 """Equalising current that connecting may cause, of the rated current."""
 
@@ -54,12 +55,15 @@ def observe_racks(
 ) -> RackStatus:
     """Return the racks' status; worked out anew only when one of the facts it rests on has changed."""
     memory = state.racks
+    np.copyto(memory.contactor, measured.contactor, where=measured.contactor_fresh)
     flowing = np.abs(measured.rack_current_a) > state.relations.rack_flowing_a
+    _watch_open_racks(state, flowing)
     facts = (
         measured.contactor.tobytes(),
         measured.contactor_fresh.tobytes(),
         measured.rack_tripped.tobytes(),
         flowing.tobytes(),
+        memory.welded.tobytes(),
         protection.rack_trip.tobytes(),
         protection.rack_disconnect.tobytes(),
         protection.inhibit_charge.tobytes(),
@@ -83,22 +87,42 @@ def _status(
 ) -> RackStatus:
     """A rack whose contactors are unknown counts as on its bus, unless it is out of service."""
     memory, relations = state.racks, state.relations
-    np.copyto(memory.contactor, measured.contactor, where=measured.contactor_fresh)
     closed = memory.contactor == _CLOSED
     unknown = (memory.contactor == _UNKNOWN) & arrays.rack_in_service
     tripped = protection.rack_trip | measured.rack_tripped
     locked_out = state.locked_out()
     memory.wanted[protection.rack_disconnect | locked_out] = Wanted.DISCONNECTED
+    _take_bank_along(state)
     unloading = memory.sequence == _UNLOADING
     forbidden = np.stack([protection.inhibit_charge | tripped, protection.inhibit_discharge | tripped])
     return RackStatus(
         closed=closed,
         tripped=tripped,
         locked_out=locked_out,
-        open_with_current=(memory.contactor == _OPEN) & flowing,
-        connections=connections_of(relations, arrays, closed | unknown | flowing, unloading),
+        open_with_current=memory.welded.copy(),
+        connections=connections_of(relations, arrays, closed | unknown | flowing | memory.welded, unloading),
         candidates=standing_candidates(relations, forbidden),
     )
+
+
+def _watch_open_racks(state: ControlState, flowing: BoolArray) -> None:
+    """Current through contactors that are reported open, for a while: they count as closed until they are reset."""
+    memory = state.racks
+    suspect = flowing & (memory.contactor == _OPEN)
+    memory.suspect_ns[~suspect] = state.now_ns
+    memory.welded |= state.now_ns - memory.suspect_ns >= WELDED_AFTER_NS
+    memory.welded &= memory.contactor != _CLOSED
+
+
+def _take_bank_along(state: ControlState) -> None:
+    """Racks that are reached only through their bank leave together."""
+    memory, relations = state.racks, state.relations
+    shared = ~relations.rack_request_served & (relations.rack_bank >= 0)
+    leaving = shared & (memory.wanted == Wanted.DISCONNECTED)
+    if anywhere(leaving):
+        of_bank = np.isin(relations.rack_bank, relations.rack_bank[leaving])
+        there = memory.sequence != int(RackSequenceState.DISCONNECTED)
+        memory.wanted[shared & of_bank & there] = Wanted.DISCONNECTED
 
 
 def step_racks(

@@ -18,6 +18,7 @@ def ask_for_resets(state: ControlState, measured: Measurements, forwarded: Forwa
     racks = {rack for rack, _ in forwarded.resets}
     tripped = set(np.flatnonzero(measured.rack_tripped).tolist())
     _reset_racks(state, tripped if EVERYTHING in racks else tripped & racks)
+    state.racks.welded[slice(None) if EVERYTHING in racks else list(racks)] = False
     if EVERYTHING not in racks:
         return
     for index, sequence in enumerate(state.pcs.sequence):

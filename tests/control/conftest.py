@@ -21,7 +21,7 @@ from controller.image.outputs import WriteState
 from controller.image.plant_arrays import plant_arrays
 from controller.image.quality import Quality
 from controller.image.quantities import QUANTITIES
-from controller.plant.model import Plant
+from controller.plant.model import Device, OutOfService, Plant
 from controller.plant.signals import BreakerState, ConnectRequest, ContactorState, PcsOperation, PcsState
 
 BoolArray = NDArray[np.bool_]
@@ -56,6 +56,9 @@ class Estimate:
     quality: NDArray[np.uint8]
 
 
+_CONTACTOR = {ConnectRequest.CONNECT: ContactorState.CLOSED, ConnectRequest.DISCONNECT: ContactorState.OPEN}
+
+
 class Field:
     """Racks and converters that do what they are asked, one scan later; everything may be disturbed by hand.
 
@@ -83,7 +86,10 @@ class Field:
         self.stuck_w: dict[int, float] = {}  # converters that ignore their set-point
         self.breaker, self.frequency_hz = BreakerState.CLOSED, plant.poi.frequency_hz
         self.auxiliary_w, self.loss_ratio = 24e3, 0.01
-        self.obeys_requests = True
+        self.obeys_requests, self.banks_obey = True, False
+        self.refuses_start: set[int] = set()
+        self.deaf: set[int] = set()  # racks whose contactors do not move
+        self.welded: set[int] = set()  # racks that carry current whatever they say
         self.silent: set[tuple[str, int]] = set()
         self.refuses: set[str] = set()  # command signals whose writes fail
         self._seen: dict[tuple[str, int], int] = {}
@@ -126,7 +132,7 @@ class Field:
         """Racks of a bus share its current evenly."""
         current_a = np.zeros(len(self.plant.racks))
         for bus in self.plant.buses:
-            closed = [r for r in bus.racks if self.contactor[r] == ContactorState.CLOSED]
+            closed = [r for r in bus.racks if self.contactor[r] == ContactorState.CLOSED or r in self.welded]
             if closed:
                 current_a[closed] = sum(self.pcs_w[p] for p in bus.pcs) / 790.0 / len(closed)
         return current_a
@@ -155,13 +161,13 @@ class Field:
             self._follow(state, index)
 
     def _do(self, name: str, index: int, value: float) -> None:
-        if name == "rack.connect_request":
-            self.contactor[index] = {
-                ConnectRequest.CONNECT: ContactorState.CLOSED,
-                ConnectRequest.DISCONNECT: ContactorState.OPEN,
-            }[ConnectRequest(int(value))]
+        if name == "rack.connect_request" and index not in self.deaf:
+            self.contactor[index] = _CONTACTOR[ConnectRequest(int(value))]
+        elif name == "bank.connect_request" and self.banks_obey:
+            self.contactor[list(self.plant.banks[index].racks)] = _CONTACTOR[ConnectRequest(int(value))]
         elif name == "pcs.operation":
-            self.pcs_state[index] = PcsState.RUNNING if value == PcsOperation.START else PcsState.OFF
+            started = value == PcsOperation.START and index not in self.refuses_start
+            self.pcs_state[index] = PcsState.RUNNING if started else PcsState.OFF
         elif name == "pcs.watchdog_timeout_setting":
             self.watchdog_s[index] = value
         elif name == "rack.reset_request" and value:
@@ -297,3 +303,32 @@ def make_rig(demo_plant: Plant) -> Callable[..., Rig]:
         return Rig(replace(demo_plant, control=control_settings))
 
     return make
+
+
+@pytest.fixture
+def make_rig_on(demo_plant: Plant) -> Callable[..., Rig]:
+    """Return a maker of rigs on a changed demo plant."""
+
+    def make(
+        rack_out_of_service: int | None = None, without: tuple[str, str] | None = None, meter: int | None = None
+    ) -> Rig:
+        plant = demo_plant
+        if rack_out_of_service is not None:
+            out = OutOfService("module exchanged", "anne", "")
+            racks = [replace(r, out_of_service=out if r.index == rack_out_of_service else None) for r in plant.racks]
+            plant = replace(plant, racks=tuple(racks))
+        if without is not None:
+            plant = replace(plant, devices=tuple(_without(d, *without) for d in plant.devices))
+        if meter is not None:
+            plant = replace(plant, poi=replace(plant.poi, meter=meter))
+        return Rig(plant)
+
+    return make
+
+
+def _without(device: Device, kind: str, signal: str) -> Device:
+    """Return the device without a signal, if it is of that kind."""
+    if device.type.kind != kind:
+        return device
+    points = tuple(p for p in device.type.points if p.signal.name != signal)
+    return replace(device, type=replace(device.type, points=points))
