@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.sequences import OperatingState
 from controller.image.data_periods import NEVER_NS, DataPeriods
 from controller.image.quality import judge, usable
 from controller.link.plant_view import Snapshot
@@ -41,6 +42,11 @@ class Judged:
     def number(self, quantity: str, row: int = 0) -> float:
         """Return one value; NaN if it is bad, or if the row is -1 (no such equipment)."""
         return float(self.numbers(quantity, slice(row, row + 1))[0]) if row >= 0 else np.nan
+
+    def state(self, quantity: str, row: int = 0) -> OperatingState | None:
+        """Return an operating state; None if it is bad or unknown."""
+        number = self.number(quantity, row)
+        return None if np.isnan(number) or number == OperatingState.UNKNOWN else OperatingState(int(number))
 
     def _note(
         self, time_ns: NDArray[np.int64], uncertain_after_ns: NDArray[np.int64], bad_after_ns: NDArray[np.int64]

@@ -32,13 +32,13 @@ _STATES = {OperatingState.TRIPPED: 99, OperatingState.STANDBY: 4}
 _DISCONNECTED, _INITIALIZING, _CONNECTED = 1, 2, 3
 _CONNECT, _DISCONNECT = 1.0, 2.0
 _INVERTER_STATES = {  # 1 stopped, 2 standby, 3 started
-    float(OperatingState.OFF): 1.0,
-    float(OperatingState.STOPPING): 1.0,
-    float(OperatingState.TRIPPED): 1.0,
-    float(OperatingState.OUT_OF_SERVICE): 1.0,
-    float(OperatingState.STANDBY): 2.0,
-    float(OperatingState.STARTING): 3.0,
-    float(OperatingState.RUNNING): 3.0,
+    OperatingState.OFF: 1.0,
+    OperatingState.STOPPING: 1.0,
+    OperatingState.TRIPPED: 1.0,
+    OperatingState.OUT_OF_SERVICE: 1.0,
+    OperatingState.STANDBY: 2.0,
+    OperatingState.STARTING: 3.0,
+    OperatingState.RUNNING: 3.0,
 }
 _NO_REASON, _FAULT, _MAINTENANCE, _OTHER_REASON = 0, 1, 2, 4
 
@@ -114,8 +114,8 @@ def bank_values(judged: Judged, bank: Bank, *, strings: bool, racks: int) -> dic
 
 def _base(judged: Judged, bank: Bank, racks: Racks) -> dict[str, float]:
     plant, batteries = bank.plant, bank.batteries
-    soc = 100.0 * judged.number(f"{bank.owner}.soc", bank.index)
-    operating_state = judged.number(f"{bank.owner}.operating_state", bank.index)
+    soc_ratio = judged.number(f"{bank.owner}.soc", bank.index)
+    state = judged.state(f"{bank.owner}.operating_state", bank.index)
     power_w = _sum(racks, racks.power_w)
     return {
         "AHRtg": sum(b.capacity_ah for b in batteries),
@@ -124,16 +124,16 @@ def _base(judged: Judged, bank: Bank, racks: Racks) -> dict[str, float]:
         "WDisChaRteMax": bank.power_w,
         "SoCMax": 100.0 * plant.control.soc_max_ratio,
         "SoCMin": 100.0 * plant.control.soc_min_ratio,
-        "SoC": soc,
-        "DoD": 100.0 - soc,
+        "SoC": 100.0 * soc_ratio,
+        "DoD": 100.0 - 100.0 * soc_ratio,
         "SoH": _weighted(racks.soh_percent, np.array([b.energy_wh for b in batteries])),
-        "ChaSt": _charge_status(bank, racks, soc, power_w),
+        "ChaSt": _charge_status(bank, racks, soc_ratio, power_w),
         "LocRemCtl": local_or_remote(judged),
         "Hb": judged.number("plant.heartbeat") % _COUNTS_U16,
         "CtrlHb": judged.number("plant.scada_heartbeat") % _COUNTS_U16,
         "AlmRst": 0.0,
         "Typ": _type(batteries),
-        "State": _state(operating_state, racks),
+        "State": _state(state, racks),
         "Evt1": float(np.bitwise_or.reduce(_events(racks), initial=0)),
         "Evt2": 0.0,
         "EvtVnd1": 0.0,
@@ -147,7 +147,7 @@ def _base(judged: Judged, bank: Bank, racks: Racks) -> dict[str, float]:
         "ADisChaMax": _sum(racks, racks.discharge_limit_a),
         "W": power_w,
         "SetOp": _CONNECT if (racks.closed == 1.0).any() else _DISCONNECT,
-        "SetInvState": _INVERTER_STATES.get(operating_state, math.nan),
+        "SetInvState": math.nan if state is None else _INVERTER_STATES[state],
     }
 
 
@@ -176,16 +176,16 @@ def _voltage_v(racks: Racks) -> float:
     return float(Extremes.of(chosen[None]).mean[0]) if chosen.size else math.nan
 
 
-def _charge_status(bank: Bank, racks: Racks, soc: float, power_w: float) -> float:
-    if math.isnan(power_w) or math.isnan(soc):
+def _charge_status(bank: Bank, racks: Racks, soc_ratio: float, power_w: float) -> float:
+    if math.isnan(power_w) or math.isnan(soc_ratio):
         return math.nan
     if not (racks.closed == 1.0).any():
         return _OFF
     if abs(power_w) > _REST_RATIO * bank.power_w:
         return _DISCHARGING if power_w > 0.0 else _CHARGING
-    if soc >= 100.0 * bank.plant.control.soc_max_ratio:
+    if soc_ratio >= bank.plant.control.soc_max_ratio:
         return _FULL
-    return _EMPTY if soc <= 100.0 * bank.plant.control.soc_min_ratio else _HOLDING
+    return _EMPTY if soc_ratio <= bank.plant.control.soc_min_ratio else _HOLDING
 
 
 def _type(batteries: list[BatteryType]) -> float:
@@ -193,10 +193,9 @@ def _type(batteries: list[BatteryType]) -> float:
     return types.pop() if len(types) == 1 else _OTHER_TYPE
 
 
-def _state(operating_state: float, racks: Racks) -> float:
-    if math.isnan(operating_state) or operating_state == OperatingState.UNKNOWN:
+def _state(state: OperatingState | None, racks: Racks) -> float:
+    if state is None:
         return math.nan
-    state = OperatingState(int(operating_state))
     if state in _STATES:
         return _STATES[state]
     if (racks.closed == 1.0).any():

@@ -102,7 +102,7 @@ class SetpointControl:
         kept = self.registers
         is_newer = kept.written_ns >= shown.published_ns
         was_written = not math.isnan(kept.value)
-        return kept.value if was_written and (is_newer or not enabled) else shown.requested
+        return kept.value if was_written and (is_newer or not enabled) else shown.value
 
     def _order(self, registers: SetpointRegisters) -> Order:
         return Order(
@@ -138,9 +138,9 @@ class SetpointControl:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the plant shows of one set-point, and when that was published."""
+    """What the plant shows of one set-point: as it was asked for, its life, and when that was published."""
 
-    requested: float
+    value: float
     remaining_s: float
     is_in_force: bool
     published_ns: int
@@ -151,13 +151,14 @@ class PlantControls:
     """All that may be written to the plant's unit. `version` moves when a register reads differently by it."""
 
     plant: Plant
-    scales: tuple[float, float]  # of WSet and VarSet
+    watt_scale: float  # W and var a raw number
+    var_scale: float
     version: int = 0
     _setpoints: tuple[SetpointControl, SetpointControl] = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the kinds of set-point from the plant."""
-        self._setpoints = _setpoints(self.plant, *self.scales)
+        self._setpoints = _setpoints(self.plant, self.watt_scale, self.var_scale)
 
     def writable(self) -> tuple[Path, ...]:
         """Return the points that may be written."""
@@ -195,7 +196,7 @@ class PlantControls:
             yield from control.orders(parts, _shown(judged, control.kind, published_ns), now_ns)
 
 
-def _setpoints(plant: Plant, watts: float, vars_: float) -> tuple[SetpointControl, SetpointControl]:
+def _setpoints(plant: Plant, watt_scale: float, var_scale: float) -> tuple[SetpointControl, SetpointControl]:
     poi, control = plant.poi, plant.control
     active = SetpointKind(
         name="WSet",
@@ -206,7 +207,7 @@ def _setpoints(plant: Plant, watts: float, vars_: float) -> tuple[SetpointContro
         high=poi.export_limit_w,
         fallback=control.fallback_w,
         timeout_max_s=control.setpoint_timeout_max_s,
-        scale=watts,
+        scale=watt_scale,
     )
     reactive = replace(
         active,
@@ -217,7 +218,7 @@ def _setpoints(plant: Plant, watts: float, vars_: float) -> tuple[SetpointContro
         low=-poi.apparent_va,
         high=poi.apparent_va,
         fallback=control.fallback_var,
-        scale=vars_,
+        scale=var_scale,
     )
     return SetpointControl(active), SetpointControl(reactive)
 

@@ -123,11 +123,10 @@ def _plant_unit(plant: Plant, periods: DataPeriods) -> SunSpecUnit:
     models: Models = [(model, {}) for model in (1, 701, 702, 704, 713, 715, 802)]
     if strings:
         models.append((803, {"NStr": strings}))
-    scales = 10.0 ** factors[704, "WSet_SF"], 10.0 ** factors[704, "VarSet_SF"]
     return SunSpecUnit(
         lambda: _chain(models, factors, "Plant controller", plant.site_id),
         lambda judged: plant_values(judged, plant) | bank_values(judged, bank, strings=bool(strings), racks=0),
-        PlantControls(plant, scales),
+        PlantControls(plant, 10.0 ** factors[704, "WSet_SF"], 10.0 ** factors[704, "VarSet_SF"]),
         periods,
     )
 

@@ -7,6 +7,8 @@ the site has no meter or no rating for.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -95,7 +97,7 @@ def _measured(judged: Judged, plant: Plant) -> dict[str, float]:
         "ACType": _THREE_PHASE,
         "St": inverter if math.isnan(inverter) else float(inverter in _TURNING),
         "InvSt": inverter,
-        "ConnSt": _connection(judged.number("meter.breaker", meter)),
+        "ConnSt": _connection(judged, meter),
         "Alrm": tripped * _MANUFACTURER_ALARM,
         "DERMode": _GRID_FOLLOWING,
         "W": judged.number("plant.active_power"),
@@ -165,15 +167,15 @@ def _current_a(plant: Plant) -> float:
     return plant.poi.apparent_va / (math.sqrt(3.0) * plant.poi.voltage_v)
 
 
-def _coded(judged: Judged, codes: dict[OperatingState, Any]) -> float:
-    state = judged.number("plant.operating_state")
-    if math.isnan(state):
-        return math.nan
-    return float(codes.get(OperatingState(int(state)), math.nan))
+def _coded(judged: Judged, codes: Mapping[OperatingState, IntEnum]) -> float:
+    state = judged.state("plant.operating_state")
+    return float(codes[state]) if state is not None and state in codes else math.nan
 
 
-def _connection(breaker: float) -> float:
-    return {float(BreakerState.OPEN): 0.0, float(BreakerState.CLOSED): 1.0}.get(breaker, math.nan)
+def _connection(judged: Judged, meter: int) -> float:
+    """Return 1 connected, 0 not; NaN unless the breaker's position is sure."""
+    position = judged.number("meter.breaker", meter)
+    return {float(BreakerState.OPEN): 0.0, float(BreakerState.CLOSED): 1.0}.get(position, math.nan)
 
 
 def _status(judged: Judged) -> float:

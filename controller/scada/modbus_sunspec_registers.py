@@ -26,11 +26,11 @@ HEADROOM_RATIO = 1.2
 LARGEST_U16, LARGEST_I16, LARGEST_I32 = 65_534, 32_767, 2**31 - 1
 
 
-def exponent_for(largest: float, room: int = LARGEST_I16, lowest: int = -3) -> int:
-    """Return the scale factor that shows the most digits of values up to `largest` and a fifth more."""
-    if largest <= 0.0:
+def exponent_for(rating: float, room: int = LARGEST_I16, lowest: int = -3) -> int:
+    """Return the scale factor that shows the most digits of values up to a rating and a fifth more."""
+    if rating <= 0.0:
         return lowest
-    return max(lowest, math.ceil(math.log10(largest * HEADROOM_RATIO / room)))
+    return max(lowest, math.ceil(math.log10(rating * HEADROOM_RATIO / room)))
 
 
 @dataclass(frozen=True, slots=True)
