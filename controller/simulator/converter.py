@@ -79,7 +79,7 @@ class Converter:
 
     def __post_init__(self) -> None:
         """Ship with the watchdog that the device file states."""
-        self.watchdog_s = self.timeout.after_s if self.timeout else 0.0
+        self.reset_watchdog()
 
     # ------------------------------------------------------------------------------------------------ requests
     def hear(self, heartbeat: float) -> None:
@@ -94,6 +94,10 @@ class Converter:
     def set_watchdog(self, timeout_s: float) -> None:
         """Set the communication time-out; 0 disables it."""
         self.watchdog_s = 0.0 if self.faults.watchdog_off else timeout_s
+
+    def reset_watchdog(self) -> None:
+        """Go back to the time-out that the device file states."""
+        self.set_watchdog(self.timeout.after_s if self.timeout else 0.0)
 
     def ask_power(self, active_w: float | None = None, reactive_var: float | None = None) -> None:
         """Take a set-point; it acts after the dead time."""
@@ -132,7 +136,7 @@ class Converter:
         self.active_power_w = self.reactive_power_var = self.dc_power_w = 0.0
         self._asked = self._aim = (0.0, 0.0)
         self.alarms, self.heartbeat, self._last_heard = 0, 0, None
-        self.set_watchdog(self.timeout.after_s if self.timeout else 0.0)
+        self.reset_watchdog()
         self._enter(PcsState.OFF)
 
     def trip(self, alarm: int) -> None:

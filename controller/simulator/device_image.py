@@ -172,6 +172,12 @@ class DeviceImage:
         words = np.setdiff1d(words, self.layout.heartbeats)
         return Region(fault, words, frozen=self.memory.words[row, words].copy())
 
+    def drop_region(self, row: int, region: Region) -> None:
+        """Take a fault away from a device's registers."""
+        self.regions[row] = [r for r in self.regions[row] if r is not region]
+        if not self.regions[row]:
+            del self.regions[row]
+
 
 class RowReader:
     """What the reads of a polling class take out of a row: registers first, then bits, as `RawGroup` holds them."""

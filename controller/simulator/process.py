@@ -1,0 +1,211 @@
+"""The simulator as a process: every device of a site on loopback sockets, the plant stepped in real time behind them.
+
+Fault commands come a line at a time over TCP and on standard input; the end of standard input stops nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from controller.plant.clock import Clock
+from controller.plant.model import Plant
+from controller.plant.site_loader import load_site, site_file
+from controller.simulator.fault_commands import FaultError
+from controller.simulator.faults import FaultMenu, read_fault_file
+from controller.simulator.modbus_server import LOOPBACK, DeviceServers, ServedUnit
+from controller.simulator.simulated_field import SimulatedField
+
+STEP_S, STEP_MAX_S = 0.1, 10.0
+SECOND_NS = 1_000_000_000
+LINE_BYTES, STANDARD_INPUT = 4096, 0
+SPARE_FILES = 64
+OK, NO, UNUSABLE = 0, 1, 2
+
+
+class Simulation:
+    """A plant's devices on sockets."""
+
+    def __init__(self, plant: Plant, clock: Clock, seed: int | None = None) -> None:
+        """Build the devices; nothing listens yet."""
+        self.devices, self._clock = SimulatedField(plant, seed), clock
+        self._servers = DeviceServers()
+        self.menu = FaultMenu(self.devices, self._servers.drop)
+        self._faults: asyncio.Server | None = None
+
+    async def start(self, addresses: Path | None = None, *, auto_ports: bool = False) -> dict[str, object]:
+        """Open every port and say where: the devices, and the port for fault commands.
+
+        Ports are the site's own where they lie on loopback, else (or with `auto_ports`) chosen by the system.
+        `addresses` is a file that is to hold each link's address by its index. Raises OSError if a port can't be had.
+        """
+        plant = self.devices.plant
+        _allow_files(2 * len(plant.links))
+        units: dict[int, dict[int, ServedUnit]] = {link.index: {} for link in plant.links}
+        for device, simulated in zip(plant.devices, self.devices.devices, strict=True):
+            units[device.link][device.unit] = simulated
+        await self._servers.listen(plant.links, units, site_ports=not auto_ports)
+        self._faults = await asyncio.start_server(self._take_commands, LOOPBACK, 0, limit=LINE_BYTES)
+        where = self._servers.addresses
+        if addresses is not None:
+            _write_aside(addresses, json.dumps({str(link): str(address) for link, address in where.items()}))
+        return {
+            "faults": f"{LOOPBACK}:{self._faults.sockets[0].getsockname()[1]}",
+            "devices": [{"name": d.name, "address": str(where[d.link]), "unit": d.unit} for d in plant.devices],
+        }
+
+    async def serve(self) -> None:
+        """Step the plant until cancelled, then close every port."""
+        last_ns = self._clock.mono_ns()
+        try:
+            while True:
+                await asyncio.sleep(STEP_S)
+                now_ns = self._clock.mono_ns()
+                self.step(min((now_ns - last_ns) / SECOND_NS, STEP_MAX_S))
+                last_ns = now_ns
+        finally:
+            await self.close()
+
+    def step(self, dt_s: float) -> None:
+        """Move plant and faults on."""
+        self.devices.virtual.step(dt_s)
+        self.menu.advance()
+
+    async def close(self) -> None:
+        """Close every port and connection."""
+        if self._faults is not None:
+            self._faults.close()
+        await self._servers.close()
+
+    async def _take_commands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await _answer_lines(reader, self.menu, lambda answer: writer.write(f"{answer}\n".encode()))
+            await writer.drain()
+        writer.close()
+
+
+def simulate_site(
+    site: Path,
+    clock: Clock,
+    *,
+    faults: Path | None = None,
+    auto_ports: bool = False,
+    as_json: bool = False,
+    seed: int | None = None,
+) -> int:
+    """Serve the devices of a site until SIGTERM or SIGINT; print where, return the exit code.
+
+    `faults` is a file of fault commands with their times. Answers go to standard output, messages to standard error.
+    """
+    result = load_site(site)
+    if result.plant is None:
+        sys.stderr.write(f"{result.text()}\n")
+        return NO if site_file(site).is_file() else UNUSABLE
+    simulation = Simulation(result.plant, clock, seed)
+    try:
+        simulation.menu.plan(read_fault_file(faults) if faults else [])
+        asyncio.run(_run(simulation, auto_ports=auto_ports, as_json=as_json))
+    except (FaultError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return UNUSABLE
+    return OK
+
+
+async def _run(simulation: Simulation, *, auto_ports: bool, as_json: bool) -> None:
+    ending, loop = asyncio.Event(), asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, ending.set)
+    about = await simulation.start(auto_ports=auto_ports)
+    _say(json.dumps(about) if as_json else _in_words(about))
+    gc.collect()
+    gc.freeze()
+    InputLines(simulation.menu, STANDARD_INPUT, _say).start(loop)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(simulation.serve())
+        await ending.wait()
+        serving.cancel()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class InputLines:
+    """Fault commands on standard input, which may be a terminal, a pipe, a file or nothing; its end stops nothing."""
+
+    def __init__(self, menu: FaultMenu, descriptor: int, say: Callable[[str], None]) -> None:
+        """Take where lines come from and where answers go."""
+        self._menu, self._descriptor, self._say = menu, descriptor, say
+        self._pending = b""
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Listen as long as there is somebody; what can't be waited for (a file) is read at once."""
+        try:
+            loop.add_reader(self._descriptor, self._take, loop)
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError):
+                while self._read():
+                    pass
+
+    def _take(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            more = self._read()
+        except OSError:
+            more = False
+        if not more:
+            loop.remove_reader(self._descriptor)
+
+    def _read(self) -> bool:
+        data = os.read(self._descriptor, LINE_BYTES)
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            if text := line.decode("utf-8", "replace").strip():
+                self._say(self._menu.execute(text))
+        self._pending = self._pending[-LINE_BYTES:]
+        return bool(data)
+
+
+async def _answer_lines(reader: asyncio.StreamReader, menu: FaultMenu, say: Callable[[str], None]) -> None:
+    """Answer every line until there are no more."""
+    while True:
+        try:
+            line = await reader.readline()
+        except ValueError:
+            say(f"error: a line has at most {LINE_BYTES} bytes")
+            return
+        if not line:
+            return
+        text = line.decode("utf-8", "replace").strip()
+        if text:
+            say(menu.execute(text))
+
+
+def _in_words(about: Mapping[str, Any]) -> str:
+    lines = [f"{d['name']:16} {d['address']}, unit {d['unit']}" for d in about["devices"]]
+    return "\n".join([*lines, f"{'faults':16} {about['faults']}"])
+
+
+def _write_aside(path: Path, text: str) -> None:
+    """Write a file so that nobody reads half of it."""
+    aside = path.with_suffix(".new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the limit of open files as far as it is needed and allowed: a listener and a connection a link."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + SPARE_FILES
+    if soft < needed:
+        allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
