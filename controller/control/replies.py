@@ -103,13 +103,13 @@ def _actor(command: Command) -> str:
 # -------------------------------------------------------------------------------------------- set-points and limits
 
 
-def _number(value: object, low: float, high: float) -> float | Verdict:
-    """Return a finite number within [low, high], or why it is none."""
+def _number(value: object, low: float, high: float, rounding_ratio: float = 1e-9) -> float | Verdict:
+    """Return a finite number within [low, high], or why it is none; faces round when they convert units."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Verdict(Refusal.WRONG_TYPE, "a number is expected")
     if not math.isfinite(value):
         return Verdict(Refusal.OUT_OF_RANGE, "a finite number is expected")
-    rounding = 1e-9 * max(abs(low), abs(high))  # of the face's conversion of units
+    rounding = rounding_ratio * max(abs(low), abs(high))
     if not low - rounding <= value <= high + rounding:
         return Verdict(Refusal.OUT_OF_RANGE, f"expected {low:g} to {high:g}")
     return min(max(float(value), low), high)
@@ -194,7 +194,7 @@ def _set_limit(desk: Desk, command: Command, limits: Limits) -> Verdict:
 
 def _scada_heartbeat(desk: Desk, command: Command, _index: int) -> Verdict:
     """An advancing heartbeat of the owner renews its set-points; a standing one proves nothing."""
-    value = _number(command.value, 0, LARGEST_HEARTBEAT)
+    value = _number(command.value, 0, LARGEST_HEARTBEAT, 0.0)
     if isinstance(value, Verdict):
         return value
     state = desk.state

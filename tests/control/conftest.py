@@ -14,7 +14,7 @@ from controller.control.commands import Action, Command, Reply
 from controller.control.control import control
 from controller.control.plant_sequence import PlantState
 from controller.control.result import ControlResult
-from controller.control.state import ControlState, control_state
+from controller.control.state import ControlState, control_state, from_bytes, to_bytes
 from controller.image.image import Image
 from controller.image.layout import plant_layout
 from controller.image.outputs import WriteState
@@ -87,6 +87,7 @@ class Field:
         self.breaker, self.frequency_hz = BreakerState.CLOSED, plant.poi.frequency_hz
         self.auxiliary_w, self.loss_ratio = 24e3, 0.01
         self.obeys_requests, self.banks_obey = True, False
+        self.healthy = np.ones(len(plant.interlocks))
         self.refuses_start: set[int] = set()
         self.deaf: set[int] = set()  # racks whose contactors do not move
         self.welded: set[int] = set()  # racks that carry current whatever they say
@@ -113,7 +114,7 @@ class Field:
         self._set("pcs.watchdog_timeout", now_ns, self.watchdog_s)
         self._set("pcs.discharge_power_limit", now_ns, self.pcs_limit_w)
         self._set("pcs.charge_power_limit", now_ns, self.pcs_limit_w)
-        self._set("interlock.healthy", now_ns, 1)
+        self._set("interlock.healthy", now_ns, self.healthy)
         self._set("meter.active_power", now_ns, np.where(self.is_poi, self.poi_w, -self.auxiliary_w))
         self._set("meter.reactive_power", now_ns, np.where(self.is_poi, self.pcs_var.sum(), 0.0))
         self._set("meter.frequency", now_ns, self.frequency_hz)
@@ -159,6 +160,10 @@ class Field:
                     self._do(name, index, float(line.value[index]))
         for index in range(len(self.pcs_w)):
             self._follow(state, index)
+
+    def forget_requests(self) -> None:
+        """The controller that asked is gone."""
+        self._seen.clear()
 
     def _do(self, name: str, index: int, value: float) -> None:
         if name == "rack.connect_request" and index not in self.deaf:
@@ -233,6 +238,13 @@ class Rig:
         self.results.append(result)
         self.field.obey(self.state)
         return result
+
+    def restart(self) -> None:
+        """Start the controller anew with its retained state; the field goes on as it is."""
+        saved = to_bytes(self.state, self.plant)
+        self.state = control_state(self.plant, self.arrays)
+        assert from_bytes(self.state, self.plant, saved, self.now_ns) == ()
+        self.field.forget_requests()
 
     def ask(self, action: Action, value: object = None, target: str = "Plant", **more: Any) -> Reply:
         """Scan with one command and return its reply."""

@@ -47,4 +47,4 @@ def test_reactive_power_stays_within_every_mva_circle(total_var, converters):
     for (active_w, apparent_va), reactive_var in zip(converters, shared, strict=True):
         circle = max(apparent_va, abs(active_w))
         assert math.hypot(active_w, reactive_var) <= circle * (1 + 1e-9)
-    assert abs(sum(shared)) <= abs(total_var) * (1 + 1e-9)
+    assert abs(sum(shared)) <= abs(total_var) * (1 + 1e-9) + 1e-6

@@ -1,0 +1,127 @@
+"""Commands: rights, targets, types, and that stops are never refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.control.commands import STOPS, Action, Refusal
+from controller.control.events import EventKind
+from controller.control.plant_sequence import PlantState
+from controller.image.quality import Quality
+
+RACK = "Plant.Block01.Rack04"
+TARGETS = dict.fromkeys((Action.CONNECT, Action.DISCONNECT, Action.RESET_TRIP, Action.LOCK_OUT), RACK)
+TARGETS[Action.REMOVE_LOCK_OUT] = RACK
+
+
+@pytest.mark.parametrize("role", ["viewer", "", "root"])
+@pytest.mark.parametrize("action", list(Action))
+def test_without_the_right_everything_is_refused(running, action, role):
+    assert running.ask(action, 0.0, TARGETS.get(action, "Plant"), role=role).refusal is Refusal.NO_RIGHT
+
+
+@pytest.mark.parametrize("role", ["operator", "engineer", "service"])
+@pytest.mark.parametrize("action", sorted(STOPS))
+def test_stops_are_accepted_in_every_state_at_any_age(rig, action, role):
+    old = -10_000_000_000_000
+    for _ in range(12):
+        assert rig.ask(action, "now", TARGETS.get(action, "Plant"), role=role, issued_mono_ns=old).accepted
+    for sequence in PlantState:
+        rig.state.plant.sequence = sequence
+        assert rig.ask(action, None, TARGETS.get(action, "Plant"), role=role, issued_mono_ns=old).accepted
+
+
+@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("target", ["", "Plant.Block99", "plant", "Plant.GRID"])
+def test_an_unknown_target_is_refused(running, action, target):
+    assert running.ask(action, 0.0, target).refusal is Refusal.UNKNOWN_TARGET
+
+
+def test_an_action_on_the_wrong_kind_of_equipment_is_refused(running):
+    assert running.ask(Action.START, target=RACK).refusal is Refusal.UNKNOWN_TARGET
+    assert running.ask(Action.CONNECT).refusal is Refusal.UNKNOWN_TARGET
+
+
+def test_a_stop_in_the_same_scan_goes_before_a_start(running):
+    result = running.scan(running.command(Action.START), running.command(Action.FAST_STOP))
+    answers = {reply.id: reply for reply in result.replies}
+    assert [r.accepted for r in result.replies] == [True, False]
+    assert len(answers) == 2
+    assert not running.field.pcs_w.any()
+
+
+def test_every_command_but_a_heartbeat_leaves_an_event_with_its_actor(running):
+    running.ask(Action.SET_ACTIVE_POWER, 9e9, user="bert")
+    refused = [e for e in running.result.events if e.kind is EventKind.COMMAND_REFUSED]
+    assert [e.actor for e in refused] == ["opcua:bert"]
+    assert "expected" in refused[0].text
+    running.ask(Action.SET_ACTIVE_POWER, 1e5)
+    kinds = {e.kind for e in running.result.events}
+    assert {EventKind.COMMAND_ACCEPTED, EventKind.SETPOINT_ACCEPTED} <= kinds
+    running.ask(Action.SCADA_HEARTBEAT, 1)
+    assert not [e for e in running.result.events if e.kind is EventKind.COMMAND_ACCEPTED]
+
+
+def test_start_names_what_is_missing(make_rig):
+    rig = make_rig(auto_start=False)
+    rig.run(3)
+    rig.field.image["interlock.healthy"].quality[:] = Quality.GOOD
+    rig.field.healthy[1] = 0
+    rig.protection.plant_stop = True
+    rig.protection.pcs_stop[:] = True
+    refused = rig.ask(Action.START)
+    assert refused.refusal is Refusal.WRONG_STATE
+    for words in ("FIRE01", "protection's stop", "no converter"):
+        assert words in refused.text
+    assert rig.ask(Action.RESET_TRIPS).refusal is Refusal.WRONG_STATE
+    rig.field.healthy[1] = 1
+    rig.protection.plant_stop = False
+    rig.protection.pcs_stop[:] = False
+    rig.run(2)
+    assert rig.ask(Action.START).accepted
+
+
+def test_start_is_accepted_again_while_starting_or_running_and_refused_while_stopping(make_rig):
+    rig = make_rig(auto_start=False, ramp_w_per_s=1e5, setpoint_timeout_s=600.0)
+    rig.run(3)
+    assert rig.ask(Action.START).accepted
+    assert rig.ask(Action.START).accepted
+    rig.start()
+    assert rig.ask(Action.START).accepted
+    rig.setpoint(1e6)
+    rig.run(10)
+    rig.ask(Action.STOP)
+    assert rig.ask(Action.START).refusal is Refusal.WRONG_STATE
+
+
+def test_resets_are_handed_on_with_the_role_and_bms_trips_are_reset_at_their_source(running):
+    running.field.tripped[3] = True
+    running.run(2)
+    running.ask(Action.RESET_TRIP, target=RACK, role="engineer")
+    assert running.result.forwarded.resets == [(3, "engineer")]
+    assert not running.field.tripped[3]
+    running.scan()
+    running.scan()
+    assert running.state.outputs["rack.reset_request"].value[3] == 0.0, "taken back, so that the next is an edge"
+    running.ask(Action.RESET_TRIPS)
+    assert running.result.forwarded.resets == [(-1, "operator")]
+
+
+def test_acknowledging_is_handed_on(running):
+    assert running.ask(Action.ACKNOWLEDGE_ALARMS).accepted
+    assert running.result.forwarded.acknowledge
+
+
+def test_a_lock_out_without_a_reason_is_still_a_lock_out(running):
+    assert running.ask(Action.LOCK_OUT, None, RACK).accepted
+    assert running.state.lock_outs[3][0].reason == "no reason given"
+
+
+def test_replies_carry_the_number_of_the_scan(running):
+    first, second = running.setpoint(1.0), running.setpoint(2.0)
+    assert second.sequence == first.sequence + 1
+
+
+@pytest.mark.parametrize("value", [-1, 2**32, 1.5e300, "1", None])
+def test_a_heartbeat_that_is_no_counter_is_refused(running, value):
+    assert not running.ask(Action.SCADA_HEARTBEAT, value).accepted
