@@ -6,14 +6,12 @@ Fault commands come a line at a time over TCP and on standard input; the end of 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
-import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,14 @@ from controller.plant.clock import Clock
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site, site_file
 from controller.simulator.fault_commands import FaultError
+from controller.simulator.fault_lines import CommandInput, CommandServer
 from controller.simulator.faults import FaultMenu, read_fault_file
 from controller.simulator.modbus_server import LOOPBACK, DeviceServers, ServedUnit
 from controller.simulator.simulated_field import SimulatedField
 
 STEP_S, STEP_MAX_S = 0.1, 10.0
 SECOND_NS = 1_000_000_000
-LINE_BYTES, STANDARD_INPUT = 4096, 0
+STANDARD_INPUT = 0
 SPARE_FILES = 64
 OK, NO, UNUSABLE = 0, 1, 2
 
@@ -40,7 +39,7 @@ class Simulation:
         self.devices, self._clock = SimulatedField(plant, seed), clock
         self._servers = DeviceServers()
         self.menu = FaultMenu(self.devices, self._servers.drop)
-        self._faults: asyncio.Server | None = None
+        self._commands = CommandServer(self.menu)
 
     async def start(self, addresses: Path | None = None, *, auto_ports: bool = False) -> dict[str, object]:
         """Open every port and say where: the devices, and the port for fault commands.
@@ -54,12 +53,12 @@ class Simulation:
         for device, simulated in zip(plant.devices, self.devices.devices, strict=True):
             units[device.link][device.unit] = simulated
         await self._servers.listen(plant.links, units, site_ports=not auto_ports)
-        self._faults = await asyncio.start_server(self._take_commands, LOOPBACK, 0, limit=LINE_BYTES)
+        faults = await self._commands.listen(LOOPBACK)
         where = self._servers.addresses
         if addresses is not None:
             _write_aside(addresses, json.dumps({str(link): str(address) for link, address in where.items()}))
         return {
-            "faults": f"{LOOPBACK}:{self._faults.sockets[0].getsockname()[1]}",
+            "faults": faults,
             "devices": [{"name": d.name, "address": str(where[d.link]), "unit": d.unit} for d in plant.devices],
         }
 
@@ -82,15 +81,8 @@ class Simulation:
 
     async def close(self) -> None:
         """Close every port and connection."""
-        if self._faults is not None:
-            self._faults.close()
+        self._commands.close()
         await self._servers.close()
-
-    async def _take_commands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            await _answer_lines(reader, self.menu, lambda answer: writer.write(f"{answer}\n".encode()))
-            await writer.drain()
-        writer.close()
 
 
 def simulate_site(
@@ -128,7 +120,7 @@ async def _run(simulation: Simulation, *, auto_ports: bool, as_json: bool) -> No
     _say(json.dumps(about) if as_json else _in_words(about))
     gc.collect()
     gc.freeze()
-    InputLines(simulation.menu, STANDARD_INPUT, _say).start(loop)
+    CommandInput(simulation.menu, STANDARD_INPUT, _say).start(loop)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(simulation.serve())
         await ending.wait()
@@ -138,56 +130,6 @@ async def _run(simulation: Simulation, *, auto_ports: bool, as_json: bool) -> No
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-class InputLines:
-    """Fault commands on standard input, which may be a terminal, a pipe, a file or nothing; its end stops nothing."""
-
-    def __init__(self, menu: FaultMenu, descriptor: int, say: Callable[[str], None]) -> None:
-        """Take where lines come from and where answers go."""
-        self._menu, self._descriptor, self._say = menu, descriptor, say
-        self._pending = b""
-
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Listen as long as there is somebody; what can't be waited for (a file) is read at once."""
-        try:
-            loop.add_reader(self._descriptor, self._take, loop)
-        except (OSError, ValueError):
-            with contextlib.suppress(OSError):
-                while self._read():
-                    pass
-
-    def _take(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            more = self._read()
-        except OSError:
-            more = False
-        if not more:
-            loop.remove_reader(self._descriptor)
-
-    def _read(self) -> bool:
-        data = os.read(self._descriptor, LINE_BYTES)
-        *lines, self._pending = (self._pending + data).split(b"\n")
-        for line in lines:
-            if text := line.decode("utf-8", "replace").strip():
-                self._say(self._menu.execute(text))
-        self._pending = self._pending[-LINE_BYTES:]
-        return bool(data)
-
-
-async def _answer_lines(reader: asyncio.StreamReader, menu: FaultMenu, say: Callable[[str], None]) -> None:
-    """Answer every line until there are no more."""
-    while True:
-        try:
-            line = await reader.readline()
-        except ValueError:
-            say(f"error: a line has at most {LINE_BYTES} bytes")
-            return
-        if not line:
-            return
-        text = line.decode("utf-8", "replace").strip()
-        if text:
-            say(menu.execute(text))
 
 
 def _in_words(about: Mapping[str, Any]) -> str:
