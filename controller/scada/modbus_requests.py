@@ -14,6 +14,7 @@ import ipaddress
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,8 +27,9 @@ from controller.plant.clock import Clock
 
 WRITES = frozenset({FunctionCode.WRITE_SINGLE_REGISTER, FunctionCode.WRITE_MULTIPLE_REGISTERS})
 FUNCTIONS = WRITES | {FunctionCode.READ_HOLDING_REGISTERS}
-COMMANDS_AT_ONCE = 64
-"""Most commands of all connections together that wait for the plant's reply; leaves room for the other faces."""
+COMMANDS_AT_ONCE = 32
+"""Most commands of all connections together that wait for the plant's reply, stops not counted. A command is stamped
+when its turn comes, so that one of many does not grow too old here."""
 
 EXCEPTION_OF = {
     Refusal.OUT_OF_RANGE: ExceptionCode.ILLEGAL_DATA_VALUE,
@@ -196,7 +198,7 @@ class Requests:
         return ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND if snapshot.is_stale(now_ns) else snapshot
 
     async def _submit(self, order: Order, peer: Peer) -> Reply:
-        async with self._at_once:
+        async with nullcontext() if order.action in STOPS else self._at_once:
             answer = await self._view.submit(self._command(order, peer))
         self.counters.commands += 1
         self.counters.commands_refused += not answer.accepted

@@ -19,7 +19,7 @@ from controller.modbus.errors import ExceptionCode
 from controller.plant.model import Plant
 from controller.runtime.clock import SystemClock
 from controller.scada import modbus_server
-from controller.scada.modbus_requests import EXCEPTION_OF, Order, Plan, Requests, Writers
+from controller.scada.modbus_requests import COMMANDS_AT_ONCE, EXCEPTION_OF, Order, Plan, Requests, Writers
 from controller.scada.modbus_server import ModbusServer, ServerLimits
 from tests.scada.modbus_parts import NOW_NS, FakePlant, fake_plant, raw_client, serving, snapshot_of
 
@@ -158,6 +158,25 @@ async def test_a_start_is_answered_before_what_follows_is_taken(plant):
         for _ in range(4):
             await client.receive()
     assert at_once == [2, 2, 4, 4]
+
+
+async def test_a_stop_does_not_wait_behind_the_set_points_of_others(plant):
+    release = asyncio.Event()
+
+    class Slow(FakePlant):
+        async def submit(self, command):
+            if command.action is not Action.STOP:
+                await release.wait()
+            return await FakePlant.submit(self, command)
+
+    async with served(Slow(plant.snap)) as face, contextlib.AsyncExitStack() as stack:
+        for _ in range(3):
+            busy = await stack.enter_async_context(raw_client(face.address))
+            for number in range(COMMANDS_AT_ONCE):
+                busy.send(UNIT, _write_one(10, number + 1))
+        operator = await stack.enter_async_context(raw_client(face.address))
+        assert await operator.ask(UNIT, _write_one(2, 1)) == _write_one(2, 1)
+        release.set()
 
 
 async def test_what_a_client_sent_before_it_closed_its_half_is_answered(plant):
