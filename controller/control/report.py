@@ -115,6 +115,7 @@ def report(
         outputs=state.outputs,
         withhold_heartbeat=state.pcs.stop_failed & facts.converters.stop,
         conditions=_conditions(arrays, state, facts),
+        reference_w=facts.power.reference_w,
         active_clips=facts.power.active_clips,
         reactive_clips=facts.power.reactive_clips,
         replies=said.replies,

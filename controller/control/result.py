@@ -131,6 +131,7 @@ class ControlResult:
     outputs: OutputImage
     withhold_heartbeat: BoolArray  # [P]
     conditions: Mapping[str, BoolArray]
+    reference_w: float  # what the converters were to give in sum
     active_clips: tuple[Clip, ...]
     reactive_clips: tuple[Clip, ...]
     replies: tuple[Reply, ...]

@@ -300,6 +300,12 @@ def rig(demo_plant: Plant) -> Rig:
     return Rig(demo_plant)
 
 
+@pytest.fixture(scope="session")
+def make_any_rig(demo_plant: Plant) -> Callable[[], Rig]:
+    """Return a maker of rigs, for tests that need many."""
+    return lambda: Rig(demo_plant)
+
+
 @pytest.fixture
 def running(rig: Rig) -> Rig:
     """Return a rig whose plant stands ready at zero."""
