@@ -47,33 +47,45 @@ async def sealed_plant(folders: Folders, site_name: str) -> tuple[Plant, bytes]:
 
 
 async def run_face(
-    folders: Folders, site_name: str, make: FaceMaker, clock: Clock, ready: Callable[[str], None]
+    folders: Folders, site_name: str, make: FaceMaker, clock: Clock, ready: Callable[[str], None], port_file: Path
 ) -> None:
     """Load, link, open, say so, serve; SiteChangedError ends it with exit 75."""
     plant, site_hash = await sealed_plant(folders, site_name)
     view = LinkedPlant(folders.run, image_layout(plant), site_hash, clock)
     face = make(plant, view, clock)
-    ready(await face.start())
+    endpoint = await face.start()
+    remember_port(port_file, endpoint)
+    ready(endpoint)
     await face.serve()
 
 
-def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | None, auto_port: bool) -> Face:
+def remember_port(port_file: Path, endpoint: str) -> None:
+    """Keep the port for the next life of this face."""
+    port_file.write_text(endpoint.rpartition(":")[2], encoding="ascii")
+
+
+def chosen_port(port_file: Path) -> int:
+    """Return the port that an earlier life of this face had, 0 to let the system choose."""
+    return int(port_file.read_text(encoding="ascii")) if port_file.exists() else 0
+
+
+def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | None, port: int | None) -> Face:
     """Make the OPC UA face of a plant."""
     from controller.scada.opcua_server import OpcUaServer  # noqa: PLC0415 - each face loads its own libraries only
 
     settings = plant.faces.opcua
     assert settings is not None, "the supervisor starts only faces that the site has"
-    settings = replace(settings, port=0) if auto_port else settings
+    settings = settings if port is None else replace(settings, port=port)
     return OpcUaServer(settings, point_list(plant), view, data_periods(plant), clock, cache)
 
 
-def modbus_face(plant: Plant, view: PlantView, clock: Clock, *, auto_port: bool) -> Face:
+def modbus_face(plant: Plant, view: PlantView, clock: Clock, *, port: int | None) -> Face:
     """Make the Modbus face of a plant."""
     from controller.scada.modbus_face import ModbusServerFace  # noqa: PLC0415 - as above
 
     settings = plant.faces.modbus
     assert settings is not None, "as above"
-    settings = replace(settings, port=0) if auto_port else settings
+    settings = settings if port is None else replace(settings, port=port)
     listed = point_list(plant)
     return ModbusServerFace(settings, plant, listed, flat_map(listed), view, clock)
 

@@ -39,6 +39,10 @@ class Folders:
         """Where a simulated plant's links really are."""
         return self.run.folder / "addresses.json"
 
+    def port(self, role: str) -> Path:
+        """The port that the system chose for a face, so that a restarted face comes back to it."""
+        return self.run.folder / f"{role}.port"
+
 
 def folders_of(site_id: str, *, simulated: bool, state: Path | None = None) -> Folders:
     """Return the folders of a run of this site; `state` replaces the usual state folder."""

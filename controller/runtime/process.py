@@ -102,16 +102,19 @@ async def _simulator(words: argparse.Namespace, folders: Folders, life: LifePipe
 
 
 async def _face(words: argparse.Namespace, folders: Folders, life: LifePipe, ending: asyncio.Event) -> None:
+    port_file = folders.port(words.role)
+
     def make(plant: Plant, view: PlantView, clock: Clock) -> face_process.Face:
+        port = face_process.chosen_port(port_file) if words.auto_ports else None
         if words.role == "opcua":
-            return face_process.opcua_face(plant, view, clock, cache=folders.state, auto_port=words.auto_ports)
-        return face_process.modbus_face(plant, view, clock, auto_port=words.auto_ports)
+            return face_process.opcua_face(plant, view, clock, cache=folders.state, port=port)
+        return face_process.modbus_face(plant, view, clock, port=port)
 
     def ready(endpoint: str) -> None:
         life.ready({words.role: endpoint})
 
     site_name = Path(words.site).name
-    face = face_process.run_face(folders, site_name, make, SystemClock(), ready)
+    face = face_process.run_face(folders, site_name, make, SystemClock(), ready, port_file)
     await face_process.until_first_done(face, life.beat(), _asked_to_end(ending))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.link.control_lock import AlreadyControlledError, ControlLock
 from controller.link.run_directory import RunDirectoryError, prepare
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site, site_file
@@ -45,9 +46,8 @@ def run_site(options: RunOptions, status_line: Callable[[Plant, Folders], str] |
         return NO if site_file(options.site).is_file() else UNUSABLE
     folders = folders_of(result.plant.site_id, simulated=options.simulated, state=options.state)
     try:
-        folders.state.mkdir(parents=True, exist_ok=True)
-        prepare(folders.run)
-    except (RunDirectoryError, OSError) as error:
+        _take_folders(result.plant, folders)
+    except (RunDirectoryError, AlreadyControlledError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
     return asyncio.run(_supervise(options, result.plant, folders, status_line))
@@ -61,13 +61,20 @@ def run_check(options: RunOptions) -> int:
         return NO if site_file(options.site).is_file() else UNUSABLE
     folders = folders_of(result.plant.site_id, simulated=options.simulated, state=options.state)
     try:
-        folders.state.mkdir(parents=True, exist_ok=True)
-        prepare(folders.run)
-    except (RunDirectoryError, OSError) as error:
+        _take_folders(result.plant, folders)
+    except (RunDirectoryError, AlreadyControlledError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return NO
     print(f"state folder {folders.state}: ok\nrun directory {folders.run.folder}: ok", file=sys.stderr)
     return OK
+
+
+def _take_folders(plant: Plant, folders: Folders) -> None:
+    """Make both folders and see that nobody controls the site: nothing of a running controller is touched."""
+    folders.state.mkdir(parents=True, exist_ok=True)
+    prepare(folders.run)
+    with ControlLock(folders.state, None if folders.simulated else plant.site_id):
+        return
 
 
 async def _supervise(
@@ -90,7 +97,8 @@ class _Run:
     """The supervisor, and what is told of it: once to the person who started it, always to `bess status`."""
 
     def __init__(self, options: RunOptions, plant: Plant, folders: Folders) -> None:
-        folders.processes.unlink(missing_ok=True)
+        for left_over in (folders.processes, folders.port("opcua"), folders.port("modbus")):
+            left_over.unlink(missing_ok=True)
         self._options, self._folders = options, folders
         self.announced = asyncio.Event()
         self.supervisor = Supervisor(list(_children(options, plant, folders)), SystemClock(), self._report)

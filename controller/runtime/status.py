@@ -48,7 +48,7 @@ class Status:
         """Return it for people."""
         lines = [self.problem] if self.problem else []
         lines += [
-            f"{p['role']:10s} pid {p['pid']:<7d} up {p['uptime_s']:.0f} s, {p['memory_mb']:.0f} MB, starts {p['starts']}"
+            f"{p['role']:10s} pid {p['pid']} up {p['uptime_s']:.0f} s, {p['memory_mb']:.0f} MB, starts {p['starts']}"
             for p in self.processes
         ]
         lines += [f"scan   {name} {value:g}" for name, value in self.scan.items()]

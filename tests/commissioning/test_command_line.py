@@ -100,4 +100,4 @@ def test_a_frozen_map_does_not_differ_until_the_site_does(site: Path) -> None:
     larger = load_site_or_raise(write_demo_site(site, 48))
     answer = diff(larger, site)
     assert answer.code == 1
-    assert "new: Plant.Block03" in answer.text
+    assert "new: Plant.Block01.Rack13" in answer.text
