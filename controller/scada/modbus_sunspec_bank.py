@@ -99,6 +99,7 @@ def bank_values(judged: Judged, bank: Bank, *, strings: bool, racks: int) -> dic
     values: dict[Path, Any] = {(802, name): value for name, value in _base(judged, bank, measured).items()}
     if strings:
         values |= {(803, name): value for name, value in _bank(measured).items()}
+    if strings and bank.rows.size:
         values |= {(803, f"string.{name}"): value for name, value in _strings(measured).items()}
     if racks:
         values |= {(804, name): value[:racks] for name, value in _racks(measured).items()}
@@ -205,8 +206,6 @@ def _state(state: OperatingState | None, racks: Racks) -> float:
 
 def _extremes(name: str, values: Extremes) -> dict[str, float]:
     """Return the highest and lowest of all strings, with string and module, and the mean."""
-    if not values.high.size:
-        return {}
     high, low = Extremes.of(values.high), Extremes.of(values.low)
     return {
         f"{name}Max": float(high.high),

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-import numpy as np
-
 from controller.control.sequences import OperatingState
 from controller.plant.model import Plant
 from controller.plant.signals import BreakerState, PcsOperation, PcsState
@@ -109,7 +107,7 @@ def _measured(judged: Judged, plant: Plant) -> dict[str, float]:
         "Hz": judged.number("plant.frequency"),
         "TotWhInj": judged.number("plant.energy_out"),
         "TotWhAbs": judged.number("plant.energy_in"),
-        "TmpSnk": float(Extremes.of(np.append(judged.numbers("pcs.temperature"), np.nan)).high),
+        "TmpSnk": float(Extremes.of(judged.numbers("pcs.temperature")).high),
     }
 
 

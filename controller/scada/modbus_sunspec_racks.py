@@ -31,6 +31,8 @@ class Extremes:
     @classmethod
     def of(cls, values: Numbers) -> Self:
         """Return the extremes of `[..., n]` values, NaN left out; NaN where nothing is known."""
+        if not values.shape[-1]:
+            values = np.full((*values.shape[:-1], 1), np.nan)
         known = ~np.isnan(values)
         count = known.sum(axis=-1)
         with np.errstate(invalid="ignore"):
