@@ -54,10 +54,10 @@ class Region:
 class DeviceImage:
     """The registers of the devices that one map fits; rows are in the order of `group.devices`."""
 
-    def __init__(self, group: DeviceGroup, devices: Sequence[Device], readings: Readings, rating_w: float) -> None:
+    def __init__(self, group: DeviceGroup, devices: Sequence[Device], readings: Readings) -> None:
         """Prepare the memory and the encoders of every polling class."""
         self.register_map, self.devices = group.register_map, tuple(devices)
-        self.memory = device_memory(group.register_map, len(devices), rating_w)
+        self.memory = device_memory(group.register_map, len(devices), readings.virtual.plant)
         self.regions: dict[int, list[Region]] = {}
         self.layout = RegisterLayout(self.memory)
         self.commands = CommandRegisters(self.memory, self.devices, readings.virtual)

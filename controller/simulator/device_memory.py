@@ -15,25 +15,41 @@ from controller.modbus.device_setup import identity_check
 from controller.modbus.pdu import FunctionCode
 from controller.modbus.register_image import RegisterImage
 from controller.modbus.register_map import RegisterMap, WireField, expected_models
-from controller.modbus.registers import WIRE, text_registers
+from controller.modbus.registers import SCALE_FACTOR, WIRE, text_registers
 from controller.modbus.sunspec_image import SunSpecImage
+from controller.plant.model import Plant
 
-SCALE_FACTORS = {
-    **dict.fromkeys(("V_SF", "A_SF", "AMax_SF", "Tmp_SF", "ModTmp_SF"), -1),
-    **dict.fromkeys(("SoC_SF", "SoH_SF", "DoD_SF", "Pct_SF"), -2),
-    **dict.fromkeys(("CellV_SF", "PF_SF", "Hz_SF"), -3),
-}
-POWER_SCALE_FACTORS = frozenset({"W_SF", "VA_SF", "Var_SF", "WChaDisChaMax_SF", "WHRtg_SF", "WMaxRtg_SF"})
-INT16_MAX = 32767
+FINEST_SCALE_FACTOR = -3
+CONVERTER_POWERS = (
+    "active_power",
+    "reactive_power",
+    "discharge_power_limit",
+    "charge_power_limit",
+    "active_power_setpoint",
+    "reactive_power_setpoint",
+)
+HEADROOM = 1.2
+"""How far beyond its ratings a value must still fit its register."""
 
 SERIAL_OFFSET, SERIAL_WORDS = 50, 16
 """Where `SN` stands in SunSpec model 1, counted from its ID register."""
 
 
-def device_memory(register_map: RegisterMap, devices: int, rating_w: float) -> RegisterImage:
-    """Return the image of so many devices; `rating_w` chooses the scale factors of powers."""
-    sunspec = _sunspec_image(register_map, rating_w) if register_map.device_type.sunspec_models else None
-    return RegisterImage(register_map, devices, sunspec)
+def device_memory(register_map: RegisterMap, devices: int, plant: Plant) -> RegisterImage:
+    """Return the image of so many devices; the plant's ratings choose the scale factors of SunSpec models."""
+    if not register_map.device_type.sunspec_models:
+        return RegisterImage(register_map, devices)
+    memory = RegisterImage(register_map, devices, _sunspec_image(register_map))
+    peaks = _peaks(plant)
+    wanted: dict[int, int] = {}
+    for field in register_map.fields.values():
+        columns = memory.factor_columns.get(field.signal.name)
+        if columns is not None:
+            exponent = _scale_factor(field, peaks.get(field.signal.name, peaks[field.signal.unit]))
+            wanted |= {c: max(exponent, wanted.get(c, exponent)) for c in columns.tolist()}
+    for column, exponent in wanted.items():
+        memory.words[:, column] = exponent & 0xFFFF
+    return memory
 
 
 def put_identity(memory: RegisterImage, row: int, text: str) -> None:
@@ -65,22 +81,44 @@ def scale_factors(memory: RegisterImage, field: WireField) -> NDArray[np.int64] 
     return factors
 
 
-def _sunspec_image(register_map: RegisterMap, rating_w: float) -> SunSpecImage:
-    """Return the chain with its head, its texts and every scale factor that fits what is to be shown."""
+def _sunspec_image(register_map: RegisterMap) -> SunSpecImage:
+    """Return the chain with its head, its texts, and every scale factor at 0."""
     device_type = register_map.device_type
     image = SunSpecImage(expected_models(device_type, register_map.instances))
     image.put_text(1, "Mn", device_type.maker[:32])
     image.put_text(1, "Md", device_type.name[:32])
     image.put_text(1, "SN", "SIMULATED")
     for served in image.fields:
-        point = served.field.point
-        if point.kind.name == "sunssf":
-            image.put(served.model, served.field.path, _scale_factor(point.name, rating_w), served.occurrence)
+        if served.field.point.kind is SCALE_FACTOR:
+            image.put(served.model, served.field.path, 0, served.occurrence)
     return image
 
 
-def _scale_factor(name: str, rating_w: float) -> int:
-    """Return a scale factor by the name of its point: fine where the range allows, coarse enough for the rating."""
-    if name in POWER_SCALE_FACTORS:
-        return max(0, math.ceil(math.log10(1.5 * rating_w / INT16_MAX)))
-    return SCALE_FACTORS.get(name, 0)
+def _scale_factor(field: WireField, peak: float) -> int:
+    """Return the finest scale factor with which a field still shows its peak."""
+    bits = 16 * field.words - (field.kind.dtype[1] == "i")
+    raw_peak = float(np.abs(field.scaling.raw(np.array([peak, -peak]))).max()) * HEADROOM
+    return max(FINEST_SCALE_FACTOR, math.ceil(math.log10(raw_peak / (2.0**bits - 2.0))))
+
+
+def _peaks(plant: Plant) -> dict[str, float]:
+    """Return the greatest values to be shown, by unit, and by signal where the unit says too little."""
+    power_w = max([plant.poi.apparent_va, *(p.apparent_va for p in plant.pcs)])
+    converter_va = max((p.apparent_va for p in plant.pcs), default=power_w)
+    meter_v = [m.voltage_v for m in plant.meters] or [plant.poi.voltage_v]
+    return {
+        **dict.fromkeys(("W", "var", "VA"), power_w),
+        **{f"pcs.{name}": converter_va for name in CONVERTER_POWERS},
+        **dict.fromkeys(("cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"), 5.0),
+        "V": 1600.0,
+        "A": 2000.0,
+        "ratio": 1.0,
+        "degC": 125.0,
+        "Hz": 70.0,
+        "Wh": 1e9,
+        "ohm": 1e7,
+        "s": 3600.0,
+        "meter.voltage": max(meter_v),
+        "meter.current": power_w / min(meter_v),
+        "pcs.dc_current": max((p.dc_current_max_a for p in plant.pcs), default=2000.0),
+    }

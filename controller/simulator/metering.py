@@ -17,6 +17,8 @@ from controller.plant.signals import BreakerState
 WINDOW_S = 0.2
 """Averaging window of a class 0.5 power meter: ten cycles of 50 Hz."""
 LINE_LOSS_RATIO = 0.002
+USED_WH = 1.0
+"""What a new meter has counted already: in SunSpec an accumulator at 0 means "none"."""
 AUXILIARY_REST_SHARE = 0.5
 WARM_DEGC = (25.0, 35.0)
 
@@ -30,8 +32,8 @@ class MeterState:
     reactive_power_var: float = 0.0
     frequency_hz: float = 0.0
     voltage_v: float = 0.0
-    energy_out_wh: float = 0.0
-    energy_in_wh: float = 0.0
+    energy_out_wh: float = USED_WH
+    energy_in_wh: float = USED_WH
     breaker: BreakerState = BreakerState.CLOSED
     _started: bool = False
 

@@ -75,7 +75,7 @@ class SimulatedField:
         found: dict[int, SimulatedDevice] = {}
         for group in device_groups(plant):
             members = [plant.devices[index] for index in group.devices]
-            image = DeviceImage(group, members, self.readings, plant.poi.power_w)
+            image = DeviceImage(group, members, self.readings)
             self.images.append(image)
             for row, device in enumerate(members):
                 found[device.index] = SimulatedDevice(
