@@ -11,7 +11,7 @@ import pytest
 
 from tests.tidy.tree import modules, parsed
 
-BASE = r"(v|a|w|var|va|wh|ah|j|c|degc|k|s|ns|hz|ohm|f|pa|m|kg|ratio|per_unit)"
+BASE = r"(v|a|w|var|va|wh|ah|j|c|degc|k|s|ns|hz|ohm|f|pa|m|kg|ratio|pu|per_unit)"
 # A unit, a squared unit, or one unit by another: `ramp_w_per_s`, `noise_v2`, `drift_ratio_per_sqrt_s`.
 RATE = rf"_per_(sqrt_)?({BASE}2?|month|year|soc)"
 SUFFIX = re.compile(rf"(^|_){BASE}2?({RATE})*$|{RATE}$")
@@ -24,10 +24,59 @@ DIMENSIONLESS = {
     "factor": "multiplies a quantity and leaves its unit",
     "periods": "multiples of a data period",
     "scale": "multiplies a register's number and gives it its unit",
+    "sigma": "a standard deviation in units of what it multiplies",
     "sigmas": "multiples of a standard deviation",
+    "sign": "+1 or -1",
+    "weight": "compares like with like",
 }
 # Whole names of numbers of any quantity, whose unit is stated beside them.
 OF_ANY_QUANTITY = {
+    "after": "an event's value after it, in the unit of what it is about",
+    "aim": "active or reactive power",
+    "asked": "active or reactive power",
+    "before": "an event's value before it, in the unit of what it is about",
+    "capacity": "active or reactive power that each may take",
+    "days_high": "days, as findings state them",
+    "days_low": "days, as findings state them",
+    "energy_charged_mwh": "a key of the rehearsal's JSON, named by the contract",
+    "energy_discharged_mwh": "a key of the rehearsal's JSON, named by the contract",
+    "gain": "of a controller, by what it compares",
+    "heartbeat": "a count as it came over the wire",
+    "hysteresis_rate": "per unit of SOC",
+    "last_heard": "a count as it came over the wire",
+    "level": "a probability",
+    "life": "a duration of any clock",
+    "limits": "a pair of what they limit",
+    "measured": "active or reactive power",
+    "number": "of any register",
+    "off": "the value of a fault that is over",
+    "on": "the value of a fault that stands",
+    "part": "of a whole of the same unit",
+    "peak": "of any register",
+    "power": "active or reactive power",
+    "previous": "active or reactive power",
+    "reference": "active or reactive power",
+    "requested": "active or reactive power",
+    "size": "of a finding, in the unit stated beside it",
+    "smallest": "in the unit of what it bounds",
+    "soc_end": "a key of the rehearsal's JSON, named by the contract",
+    "soc_start": "a key of the rehearsal's JSON, named by the contract",
+    "span": "in the unit of the value it bounds",
+    "start": "of a search, in the unit of what is searched",
+    "start_hysteresis": "-1 to 1",
+    "stated": "in the unit of the point it belongs to",
+    "soc": "a share of 1, named as its table's axis",
+    "target": "active or reactive power",
+    "temperature": "degC, named as its table's axis",
+    "than": "in the unit of what it is compared with",
+    "total": "active or reactive power",
+    "trim": "active or reactive power",
+    "values": "in the unit of what they are the values of",
+    "wanted": "in the unit of what is asked for",
+    "whole": "in the unit of its parts",
+    "window": "a share of 1, lowest and highest SOC",
+    "all_at": "in the unit of what derates",
+    "nothing_at": "in the unit of what derates",
     "fallback": "in the unit of the command it belongs to",
     "high": "in the unit of the point it belongs to",
     "hours": "the option --hours says its unit in full",
