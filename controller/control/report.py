@@ -13,6 +13,7 @@ from controller.control.buses import BusLimits
 from controller.control.commands import Reply
 from controller.control.events import Event
 from controller.control.inputs import ProtectionOrders
+from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.pcs_limits import PcsConditions, PcsLimits
@@ -105,7 +106,7 @@ def report(
             available=shown.pcs_available,
         ),
         blocks=BlockResult(
-            active_power_w=state.relations.block_of_pcs.dot(facts.measured.pcs_active_power_w),
+            active_power_w=_block_power_w(state, facts),
             soc_ratio=facts.account.block_soc_ratio,
             operating_state=shown.block_operating_state,
             racks_connected=shown.block_racks_connected,
@@ -122,6 +123,15 @@ def report(
         forwarded=said.forwarded,
         events=said.events,
     )
+
+
+def _block_power_w(state: ControlState, facts: Facts) -> FloatArray:
+    """Sum of each block's converters; NaN where one of them is unknown."""
+    measured_w, of_block = facts.measured.pcs_active_power_w, state.relations.block_of_pcs
+    unknown = np.isnan(measured_w)
+    if not anywhere(unknown):
+        return of_block.dot(measured_w)
+    return np.where(of_block.dot(unknown) > 0.0, np.nan, of_block.dot(np.where(unknown, 0.0, measured_w)))
 
 
 def _racks(state: ControlState, image: Image, facts: Facts, shown: Shown, way: int) -> RackResult:

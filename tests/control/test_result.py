@@ -1,0 +1,77 @@
+"""What control publishes: names of the catalogue, shapes of the image, quality where something is unknown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.control.conditions import CONDITIONS
+from controller.control.result import published
+from controller.image.image import Image
+from controller.image.layout import plant_layout
+from controller.image.quality import Quality
+from controller.image.quantities import COMPUTED, QUANTITIES
+
+NOT_OF_CONTROL = {
+    "rack.soc_estimate",
+    "rack.soc_low",
+    "rack.soc_high",
+    "rack.soh_estimate",
+    "rack.capacity",
+    "rack.resistance",
+    "rack.energy_to_empty",
+    "rack.energy_to_full",
+    "rack.anchor_age",
+    "rack.trip_cause",
+    "rack.trip_latched",
+    "rack.any_trip",
+    "plant.active_alarms",
+    "plant.unacknowledged_alarms",
+    "plant.heartbeat",
+    "plant.map_version",
+    "plant.time_quality",
+    "plant.scan_count",
+    "plant.scan_overruns",
+}
+
+
+def test_every_computed_quantity_that_no_other_room_fills_is_published_and_fits_the_image(running):
+    image = Image(plant_layout(running.plant))
+    names = []
+    for name, value, quality in published(running.result):
+        image[name].value[:] = value
+        image[name].quality[:] = quality
+        names.append(name)
+    assert len(names) == len(set(names))
+    wanted = {q.name for q in COMPUTED} - NOT_OF_CONTROL
+    assert wanted - set(names) == {n for n in QUANTITIES if n.startswith("plant.scan_lateness")}
+    assert set(names) <= {q.name for q in COMPUTED}
+
+
+def test_what_rests_on_something_unknown_says_so(running):
+    running.field.silent |= {("rack", 3), ("meter", 0), ("pcs", 1)}
+    running.run(2)
+    found = {name: (value, quality) for name, value, quality in published(running.result)}
+    assert found["rack.power"][1].tolist() == [Quality.DEVICE_FAILURE if r == 3 else Quality.GOOD for r in range(24)]
+    assert found["plant.active_power"][1] == Quality.DEVICE_FAILURE
+    assert found["plant.pcs_power"][1] == Quality.DEVICE_FAILURE
+    assert found["block.active_power"][1].tolist() == [Quality.GOOD, Quality.DEVICE_FAILURE]
+    assert found["plant.soc"][1] == Quality.GOOD
+
+
+def test_every_condition_is_declared_and_has_its_equipments_shape(running):
+    sizes = {"rack": 24, "bus": 2, "pcs": 2, "plant": 1}
+    assert running.result.conditions.keys() == CONDITIONS.keys()
+    for name, active in running.result.conditions.items():
+        assert active.shape == (sizes[CONDITIONS[name].owner],)
+        assert active.dtype == np.bool_
+        assert name.startswith(f"{CONDITIONS[name].owner}.")
+
+
+def test_an_earlier_result_stays_what_it_was(running):
+    before = running.result
+    connected = before.racks.contactor_closed.copy()
+    running.field.contactor[:12] = 1
+    running.run(3)
+    assert np.array_equal(before.racks.contactor_closed, connected)
+    assert not before.conditions["rack.opened_by_itself"].any()
+    assert running.result.conditions["rack.opened_by_itself"][:12].all()
