@@ -31,7 +31,7 @@ def packages() -> list[str]:
 @cache
 def text(path: Path) -> str:
     """Read one tracked file."""
-    return (REPOSITORY / path).read_text(encoding="utf-8")
+    return (REPOSITORY / path).read_text(encoding="utf-8", errors="replace")
 
 
 @cache
