@@ -216,10 +216,11 @@ def _translation(fields: Sequence[WireField]) -> Callable[[FloatArray], None]:
 
     def translate(values: FloatArray) -> None:
         if columns is not None:
-            values[:, columns] = table[lines, np.fmax(values[:, columns], -1.0).astype(np.intp)]
+            known = np.fmin(np.fmax(values[:, columns], -1.0), CODES_MAX - 1.0)
+            values[:, columns] = table[lines, known.astype(np.intp)]
         for part, field in bits:
-            known = np.isfinite(values[:, part])
-            raw = raw_whole(field, np.where(known, values[:, part], 0.0), known)
+            there = np.isfinite(values[:, part])
+            raw = raw_whole(field, np.where(there, values[:, part], 0.0), there)
             values[:, part] = np.where(raw.valid, raw.values, np.nan)
 
     return translate

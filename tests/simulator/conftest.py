@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,30 @@ def running(bench):
     bench.connect()
     bench.produce(0.0)
     return bench
+
+
+SUNSPEC = {
+    "type: generic-pcs": "type: sunspec-pcs-7xx",
+    "type: generic-rack-bms": "type: sunspec-rack",
+    "type: generic-meter": "type: sunspec-meter-3ph",
+}
+
+
+@pytest.fixture(scope="session")
+def sunspec_demo(tmp_path_factory):
+    """Return the demo with SunSpec devices wherever the library has one."""
+    folder = tmp_path_factory.mktemp("sunspec")
+    shutil.copytree(DEMO, folder, dirs_exist_ok=True)
+    text = (folder / "site.yaml").read_text()
+    for generic, sunspec in SUNSPEC.items():
+        assert generic in text
+        text = text.replace(generic, sunspec)
+    (folder / "site.yaml").write_text(text)
+    plant = load_site(folder).plant
+    assert plant is not None
+    return plant
+
+
+@pytest.fixture(params=["demo", "sunspec_demo"])
+def any_plant(request):
+    return request.getfixturevalue(request.param)
