@@ -9,7 +9,9 @@ publishes, and leaves contactors as they are.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from controller.alarms import retained as alarms_retained
 from controller.alarms.system_alarms import SystemAlarm
 from controller.control import state as control_state
 from controller.control.commands import Action, Command
@@ -51,6 +54,8 @@ PUBLISH_AT_LEAST_S = 0.2
 SAVE_PERIOD_S = 60.0
 STOP_RAMP_S = 5.0
 FIRST_SCAN_AFTER_S = 0.05
+LINKS_MUST_STAND_AFTER_S = 5.0
+FILES_BESIDE_LINKS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class ControlProcess:
     def __init__(self, options: ControlOptions, plant: Plant, site_hash: bytes, clock: Clock) -> None:
         """Build everything; nothing is open but the snapshot file."""
         self.plant, self._clock, self._folders = plant, clock, options.folders
+        self._started_ns = clock.mono_ns()
+        _allow_files(len(plant.links) + FILES_BESIDE_LINKS)
         listed = point_list(plant)
         groups = poll_groups(plant)
         self._tables: Tables = tables_of(plant, flat_map(listed).version)
@@ -97,6 +104,7 @@ class ControlProcess:
         self._systemd = SystemdNotifier()
         self._published_ns = 0
         self._stopping = asyncio.Event()
+        _quieten_interpreter()
         self.running = asyncio.Event()
 
     def stop(self) -> None:
@@ -189,7 +197,8 @@ class ControlProcess:
     def _hold_system_alarms(self, now_ns: int) -> None:
         conditions, links = self._state.conditions, self._field.links
         lost = np.zeros(len(self.plant.links), np.bool_)
-        lost[: len(links)] = [not link.connected for link in links]
+        if now_ns - self._started_ns > LINKS_MUST_STAND_AFTER_S * 1e9:
+            lost[: len(links)] = [not link.connected for link in links]
         conditions.hold(SystemAlarm.LINK_LOST, lost, now_ns)
         wrong = np.zeros(len(self.plant.devices), np.bool_)
         for link in links:
@@ -228,6 +237,7 @@ class ControlProcess:
     def _save(self) -> None:
         parts = {
             "control": control_state.to_bytes(self._state.control, self.plant),
+            "alarms": alarms_retained.to_bytes(self._tables.alarms, self._state.alarms, self._clock.mono_ns()),
             "protection": protection_retained.to_bytes(self._tables.protection, self._state.protection),
             "estimator": self._state.estimator.to_bytes(),
         }
@@ -245,6 +255,7 @@ class ControlProcess:
                 return ""
             control_state.from_bytes(self._state.control, self.plant, parts["control"], now_ns)
             self._state.protection, lost = protection_retained.from_bytes(self._tables.protection, parts["protection"])
+            lost += alarms_retained.from_bytes(self._tables.alarms, self._state.alarms, parts["alarms"], now_ns)
             for problem in lost:
                 print(problem, file=sys.stderr)
             away_s = max(self._clock.utc_ns() - int(parts["saved_utc_ns"]), 0) * 1e-9
@@ -253,6 +264,22 @@ class ControlProcess:
             print(f"retained state is not used: {error}", file=sys.stderr)
             return str(error)
         return ""
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the limit of open files as far as it is needed and allowed: a connection a link."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted, hard)
+        )
+
+
+def _quieten_interpreter() -> None:
+    """Keep what was built for good out of garbage collections, and let the journal's thread wait less for the loop."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(0.0005)
 
 
 _OWN_STOP = "control-stop"

@@ -1,0 +1,99 @@
+"""The scan as a whole: pure, in order, and safe when estimation fails or the field falls silent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from controller.alarms.system_alarms import SystemAlarm
+from controller.control.commands import Action, Refusal
+from controller.image.quality import Quality
+from controller.plant.model import Plant
+from controller.runtime import scan as scan_module
+from controller.runtime.local_plant import LocalPlant, local_plant
+
+MW = 1e6
+
+
+@pytest.fixture
+def running(demo_plant: Plant) -> LocalPlant:
+    """Return the demo plant, started and standing at 0 MW."""
+    local = local_plant(demo_plant, seed=1)
+    for _ in range(25):
+        local.advance(1.0)
+    assert local.state.image["plant.operating_state"].value[0] == 3
+    return local
+
+
+def _power_w(local: LocalPlant) -> float:
+    return float(local.state.image["plant.active_power"].value[0])
+
+
+def test_every_point_of_the_image_is_known_once_the_plant_runs(running: LocalPlant) -> None:
+    image = running.state.image
+
+    for name in ("rack.voltage", "rack.soc_estimate", "pcs.active_power", "plant.soc", "plant.frequency"):
+        assert (image[name].quality <= Quality.UNCERTAIN).all(), name
+    assert np.isfinite(image["cell.voltage"].value[0, :240]).all()
+
+
+def test_a_setpoint_is_answered_and_followed(running: LocalPlant) -> None:
+    command = running.command(Action.SET_ACTIVE_POWER, value=1 * MW)
+    running.advance(1.0)
+    reply = running.reply(command)
+    for _ in range(3):
+        running.advance(1.0)
+
+    assert reply is not None
+    assert reply.accepted
+    assert _power_w(running) == pytest.approx(1 * MW, rel=0.03)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e12])
+def test_a_setpoint_that_cannot_be_is_refused(running: LocalPlant, value: float) -> None:
+    command = running.command(Action.SET_ACTIVE_POWER, value=value)
+    running.advance(1.0)
+    reply = running.reply(command)
+
+    assert reply is not None
+    assert reply.refusal is Refusal.OUT_OF_RANGE
+
+
+def test_a_failing_estimator_stops_neither_protection_nor_power(
+    running: LocalPlant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise ValueError("a bug in estimation")
+
+    monkeypatch.setattr(scan_module, "estimate", fail)
+    running.advance(1.0)
+    image, alarms = running.state.image, running.tables.alarms
+
+    assert (image["rack.soc_estimate"].quality >= Quality.DEVICE_FAILURE).all()
+    assert (image["rack.voltage"].quality == Quality.GOOD).all()
+    group = alarms.system(SystemAlarm.ESTIMATION_FAILED)
+    assert (running.state.alarms.state[group.place] != 0).all()
+    assert not running.state.image["plant.tripped"].value[0]
+
+
+def test_a_silent_field_is_neither_good_nor_zero_and_opens_nothing(running: LocalPlant) -> None:
+    contactors = running.state.outputs["rack.connect_request"].value.copy()
+    for _ in range(40):
+        running.clock.advance(1.0)
+        scan_module.scan(running.tables, running.state, [], running.clock.mono_ns())
+    image = running.state.image
+
+    assert (image["rack.voltage"].quality == Quality.NO_COMMUNICATION).all()
+    assert (image["rack.voltage"].value > 100.0).all()
+    assert (running.state.outputs["pcs.active_power_setpoint"].value == 0.0).all()
+    assert (running.state.outputs["rack.connect_request"].value == contactors).all()
+
+
+def test_a_stop_is_accepted_in_any_state(demo_plant: Plant) -> None:
+    local = local_plant(demo_plant)
+    command = local.command(Action.FAST_STOP)
+    local.advance(1.0)
+    reply = local.reply(command)
+
+    assert reply is not None
+    assert reply.accepted
