@@ -21,6 +21,7 @@ import numpy as np
 
 from controller.alarms import retained as alarms_retained
 from controller.alarms.system_alarms import SystemAlarm
+from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.control import state as control_state
 from controller.control.commands import Action, Command
 from controller.estimation import from_bytes as estimator_from_bytes
@@ -74,7 +75,10 @@ def plant_and_seal(options: ControlOptions) -> tuple[Plant, bytes]:
     result = load_site(source)
     if result.plant is None:
         raise SiteError(result)
-    return result.plant, seal(run_folder, result.sealed()).hash
+    files = result.sealed()
+    if (frozen := frozen_file(source)).exists():
+        files["maps/frozen.csv"] = frozen.read_bytes()
+    return result.plant, seal(run_folder, files).hash
 
 
 class ControlProcess:
@@ -87,7 +91,8 @@ class ControlProcess:
         _allow_files(len(plant.links) + FILES_BESIDE_LINKS)
         listed = point_list(plant)
         groups = poll_groups(plant)
-        self._tables: Tables = tables_of(plant, flat_map(listed).version)
+        sealed = load_sealed(options.folders.run.folder, site_hash).folder / options.site.name
+        self._tables: Tables = tables_of(plant, flat_map(listed, frozen_map(sealed)).version)
         self._state: State = first_state(self._tables, groups, clock.mono_ns())
         self._retained_problem = self._restore()
         layout = self._tables.layout

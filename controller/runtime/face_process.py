@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from controller.commissioning.point_map import frozen_map
 from controller.image.data_periods import data_periods
 from controller.link.linked_plant import LinkedPlant
 from controller.link.plant_view import PlantView
-from controller.link.sealed_site import SealedSiteError, load_sealed
+from controller.link.sealed_site import SealedSite, SealedSiteError, load_sealed
 from controller.plant.clock import Clock
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site_or_raise
@@ -33,15 +34,16 @@ class Face(Protocol):
         """Serve until cancelled."""
 
 
-FaceMaker = Callable[[Plant, PlantView, Clock], Face]
+FaceMaker = Callable[[Plant, PlantView, Clock, Path], Face]
+"""Makes a face of a plant, its view, a clock and the sealed site file."""
 
 
-async def sealed_plant(folders: Folders, site_name: str) -> tuple[Plant, bytes]:
-    """Return the sealed site's plant and hash, waiting for control to have sealed one."""
+async def sealed_plant(folders: Folders, site_name: str) -> tuple[Plant, SealedSite]:
+    """Return the sealed site and its plant, waiting for control to have sealed one."""
     while True:
         try:
             sealed = load_sealed(folders.run.folder)
-            return load_site_or_raise(sealed.folder / site_name), sealed.hash
+            return load_site_or_raise(sealed.folder / site_name), sealed
         except SealedSiteError:
             await asyncio.sleep(WAITING_S)
 
@@ -50,9 +52,9 @@ async def run_face(
     folders: Folders, site_name: str, make: FaceMaker, clock: Clock, ready: Callable[[str], None], port_file: Path
 ) -> None:
     """Load, link, open, say so, serve; SiteChangedError ends it with exit 75."""
-    plant, site_hash = await sealed_plant(folders, site_name)
-    view = LinkedPlant(folders.run, image_layout(plant), site_hash, clock)
-    face = make(plant, view, clock)
+    plant, sealed = await sealed_plant(folders, site_name)
+    view = LinkedPlant(folders.run, image_layout(plant), sealed.hash, clock)
+    face = make(plant, view, clock, sealed.folder / site_name)
     endpoint = await face.start()
     remember_port(port_file, endpoint)
     ready(endpoint)
@@ -79,15 +81,15 @@ def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | Non
     return OpcUaServer(settings, point_list(plant), view, data_periods(plant), clock, cache)
 
 
-def modbus_face(plant: Plant, view: PlantView, clock: Clock, *, port: int | None) -> Face:
-    """Make the Modbus face of a plant."""
+def modbus_face(plant: Plant, view: PlantView, clock: Clock, site: Path, *, port: int | None) -> Face:
+    """Make the Modbus face of a plant; `site` is its sealed file, beside which a frozen map may lie."""
     from controller.scada.modbus_face import ModbusServerFace  # noqa: PLC0415 - as above
 
     settings = plant.faces.modbus
     assert settings is not None, "as above"
     settings = settings if port is None else replace(settings, port=port)
     listed = point_list(plant)
-    return ModbusServerFace(settings, plant, listed, flat_map(listed), view, clock)
+    return ModbusServerFace(settings, plant, listed, flat_map(listed, frozen_map(site)), view, clock)
 
 
 async def until_first_done(*works: Awaitable[None]) -> None:

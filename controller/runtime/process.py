@@ -104,11 +104,11 @@ async def _simulator(words: argparse.Namespace, folders: Folders, life: LifePipe
 async def _face(words: argparse.Namespace, folders: Folders, life: LifePipe, ending: asyncio.Event) -> None:
     port_file = folders.port(words.role)
 
-    def make(plant: Plant, view: PlantView, clock: Clock) -> face_process.Face:
+    def make(plant: Plant, view: PlantView, clock: Clock, site: Path) -> face_process.Face:
         port = face_process.chosen_port(port_file) if words.auto_ports else None
         if words.role == "opcua":
             return face_process.opcua_face(plant, view, clock, cache=folders.state, port=port)
-        return face_process.modbus_face(plant, view, clock, port=port)
+        return face_process.modbus_face(plant, view, clock, site, port=port)
 
     def ready(endpoint: str) -> None:
         life.ready({words.role: endpoint})

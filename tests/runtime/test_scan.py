@@ -18,7 +18,7 @@ MW = 1e6
 @pytest.fixture
 def running(demo_plant: Plant) -> LocalPlant:
     """Return the demo plant, started and standing at 0 MW."""
-    local = local_plant(demo_plant, seed=1)
+    local = local_plant(demo_plant, seed=1, scan_period_s=1.0)
     for _ in range(25):
         local.advance(1.0)
     assert local.state.image["plant.operating_state"].value[0] == 3
