@@ -55,7 +55,6 @@ def test_the_unit_is_little_exposed(record_property):
 
     assert exposure, done.stdout
     record_property("exposure", exposure[1])
-    print(f"exposure {exposure[1]}")
     assert float(exposure[1]) <= MOST_EXPOSED
 
 
