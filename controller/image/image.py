@@ -34,6 +34,7 @@ class Image:
         self._values: dict[str, Values] = {}
         self._quality_region = layout.measured_region("quality")
         self._time_region = layout.measured_region("time_ns")
+        self._computed_region = layout.computed_region("time_ns")
         if buffers is None:
             self._forget()
 
@@ -61,6 +62,11 @@ class Image:
     def measured_time_ns(self) -> NDArray[np.int64]:
         """Their times, with the same indices."""
         return self.buffers[Section.RACKS].view(np.int64)[self._time_region]
+
+    @property
+    def computed_time_ns(self) -> NDArray[np.int64]:
+        """Times of all computed quantities as one vector: they are computed together."""
+        return self.buffers[Section.RACKS].view(np.int64)[self._computed_region]
 
     def buffer(self, section: Section) -> NDArray[np.uint8]:
         """Return a section's bytes."""

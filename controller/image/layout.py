@@ -75,14 +75,19 @@ class Layout:
 
     def measured_region(self, part: str) -> slice:
         """Return where all measured arrays of a part (`quality`, `time_ns`) of the rack section lie, in elements."""
-        return self._measured_regions[part]
+        return self._regions[part, True]
+
+    def computed_region(self, part: str) -> slice:
+        """Return the same for the computed quantities."""
+        return self._regions[part, False]
 
     @cached_property
-    def _measured_regions(self) -> dict[str, slice]:
-        return {part: self._region(part) for part in ("quality", "time_ns")}
+    def _regions(self) -> dict[tuple[str, bool], slice]:
+        return {(part, m): self._region(part, measured=m) for part in ("quality", "time_ns") for m in (True, False)}
 
-    def _region(self, part: str) -> slice:
-        fields = [f for f in self.fields if f.measured and f.section is Section.RACKS and f.name.endswith(f".{part}")]
+    def _region(self, part: str, *, measured: bool) -> slice:
+        names = {f"{q.name}.{part}" for q in QUANTITIES.values() if q.measured is measured and not q.per_cell}
+        fields = [f for f in self.fields if f.name in names]
         if not fields:
             return slice(0, 0)
         first, last, itemsize = self.offsets[fields[0].name], fields[-1], np.dtype(fields[0].dtype).itemsize

@@ -31,16 +31,17 @@ def publish(
     now_ns: int,
 ) -> None:
     """Copy what every room has to say; where two speak of the same, control has the last word."""
-    _copy(image, published_by_protection(protection), now_ns)
-    _copy(image, published_by_estimation(estimate), now_ns)
-    _copy(image, published_by_control(control), now_ns)
-    _copy(image, published_by_alarms(alarms), now_ns)
+    image.computed_time_ns[:] = now_ns
+    _copy(image, published_by_protection(protection))
+    _copy(image, published_by_estimation(estimate))
+    _copy(image, published_by_control(control))
+    _copy(image, published_by_alarms(alarms))
     own = (
         ("plant.scan_count", scan_count & 0xFFFFFFFF, Quality.GOOD),
         ("plant.heartbeat", scan_count & 0xFFFF, Quality.GOOD),
         ("plant.map_version", map_version, Quality.GOOD),
     )
-    _copy(image, own, now_ns)
+    _copy(image, own)
 
 
 def published_by_estimation(estimate: Estimate) -> Published:
@@ -59,9 +60,8 @@ def published_by_estimation(estimate: Estimate) -> Published:
     yield "rack.anchor_age", np.where(known, estimate.anchor_age_s, np.nan), age_quality
 
 
-def _copy(image: Image, published: Published, now_ns: int) -> None:
+def _copy(image: Image, published: Published) -> None:
     for name, value, quality in published:
         place = image[name]
         place.value[:] = value
         place.quality[:] = quality
-        place.time_ns[:] = now_ns

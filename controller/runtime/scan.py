@@ -67,9 +67,10 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
     events = update(tables.alarms, state.alarms, state.conditions.conditions, now_ns)
     if controlled.forwarded.acknowledge:
         events += acknowledge(tables.alarms, state.alarms, now_ns)
-    counts = count_alarms(tables.alarms, state.alarms)
+    if events or state.alarm_counts is None:
+        state.alarm_counts = count_alarms(tables.alarms, state.alarms)
     state.scan_count += 1
-    publish(image, protection, estimated, controlled, counts, state.scan_count, tables.map_version, now_ns)
+    publish(image, protection, estimated, controlled, state.alarm_counts, state.scan_count, tables.map_version, now_ns)
     withheld = tuple(bool(w) for w in controlled.withhold_heartbeat)
     return ScanResult(controlled.replies, events, controlled.events, withheld, cells_changed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.alarms.life_cycle import Alarms, new_alarms
+from controller.alarms.life_cycle import AlarmCounts, Alarms, new_alarms
 from controller.alarms.table import AlarmTable, alarm_fields
 from controller.control.state import ControlState, control_state
 from controller.estimation import Estimate, EstimatorConfig, EstimatorState, RackSpec, estimator_config, initial
@@ -46,6 +46,7 @@ class State:
     control: ControlState
     alarms: Alarms
     conditions: AlarmConditions
+    alarm_counts: AlarmCounts | None = None
     scan_count: int = 0
     last_ns: int = 0
 
