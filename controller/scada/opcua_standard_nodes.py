@@ -1,52 +1,70 @@
-"""The 6,000 standard OPC UA nodes: built by the library once, then kept in a cache of our own for a quick restart.
+"""The 6,000 standard OPC UA nodes: built by the library once, then kept in a file of ours for a quick restart.
 
-Building them costs seconds; loading the cache a fraction. The cache lies in the controller's private folder, is named
-after the library's version and guarded by a digest; one that does not check is built anew.
+Building them takes seconds. The file holds each node by itself and is read at once, but a node is only unpacked when
+somebody looks at it: hardly any client looks at more than a few hundred. It lies in the controller's private folder, is
+named after the library's version and guarded by a digest; one that does not check is built anew.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import pickle
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from asyncua.server import standard_address_space
-from asyncua.server.address_space import AddressSpace
+from asyncua import ua
+from asyncua.server.address_space import NodeData
 
 _DIGEST_BYTES = 32
 
 
-async def load_standard_nodes(aspace: AddressSpace, node_service: Any, folder: Path | None) -> None:
-    """Fill the address space, from the cache where there is a sound one."""
-    cache = folder / f"opcua-standard-nodes-{version('asyncua')}" if folder else None
-    if cache and (nodes := _read(cache)) is not None:
-        aspace._nodes = nodes  # noqa: SLF001 - the library offers only a slower cache
-        return
-    await asyncio.to_thread(_fill, node_service)
-    if cache:
-        _write(cache, aspace._nodes)  # noqa: SLF001 - as above
+class StandardNodes:
+    """Packed nodes by their number in namespace 0."""
+
+    def __init__(self, packed: Mapping[int, bytes]) -> None:
+        """Take the packed nodes; none is unpacked yet."""
+        self._packed = packed
+
+    @classmethod
+    def pack(cls, nodes: Mapping[ua.NodeId, NodeData]) -> StandardNodes:
+        """Pack what the library built."""
+        return cls({_number(key): pickle.dumps(node, protocol=5) for key, node in nodes.items()})
+
+    def unpack(self, number: int) -> NodeData | None:
+        """Return a fresh copy of a node; None if the standard has no such node."""
+        packed = self._packed.get(number)
+        node: NodeData | None = pickle.loads(packed) if packed else None  # noqa: S301 - our file, our private folder
+        return node
+
+    @classmethod
+    def load(cls, folder: Path) -> StandardNodes | None:
+        """Return the nodes of the folder's file; None if there is none, or it is not whole."""
+        path = _file(folder)
+        if not path.is_file():
+            return None
+        data = memoryview(path.read_bytes())
+        digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        if hashlib.sha256(body).digest() != digest:
+            return None
+        return cls(pickle.loads(body))  # noqa: S301 - as above
+
+    def save(self, folder: Path) -> None:
+        """Write the file aside, then into place."""
+        body = pickle.dumps(self._packed, protocol=5)
+        path = _file(folder)
+        aside = path.with_suffix(".new")
+        aside.write_bytes(hashlib.sha256(body).digest() + body)
+        aside.replace(path)
 
 
-def _fill(node_service: Any) -> None:
-    standard_address_space.standard_address_space.fill_address_space(node_service)
+def _file(folder: Path) -> Path:
+    return folder / f"opcua-standard-nodes-{version('asyncua')}.pickle"
 
 
-def _read(cache: Path) -> dict[Any, Any] | None:
-    if not cache.is_file():
-        return None
-    data = cache.read_bytes()
-    digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
-        return None
-    nodes: dict[Any, Any] = pickle.loads(body)  # noqa: S301 - our own file in our own 0750 folder
-    return nodes
-
-
-def _write(cache: Path, nodes: dict[Any, Any]) -> None:
-    body = pickle.dumps(nodes, protocol=5)
-    aside = cache.with_suffix(".new")
-    aside.write_bytes(hashlib.sha256(body).digest() + body)
-    aside.replace(cache)
+def _number(key: ua.NodeId) -> int:
+    number: Any = key.Identifier
+    assert key.NamespaceIndex == 0, f"{key} is no standard node"
+    assert isinstance(number, int), f"{key} is no standard node"
+    return number

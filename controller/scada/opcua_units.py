@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from asyncua import ua
+
+from controller.scada.opcua_types import words
 
 _UNECE = {
     "MW": ("MAW", "megawatt"),
@@ -28,9 +32,9 @@ _NAMESPACE = "http://www.opcfoundation.org/UA/units/un/cefact"
 def engineering_unit(unit: str) -> ua.EUInformation:
     """Return the EUInformation of a face unit; the id is the code's bytes read as a number."""
     code, description = _UNECE[unit]
-    information = ua.EUInformation()
-    information.NamespaceUri = _NAMESPACE
-    information.UnitId = int.from_bytes(code.encode(), "big")
-    information.DisplayName = ua.LocalizedText("°C" if unit == "degC" else unit)
-    information.Description = ua.LocalizedText(description)
-    return information
+    return ua.EUInformation(
+        NamespaceUri=cast("ua.String", _NAMESPACE),
+        UnitId=cast("ua.Int32", int.from_bytes(code.encode(), "big")),
+        DisplayName=words("°C" if unit == "degC" else unit),
+        Description=words(description),
+    )
