@@ -1,0 +1,54 @@
+"""`bess bench`: what this machine does, each figure beside a baseline of the same run; one JSON document.
+
+Nothing here is a test: figures of a busy machine are pessimistic, the ratios to what stands beside them less so.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import uvloop
+
+from controller.runtime.bench_link import bench_link
+from controller.runtime.bench_offline import bench_rehearsal, bench_validation, demo_plant
+from controller.runtime.bench_processes import bench_processes
+from controller.runtime.bench_result import Result
+from controller.scada.modbus_bench import bench_modbus
+
+
+def run_bench(racks: int = 240, *, faults: bool = False) -> dict[str, object]:
+    """Measure everything with a demo plant of so many racks.
+
+    Raises:
+        ValueError: The fault matrix is asked for, which is not there yet.
+    """
+    if faults:
+        raise ValueError("bench --faults: the fault matrix is not there yet; run bench without it")
+    results: list[Result] = [
+        *bench_rehearsal(),
+        *bench_validation(racks),
+        *bench_link(racks),
+        *bench_modbus(demo_plant(racks), uvloop.new_event_loop),
+        *bench_processes(racks),
+    ]
+    return {"machine": _machine(), "results": results}
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load_1min": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())

@@ -1,0 +1,14 @@
+"""A row of `bess bench`: a figure of this machine, its goal, and what was measured beside it in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Result = dict[str, Any]
+
+
+def at_most(name: str, value: float, unit: str, goal: float | None, beside: Mapping[str, float]) -> Result:
+    """Return a row whose value should not exceed its goal; without a goal it is met."""
+    met = goal is None or value <= goal
+    return {"name": name, "value": value, "unit": unit, "goal": goal, "met": met, "beside": dict(beside)}
