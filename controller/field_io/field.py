@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from controller.field_io.breaker import REST_ALONE_IN_TIMEOUTS, REST_IN_TIMEOUTS
 from controller.field_io.link_status import LinkStatus
 from controller.field_io.link_worker import LinkWorker
-from controller.field_io.poll_items import poll_items
-from controller.field_io.writes import ScanFeed, WriteItem, write_items
-from controller.image.outputs import OutputImage
+from controller.field_io.poll_items import PollItem, poll_items
+from controller.field_io.unit import Unit, make_unit
+from controller.field_io.write_items import RequestItem, ScanFeed, write_items
+from controller.image.outputs import OutputImage, WriteState
 from controller.modbus.poll_groups import PollGroup, device_groups
 from controller.plant.clock import Clock
-from controller.plant.model import Plant, TcpAddress
+from controller.plant.model import Link, Plant, SerialAddress, TcpAddress
+
+WATCH_PERIOD_S = 0.5
+SPREAD_OF_PERIOD_RATIO = 0.5
+"""Over how much of a scan period the heartbeats that a scan allows are spread."""
+_NS = 1e-9
+
+Taker = tuple[LinkWorker, RequestItem]
 
 
 class Field:
@@ -26,42 +37,119 @@ class Field:
     def __init__(
         self,
         plant: Plant,
-        groups: tuple[PollGroup, ...],
+        groups: Sequence[PollGroup],
         outputs: OutputImage,
         clock: Clock,
         addresses: Mapping[int, TcpAddress] | None = None,
     ) -> None:
         """Plan everything; `addresses` moves links of a simulated plant to where its ports really are."""
         self.raw = tuple(g.raw for g in groups)
-        self._feed = ScanFeed()
         self.withheld = [False] * max(len(plant.pcs), 1)
-        polls = poll_items(plant, self.raw, clock.mono_ns())
-        writes: dict[int, list[WriteItem]] = defaultdict(list)
-        for link, item in write_items(plant, device_groups(plant), outputs, self._feed, self.withheld):
-            writes[link].append(item)
-        moved = addresses or {}
-        self._workers = [
-            LinkWorker(link, polls.get(link.index, []), writes[link.index], clock, moved.get(link.index, link.address))
-            for link in plant.links
-            if isinstance(moved.get(link.index, link.address), TcpAddress)
-        ]
+        self._clock, self._outputs, self._feed = clock, outputs, ScanFeed()
+        self._period_s = plant.control.scan_period_s
+        self._takers: dict[tuple[str, int], list[Taker]] = defaultdict(list)
+        self._issues = {name: np.zeros_like(requests.issue) for name, requests in outputs.requests.items()}
+        self._workers = self._make_workers(plant, addresses or {})
+        self._tasks: dict[LinkWorker, asyncio.Task[None]] = {}
+        self._mark_unserved()
 
     @property
     def links(self) -> tuple[LinkStatus, ...]:
-        """How every link fares."""
+        """How every link fares, in the order of the plant's links."""
         return tuple(w.status for w in self._workers)
 
     async def run(self) -> None:
-        """Work on all links until cancelled."""
+        """Work on all links until cancelled; a worker that hangs is started anew."""
         async with asyncio.TaskGroup() as group:
             for worker in self._workers:
-                group.create_task(worker.run(), name=f"link {worker.status.address}")
+                self._start(group, worker)
+            while True:
+                await asyncio.sleep(WATCH_PERIOD_S)
+                self._restart_what_hangs(group)
 
     def write(self) -> None:
-        """Let the workers look at the output image now."""
-        for worker in self._workers:
-            worker.wake.wake()
+        """Hand new requests of the output image to who takes them."""
+        now_ns = self._clock.mono_ns()
+        concerned: set[LinkWorker] = set()
+        for name, requests in self._outputs.requests.items():
+            before = self._issues[name]
+            if requests.issue.tobytes() == before.tobytes():
+                continue
+            for index in np.flatnonzero(requests.issue != before).tolist():
+                for worker, item in self._takers.get((name, index), ()):
+                    item.asked(now_ns)
+                    concerned.add(worker)
+            before[:] = requests.issue
+        for worker in concerned:
+            worker.look()
 
     def scan_succeeded(self) -> None:
-        """Allow watchdogs to be fed once more."""
+        """Allow watchdogs to be fed once more; who is due is spread over the scan's period."""
         self._feed.count += 1
+        loop = asyncio.get_running_loop()
+        spread_s = SPREAD_OF_PERIOD_RATIO * self._period_s / max(len(self._workers), 1)
+        now_ns = self._clock.mono_ns()
+        for place, worker in enumerate(self._workers):
+            delay_s = place * spread_s
+            if worker.fed_ns() <= now_ns + delay_s / _NS:
+                loop.call_later(delay_s, worker.look)
+
+    def _make_workers(self, plant: Plant, moved: Mapping[int, TcpAddress]) -> tuple[LinkWorker, ...]:
+        units = _units(plant)
+        by_link: dict[int, list[Unit]] = defaultdict(list)
+        for unit in units:
+            by_link[unit.device.link].append(unit)
+        polls: dict[int, list[PollItem]] = defaultdict(list)
+        for item in poll_items(units, self.raw, self._clock.mono_ns()):
+            polls[item.unit.device.link].append(item)
+        return tuple(
+            self._make_worker(link, moved.get(link.index, link.address), by_link[link.index], polls[link.index])
+            for link in plant.links
+        )
+
+    def _make_worker(
+        self, link: Link, address: TcpAddress | SerialAddress, units: Sequence[Unit], polls: Sequence[PollItem]
+    ) -> LinkWorker:
+        written = [w for unit in units for w in write_items(unit, self._outputs, self._feed, self.withheld)]
+        worker = LinkWorker(link, address, units, polls, [item for item, _, _ in written], self._clock)
+        for item, name, equipment in written:
+            if isinstance(item, RequestItem):
+                self._takers[name, equipment].append((worker, item))
+        return worker
+
+    def _mark_unserved(self) -> None:
+        for name, requests in self._outputs.requests.items():
+            for index in range(len(requests.state)):
+                if (name, index) not in self._takers:
+                    requests.state[index] = WriteState.NOT_SERVED
+
+    def _start(self, group: asyncio.TaskGroup, worker: LinkWorker) -> None:
+        status = worker.status
+        status.alive_ns = self._clock.mono_ns()
+        self._tasks[worker] = group.create_task(worker.run(), name=f"link {status.address}")
+
+    def _restart_what_hangs(self, group: asyncio.TaskGroup) -> None:
+        now_ns = self._clock.mono_ns()
+        for worker in self._workers:
+            if (now_ns - worker.status.alive_ns) * _NS > worker.silent_at_most_s:
+                worker.status.restarts += 1
+                self._tasks[worker].cancel()
+                self._start(group, worker)
+
+
+def _units(plant: Plant) -> list[Unit]:
+    """Return every device as a unit, by index of the device."""
+    groups = device_groups(plant)
+    maps = {device: group.register_map for group in groups for device in group.devices}
+    behind = [0] * len(plant.links)
+    for device in plant.devices:
+        behind[device.link] += 1
+    return [
+        make_unit(device, maps[device.index], _rest_ns(plant.links[device.link], behind[device.link]))
+        for device in plant.devices
+    ]
+
+
+def _rest_ns(link: Link, units: int) -> int:
+    """Return how long a dead unit is left alone: with nobody else behind the link there is nobody to be spared."""
+    return round((REST_IN_TIMEOUTS if units > 1 else REST_ALONE_IN_TIMEOUTS) * link.timeout_s / _NS)

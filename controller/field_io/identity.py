@@ -1,97 +1,188 @@
-"""Making sure who answers: before a device is believed, on each new connection.
+"""Making sure who answers: before a device is believed or commanded, on each new connection.
 
-Rule: a device file's `identify` text must be there, and a SunSpec device must serve the models that its type expects,
-of the same length and order; the whole chain may begin elsewhere (its addresses are shifted). A device that is not
-what it should be is neither believed nor commanded, and is asked again after a rest.
+Rules. A device file's `identify` text must be there. A SunSpec device must serve every model that its file expects,
+laid out the same; where each begins is found out, once. What it said of itself then (model 1: maker, model, version,
+serial number) must stand there again on each later connection: the same words mean the same device with the same
+models, another serial number means another device. A device that is not what it should be is neither believed nor
+commanded and is asked again after a rest. A refusal of the moment (busy, not reachable) decides nothing.
+
+Source: SunSpec Device Information Model Specification V1.1, sections 4.2 and 6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
 
-from controller.field_io.tcp_connection import TcpConnection
-from controller.modbus.errors import ExceptionReply, SunSpecError
-from controller.modbus.pdu import FunctionCode, read
-from controller.modbus.poll_groups import instances_of
-from controller.modbus.register_map import READ_FUNCTIONS, expected_models
-from controller.modbus.registers import register_type, text
-from controller.modbus.sunspec_chain import Chain, ChainWalker, chain_of
-from controller.plant.device_types import Identity
-from controller.plant.model import Device
+from controller.field_io.line import Line
+from controller.field_io.unit import ModelShift, Shifts, Unit
+from controller.modbus.device_setup import IdentityCheck
+from controller.modbus.errors import ExceptionCode, RequestError, SunSpecError
+from controller.modbus.pdu import FunctionCode, Request, read
+from controller.modbus.read_plan import plan_reads
+from controller.modbus.registers import text
+from controller.modbus.sunspec import HEADER_REGISTERS, layout, load_model, repeating_groups
+from controller.modbus.sunspec_chain import MARKER_REGISTERS, Chain, ChainWalker, ModelPlace
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was found: `wrong` says what does not fit ("" = sound); addresses are to be moved by `shift`."""
-
-    wrong: str = ""
-    shift: int = 0
-
-
-class Identities:
-    """Verdicts of one connection's devices."""
-
-    def __init__(self, devices: Mapping[int, Device]) -> None:
-        """Know nothing yet."""
-        self._devices = devices
-        self._verdicts: dict[int, Verdict] = {}
-
-    @property
-    def wrong(self) -> dict[int, str]:
-        """What does not fit, by device."""
-        return {device: v.wrong for device, v in self._verdicts.items() if v.wrong}
-
-    def forget(self) -> None:
-        """Start anew: another connection may lead to another device."""
-        self._verdicts.clear()
-
-    async def of(self, device: Device, connection: TcpConnection, timeout_s: float) -> Verdict:
-        """Return the verdict on a device, asking it at the first time and as long as it is wrong."""
-        verdict = self._verdicts.get(device.index)
-        if verdict is None or verdict.wrong:
-            verdict = self._verdicts[device.index] = await _judge(device, connection, timeout_s)
-        return verdict
+REST_OF_WRONG_NS = 10_000_000_000
+MISCONFIGURED = frozenset(
+    {ExceptionCode.ILLEGAL_FUNCTION, ExceptionCode.ILLEGAL_DATA_ADDRESS, ExceptionCode.ILLEGAL_DATA_VALUE}
+)
+"""Codes that will be the same next time: the device is not the one that its file describes."""
+_SERIAL = slice(2 * (MARKER_REGISTERS + 50), 2 * (MARKER_REGISTERS + 66))
+"""`SN` of model 1, in the bytes from the marker on."""
 
 
-async def _judge(device: Device, connection: TcpConnection, timeout_s: float) -> Verdict:
-    if device.type.identity is not None:
-        return await _text_verdict(device, device.type.identity, connection, timeout_s)
-    if device.type.sunspec_models:
-        return await _chain_verdict(device, connection, timeout_s)
-    return Verdict()
+class WrongDeviceError(Exception):
+    """Not the device that it should be; says what does not fit."""
 
 
-async def _text_verdict(device: Device, identity: Identity, connection: TcpConnection, timeout_s: float) -> Verdict:
-    words = register_type(identity.register_type).words
-    request = read(READ_FUNCTIONS[identity.place.table], identity.place.address, words)
-    (answer,) = await connection.exchange([(device.unit, request)], timeout_s)
-    if isinstance(answer, ExceptionReply):
-        return Verdict(f"refuses to be identified: {answer}")
-    found = text(answer)
-    return Verdict() if found == identity.equals else Verdict(f"identifies as '{found}', not '{identity.equals}'")
+class UndecidedError(Exception):
+    """The device refused to say who it is, for the moment."""
 
 
-async def _chain_verdict(device: Device, connection: TcpConnection, timeout_s: float) -> Verdict:
-    walker = ChainWalker()
+async def identify(line: Line, unit: Unit) -> None:
+    """Make sure who answers, unless that is known; a wrong device is asked again after a rest only.
+
+    Raises:
+        WrongDeviceError: it is not what it should be.
+        UndecidedError: it does not say, for the moment.
+        FieldError: no sound answer.
+    """
+    if unit.identified:
+        return
+    if unit.wrong and line.now_ns() < unit.asked_again_ns:
+        raise WrongDeviceError(unit.wrong)
     try:
-        while (wanted := walker.next_read) is not None:
-            request = read(FunctionCode.READ_HOLDING_REGISTERS, wanted.address, wanted.count)
-            (answer,) = await connection.exchange([(device.unit, request)], timeout_s)
-            if isinstance(answer, ExceptionReply):
-                walker.refuse()
-            else:
-                walker.feed(answer)
-        return _compare(chain_of(expected_models(device.type, instances_of(device))), walker.chain)
+        await _ask_who(line, unit)
+    except WrongDeviceError as error:
+        unit.wrong, unit.asked_again_ns = str(error), line.now_ns() + REST_OF_WRONG_NS
+        raise
+    unit.identified, unit.wrong = True, ""
+
+
+async def _ask_who(line: Line, unit: Unit) -> None:
+    if unit.identity is not None:
+        await _check_text(line, unit, unit.identity)
+    elif unit.register_map.device_type.sunspec_models and not await _is_known(line, unit):
+        await _find_models(line, unit)
+
+
+async def _check_text(line: Line, unit: Unit, check: IdentityCheck) -> None:
+    data = await _answer(line, unit, check.request)
+    if not check.matches(data):
+        raise WrongDeviceError(f"identifies as '{check.found(data)}', not '{check.found(check.expected)}'")
+
+
+async def _answer(line: Line, unit: Unit, request: Request) -> bytes:
+    """Return the answer; a refusal raises what it means."""
+    answer = await line.ask_one(unit, request)
+    if isinstance(answer, bytes):
+        return answer
+    if answer.code in MISCONFIGURED:
+        raise WrongDeviceError(f"refuses to be identified: {answer}")
+    raise UndecidedError(f"can't be identified now: {answer}")
+
+
+# -------------------------------------------------------------------------------------------------------------- SunSpec
+
+
+async def _is_known(line: Line, unit: Unit) -> bool:
+    """Whether it is the device that was found before, unchanged."""
+    before = unit.nameplate
+    if not before:
+        return False
+    try:
+        found = await _read_nameplate(line, unit, _base(unit), len(before) // 2)
+    except WrongDeviceError:
+        return False  # nothing there any more: look for it
+    _compare_serials(unit, found)
+    return found == before
+
+
+def _compare_serials(unit: Unit, nameplate: bytes) -> None:
+    was, now = text(unit.nameplate[_SERIAL]), text(nameplate[_SERIAL])
+    if unit.nameplate and was != now:
+        raise WrongDeviceError(f"has serial number '{now}', it was '{was}': start the controller anew to accept it")
+
+
+def _base(unit: Unit) -> int:
+    """Return where the device's chain begins."""
+    first = unit.register_map.chain[0].address
+    return first + unit.moved_by(first) - MARKER_REGISTERS
+
+
+async def _read_nameplate(line: Line, unit: Unit, base: int, count: int) -> bytes:
+    most = unit.register_map.device_type.max_read_registers
+    data = b""
+    for start in range(0, count, most):
+        request = read(FunctionCode.READ_HOLDING_REGISTERS, base + start, min(most, count - start))
+        data += await _answer(line, unit, request)
+    return data
+
+
+async def _find_models(line: Line, unit: Unit) -> None:
+    try:
+        found = await _walk(line, unit)
     except SunSpecError as error:
-        return Verdict(f"is no SunSpec device as expected: {error}")
+        raise WrongDeviceError(f"is no SunSpec device as expected: {error}") from error
+    unit.shifts = shifts_of(unit.register_map.chain, found)
+    _check_reads(unit)
+    count = MARKER_REGISTERS + HEADER_REGISTERS + found[0].length
+    nameplate = await _read_nameplate(line, unit, found[0].address - MARKER_REGISTERS, count)
+    _compare_serials(unit, nameplate)
+    unit.nameplate = nameplate
 
 
-def _compare(expected: Chain, found: Chain) -> Verdict:
-    """The expected models must stand in the found chain in one piece; more may follow or come before."""
-    wanted = [(p.model, p.length) for p in expected]
-    there = [(p.model, p.length) for p in found]
-    for start in range(len(there) - len(wanted) + 1):
-        if there[start : start + len(wanted)] == wanted:
-            return Verdict(shift=found[start].address - expected[0].address)
-    return Verdict(f"serves models {[m for m, _ in there]}, expected {[m for m, _ in wanted]} of the known lengths")
+async def _walk(line: Line, unit: Unit) -> Chain:
+    walker = ChainWalker()
+    while (wanted := walker.next_read) is not None:
+        answer = await line.ask_one(unit, read(FunctionCode.READ_HOLDING_REGISTERS, wanted.address, wanted.count))
+        if isinstance(answer, bytes):
+            walker.feed(answer)
+        elif answer.code in MISCONFIGURED:
+            walker.refuse()
+        else:
+            raise UndecidedError(f"can't be identified now: {answer}")
+    return walker.chain
+
+
+def _check_reads(unit: Unit) -> None:
+    """Make sure that every read of the plan can be moved to where the models are."""
+    register_map = unit.register_map
+    for block in register_map.device_type.poll_blocks:
+        for span in plan_reads(register_map, block.name):
+            try:
+                unit.moved(read(span.function, span.address, span.count))
+            except RequestError as error:
+                raise WrongDeviceError(f"{error}: its file must not bridge gaps between models") from error
+
+
+def shifts_of(expected: Chain, found: Chain) -> Shifts:
+    """Return where the expected models really are, the n-th of a number for the n-th expected.
+
+    Raises WrongDeviceError if one is not there, or is laid out in another way.
+    """
+    there: dict[int, list[ModelPlace]] = defaultdict(list)
+    for place in found:
+        there[place.model].append(place)
+    shifts = []
+    for wanted in expected:
+        if not there[wanted.model]:
+            raise WrongDeviceError(f"serves models {[p.model for p in found]}, and lacks {wanted.model}")
+        place = there[wanted.model].pop(0)
+        if not _is_laid_out_alike(wanted, place):
+            raise WrongDeviceError(f"serves model {wanted.model} of length {place.length}, expected {wanted.length}")
+        shifts.append(ModelShift(wanted.address, wanted.end, place.address - wanted.address))
+    return tuple(shifts) if any(shift.by for shift in shifts) else ()
+
+
+def _is_laid_out_alike(wanted: ModelPlace, place: ModelPlace) -> bool:
+    """Whether what is expected stands at the same offsets: the same length, or more copies of the only group."""
+    if place.length == wanted.length:
+        return True
+    try:
+        layout(place.model, length=place.length)
+    except SunSpecError:
+        return False
+    groups = len(list(repeating_groups(load_model(place.model).group)))
+    return groups == 0 or (groups == 1 and place.length > wanted.length)

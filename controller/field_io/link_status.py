@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from controller.field_io.breaker import Breaker
+from controller.field_io.unit import Unit
 
 
 @dataclass(slots=True)
 class LinkStatus:
-    """Counters only grow. `last_error` is in the words of the person who will look for the cable."""
+    """Counters only grow. `last_error` is in the words of the person who will look for the cable.
+
+    `connected`: somebody behind it gives sound answers; a connection that is being made anew still counts, until that
+    fails. `alive_ns`: when its worker last did anything.
+    """
 
     address: str
+    units: tuple[Unit, ...] = ()
     connected: bool = False
     connects: int = 0
     polls: int = 0
@@ -19,11 +24,21 @@ class LinkStatus:
     silences: int = 0
     wrong_answers: int = 0
     refusals: int = 0
+    restarts: int = 0
     last_error: str = ""
-    wrong_identity: dict[int, str] = field(default_factory=dict)  # device index -> what was found
-    breakers: dict[int, Breaker] = field(default_factory=dict)  # unit -> breaker
+    alive_ns: int = 0
+
+    @property
+    def wrong_identity(self) -> dict[int, str]:
+        """What does not fit, by index of the device."""
+        return {u.device.index: u.wrong for u in self.units if u.wrong}
 
     @property
     def dead_units(self) -> tuple[int, ...]:
         """Units that do not answer."""
-        return tuple(unit for unit, breaker in self.breakers.items() if breaker.is_open)
+        return tuple(u.device.unit for u in self.units if u.breaker.is_open)
+
+    @property
+    def flapping_units(self) -> tuple[int, ...]:
+        """Units that answer, but not for long enough to be believed."""
+        return tuple(u.device.unit for u in self.units if not (u.breaker.is_believed or u.breaker.is_open))

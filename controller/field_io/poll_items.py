@@ -1,68 +1,68 @@
 """What a link polls, and when: one item per device and poll block, spread over its period.
 
-Rule: the n-th of N items of the same period starts n/N of a period later, over the whole plant, so that the load is
-even and no scan meets a burst. An item that comes late skips the times it missed.
+Rule: the n-th of N items of the same period is due n/N of a period later, over the whole plant, so that the load is
+even and no scan meets a burst. An item that comes late skips the times it missed. The first round takes two seconds at
+most, so that a plant is seen whole soon after a start.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from controller.field_io.tcp_connection import Asked
+from controller.field_io.connection import Asked
+from controller.field_io.unit import Shifts, Unit
 from controller.modbus.pdu import read
 from controller.modbus.raw_blocks import RawBlocks, RawGroup
-from controller.plant.model import Device, Plant
+
+FIRST_ROUND_NS = 2_000_000_000
+RETRY_WITHIN_NS = 1_000_000_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PollItem:
     """One block of one device: what is asked, where it is stored, when it is due next (monotonic)."""
 
     group: RawGroup
     row: int
-    device: Device
+    unit: Unit
     asked: tuple[Asked, ...]
     period_ns: int
-    next_ns: int
-    shifted: int = 0
+    phase_ns: int = 0
+    next_ns: int = 0
+    shifts: Shifts = ()
 
-    def shift(self, registers: int) -> None:
-        """Ask at addresses moved by so many registers: a SunSpec chain may begin elsewhere than expected."""
-        if registers != self.shifted:
-            self.shifted = registers
-            self.asked = _asked(self.device, self.group, registers)
+    def follow(self) -> None:
+        """Ask where the device has its registers: SunSpec models may begin elsewhere than expected."""
+        if self.shifts is not self.unit.shifts:
+            self.shifts = self.unit.shifts
+            self.asked = tuple((unit, self.unit.moved(plain)) for unit, plain in _asked(self.unit, self.group))
 
     def postpone(self, now_ns: int, least_ns: int = 0) -> None:
         """Move to the next time of the item's own grid after now, at least `least_ns` away."""
-        missed = max(now_ns + least_ns - self.next_ns, 0) // self.period_ns
-        self.next_ns += (missed + 1) * self.period_ns
+        earliest_ns = now_ns + least_ns + 1
+        self.next_ns = earliest_ns + (self.phase_ns - earliest_ns) % self.period_ns
+
+    def retry(self, now_ns: int) -> None:
+        """Come again soon after a failure, but behind the others."""
+        self.next_ns = now_ns + min(self.period_ns, RETRY_WITHIN_NS)
 
 
-def poll_items(plant: Plant, raw: RawBlocks, start_ns: int) -> Mapping[int, list[PollItem]]:
-    """Return the items of each link."""
-    items = [_item(plant.devices[d], group, row) for group in raw for row, d in enumerate(group.devices)]
+def poll_items(units: Sequence[Unit], raw: RawBlocks, start_ns: int) -> list[PollItem]:
+    """Return the items of a plant; `units` by index of the device."""
+    items = [_item(units[d], group, row) for group in raw for row, d in enumerate(group.devices)]
     _spread(items, start_ns)
-    by_link: dict[int, list[PollItem]] = defaultdict(list)
-    for item in items:
-        by_link[item.device.link].append(item)
-    return by_link
+    return items
 
 
-def load_ratio(items: Iterable[PollItem], gap_s: float, in_flight: int) -> float:
-    """Return the share of a link's time that its polls take, from response times as the device files state them."""
-    busy = sum(len(i.asked) * (i.device.type.response_s + gap_s) / (i.period_ns * 1e-9) for i in items)
-    return busy / in_flight
+def _item(unit: Unit, group: RawGroup, row: int) -> PollItem:
+    period_ns = round(unit.device.period_s(group.block) * 1e9)
+    return PollItem(group, row, unit, _asked(unit, group), period_ns)
 
 
-def _item(device: Device, group: RawGroup, row: int) -> PollItem:
-    period_ns = round(device.period_s(group.block) * 1e9)
-    return PollItem(group, row, device, _asked(device, group, 0), period_ns, 0)
-
-
-def _asked(device: Device, group: RawGroup, shift: int) -> tuple[Asked, ...]:
-    return tuple((device.unit, read(s.function, s.address + shift, s.count)) for s in group.spans)
+def _asked(unit: Unit, group: RawGroup) -> tuple[Asked, ...]:
+    return tuple((unit.device.unit, read(s.function, s.address, s.count)) for s in group.spans)
 
 
 def _spread(items: Iterable[PollItem], start_ns: int) -> None:
@@ -71,4 +71,5 @@ def _spread(items: Iterable[PollItem], start_ns: int) -> None:
         by_period[item.period_ns].append(item)
     for period_ns, together in by_period.items():
         for place, item in enumerate(together):
-            item.next_ns = start_ns + period_ns * place // len(together)
+            item.phase_ns = start_ns + period_ns * place // len(together)
+            item.next_ns = start_ns + min(period_ns, FIRST_ROUND_NS) * place // len(together)

@@ -11,16 +11,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
+from controller.field_io.connection import Answer, Asked
 from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError
 from controller.modbus.errors import ExceptionReply, FrameError, ReplyError
 from controller.modbus.mbap import FrameBuffer, frame
 from controller.modbus.pdu import Request, check_response
-
-Asked = tuple[int, Request]
-"""Unit and request."""
-
-Answer = bytes | ExceptionReply
-"""What a sound exchange gives: the payload, or the device's refusal."""
 
 TRANSACTIONS = 0xFFFF
 WRITE_BUFFER_BYTES = 64 << 10
@@ -29,11 +24,11 @@ WRITE_BUFFER_BYTES = 64 << 10
 class _Batch:
     """Requests sent together; done when the last reply is in, or at the first failure."""
 
-    __slots__ = ("answers", "done", "missing", "timer")
+    __slots__ = ("answers", "done", "missing", "missing_before", "timer")
 
     def __init__(self, size: int, done: asyncio.Future[list[Answer]]) -> None:
         self.answers: list[Answer] = [b""] * size
-        self.missing = size
+        self.missing = self.missing_before = size
         self.done = done
         self.timer: asyncio.TimerHandle | None = None
 
@@ -79,7 +74,7 @@ class TcpConnection(asyncio.Protocol):
             transaction = self._next_transaction()
             self._waiting[transaction] = (batch, place, unit, request)
             out += frame(transaction, unit, request.pdu)
-        batch.timer = self._loop.call_later(timeout_s, self._time_out, batch)
+        batch.timer = self._loop.call_later(timeout_s, self._time_out, batch, timeout_s)
         self._transport.write(out)
         try:
             return await batch.done
@@ -87,7 +82,8 @@ class TcpConnection(asyncio.Protocol):
             self.drop(LinkDownError("given up"))
             raise
         finally:
-            batch.timer.cancel()
+            if batch.timer is not None:
+                batch.timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Match every whole frame with its request."""
@@ -127,7 +123,12 @@ class TcpConnection(asyncio.Protocol):
         self._transaction = self._transaction % TRANSACTIONS + 1
         return self._transaction
 
-    def _time_out(self, batch: _Batch) -> None:
+    def _time_out(self, batch: _Batch, timeout_s: float) -> None:
+        """Give up, unless something has come since: a gateway answers what is pipelined one by one."""
+        if batch.missing < batch.missing_before:
+            batch.missing_before = batch.missing
+            batch.timer = self._loop.call_later(timeout_s, self._time_out, batch, timeout_s)
+            return
         silent = next((unit for b, _, unit, _ in self._waiting.values() if b is batch), 0)
         self.drop(NoAnswerError(silent))
 
