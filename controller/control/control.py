@@ -19,6 +19,7 @@ from controller.control.events import Event, EventKind
 from controller.control.inputs import Estimate, ProtectionOrders
 from controller.control.masks import anywhere
 from controller.control.measurements import ABSENT, USABLE, Measurements, measurements_of, views_of
+from controller.control.mismatch import MismatchFindings
 from controller.control.orders import ask_converters, clear_reset_requests
 from controller.control.pcs_limits import PcsConditions, PcsLimits, pcs_limits, standing_limits
 from controller.control.pcs_sequence import PcsSequenceState
@@ -35,10 +36,13 @@ from controller.control.resets import ask_for_resets
 from controller.control.result import ControlResult
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus, RackStatus
+from controller.control.uncontrolled import Uncontrolled, assume_power, unseen_power_w
 from controller.image.image import Image
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
 from controller.plant.signals import BreakerState, Owner
+
+BoolArray = NDArray[np.bool_]
 
 ACCOUNT_PERIOD_NS = 5_000_000_000
 
@@ -81,8 +85,9 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     account = _account(plant, arrays, state, estimate, carry, racks, may)
     sample = _poi_sample(state, plant, image, measured)
     frozen = plant.poi.meter >= 0 and is_frozen(plant, sample)
-    hold = frozen or findings.apart
-    power = set_power(plant, state, may, account.pcs_soc_ratio, sample, dt_s, frozen=hold)
+    loose = _uncontrolled(state, measured, converters, findings, conditions.write_failed, sample)
+    hold = frozen or findings.apart or loose.total_w != 0.0
+    power = set_power(plant, state, may, account.pcs_soc_ratio, loose, sample, dt_s, frozen=hold)
     ask_converters(arrays, state, protection, converters, power, findings)
     clear_reset_requests(state)
     facts = Facts(
@@ -128,6 +133,29 @@ def _pcs_conditions(
         self_limit_w=state.pcs.mismatch.self_limit_w,
         command_w=state.pcs.command_w,
     )
+
+
+def _uncontrolled(
+    state: ControlState,
+    measured: Measurements,
+    converters: PcsStatus,
+    findings: MismatchFindings,
+    write_failed: BoolArray,
+    sample: PoiSample,
+) -> Uncontrolled:
+    """What flows without us: nothing, as a rule."""
+    memory, measured_w = state.pcs, measured.pcs_active_power_w
+    unheard = converters.unseen | np.isnan(measured_w)
+    total_w, assumed_w = 0.0, None
+    if anywhere(unheard) or not np.isnan(memory.assumed_w).all():
+        overdue = state.now_ns - memory.seen_ns > state.relations.pcs_watchdog_ns
+        unseen_w = unseen_power_w(measured_w, sample, state.losses)
+        assume_power(memory.assumed_w, memory.command_w, unheard, overdue, unseen_w)
+        total_w, assumed_w = float(np.nansum(memory.assumed_w)), memory.assumed_w.tolist()
+    if findings.surplus_w is not None or anywhere(write_failed):
+        surplus_w = np.zeros(len(measured_w)) if findings.surplus_w is None else findings.surplus_w
+        total_w += float(np.nansum(np.where(write_failed & ~unheard, measured_w, surplus_w)))
+    return Uncontrolled(total_w, assumed_w)
 
 
 def _account(

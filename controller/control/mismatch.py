@@ -36,6 +36,7 @@ class MismatchFindings:
     breaker_request: BoolArray
     limits_itself: BoolArray
     apart: bool  # some measured power is not what was commanded
+    surplus_w: FloatArray | None  # [P] what flows beyond what was commanded; None: nothing
 
 
 class Mismatch:
@@ -51,7 +52,7 @@ class Mismatch:
         self.excess_s, self.shortfall_s = np.zeros(count), np.zeros(count)
         self.self_limit_w = np.full((2, count), np.inf)
         nothing = np.zeros(count, np.bool_)
-        self._nothing = MismatchFindings(nothing, None, nothing, nothing, nothing, apart=False)
+        self._nothing = MismatchFindings(nothing, None, nothing, nothing, nothing, apart=False, surplus_w=None)
         self._quiet = True  # no timer runs, nothing is learned
 
     def compare(self, command_w: FloatArray, measured_w: FloatArray, dt_s: float) -> MismatchFindings:
@@ -75,7 +76,13 @@ class Mismatch:
             breaker_request=self.excess_s >= BREAKER_AFTER_S,
             limits_itself=limited,
             apart=anywhere(over | under),
+            surplus_w=self._surplus_w(excess, measured_w),
         )
+
+    def _surplus_w(self, excess: BoolArray, measured_w: FloatArray) -> FloatArray:
+        """What flows beyond the envelope of what was commanded, + = discharge."""
+        beyond_w = measured_w - np.minimum(np.maximum(measured_w, self.lowest_w), self.highest_w)
+        return np.where(excess, beyond_w, 0.0)
 
     def forget(self) -> None:
         """Begin anew after a reset."""

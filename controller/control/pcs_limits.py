@@ -77,10 +77,14 @@ class StandingLimits:
 
 @dataclass(frozen=True, slots=True)
 class PcsLimits:
-    """AC power allowed now (W, >= 0) [2, P] and its `LimitReason` [2, P]."""
+    """AC power allowed now (W, >= 0) [2, P], its `LimitReason` [2, P], and by what the sum is shared [2, P].
+
+    Shares go by what would be allowed if nothing were held back, so that holding back does not shrink a share.
+    """
 
     allowed_w: FloatArray
     reason: CodeArray
+    weight_w: FloatArray
 
 
 def pcs_limits(
@@ -101,9 +105,11 @@ def pcs_limits(
     np.multiply(buses.power_w.take(bus, axis=1), standing.part, out=candidates[_BUS])
     candidates[_DC_CURRENT] = buses.voltage_v.take(bus) * relations.pcs_dc_current_max_a
     candidates[_ITSELF] = conditions.self_limit_w
+    allowed_w, which = smallest_of(candidates)
+    weight_w = allowed_w
     if anywhere(conditions.no_increase):
         _hold_power(candidates[_NO_INCREASE], conditions.no_increase[bus], conditions.command_w)
-    allowed_w, which = smallest_of(candidates)
+        allowed_w, which = smallest_of(candidates)
     reason = np.where(which == _BUS, buses.reason.take(bus, axis=1), _CODES.take(which))
     forbidden = standing.forbidden
     if not all_fresh:
@@ -112,7 +118,7 @@ def pcs_limits(
     if standing.any_forbidden or not all_fresh:
         allowed_w = np.where(forbidden > 0, 0.0, allowed_w)
         reason = np.where(forbidden > 0, forbidden, reason)
-    return PcsLimits(allowed_w, reason)
+    return PcsLimits(allowed_w, reason, weight_w)
 
 
 def standing_limits(

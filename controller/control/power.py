@@ -18,6 +18,7 @@ from controller.control.ramps import ramp
 from controller.control.relations import CHARGE, DISCHARGE
 from controller.control.sharing import reactive_capability_var, share_active_power, share_reactive_power
 from controller.control.state import ControlState
+from controller.control.uncontrolled import Uncontrolled, held_command, room_for
 from controller.plant.model import Plant
 
 _FOLLOWS = frozenset({PlantState.RUNNING, PlantState.RAMPING_DOWN})
@@ -36,6 +37,7 @@ class PowerResult:
     available_w: tuple[float, float]  # (charge, discharge) at the POI
     reactive_available_var: float
     reference_w: float  # what the converters' sum had to be
+    uncontrolled: Uncontrolled
 
     @property
     def reason(self) -> LimitReason:
@@ -49,6 +51,7 @@ def set_power(
     state: ControlState,
     limits: PcsLimits,
     pcs_soc_ratio: Sequence[float],
+    uncontrolled: Uncontrolled,
     sample: PoiSample,
     dt_s: float,
     *,
@@ -57,11 +60,10 @@ def set_power(
     """Return the commands of this scan; `state` keeps what is in effect."""
     active_clips: list[Clip] = []
     reactive_clips: list[Clip] = []
-    charge_w, discharge_w = limits.allowed_w.tolist()
-    available_w = _available_w(state, sample, sum(charge_w), sum(discharge_w))
+    available_w = _available_w(state, limits, sample, uncontrolled)
     active_w = _active_in_effect_w(plant, state, limits, available_w, active_clips, dt_s)
     reference_w = _reference_w(plant, state, active_w, sample, dt_s, frozen=frozen)
-    pcs_w = share_active_power(reference_w, charge_w, discharge_w, pcs_soc_ratio)
+    pcs_w = _share(limits, pcs_soc_ratio, reference_w, uncontrolled)
     capability_var = _reactive_capability_var(plant, limits, pcs_w)
     available_var = sum(capability_var)
     reactive_var = _reactive_in_effect_var(plant, state, active_w, available_var, reactive_clips, dt_s)
@@ -76,14 +78,42 @@ def set_power(
         available_w=available_w,
         reactive_available_var=available_var,
         reference_w=reference_w,
+        uncontrolled=uncontrolled,
     )
 
 
-def _available_w(state: ControlState, sample: PoiSample, charge_w: float, discharge_w: float) -> tuple[float, float]:
+def _available_w(
+    state: ControlState, limits: PcsLimits, sample: PoiSample, uncontrolled: Uncontrolled
+) -> tuple[float, float]:
     """Return what can be had at the POI (charge, discharge) beside the losses at the present power."""
+    charge_w, discharge_w = (sum(of_all) for of_all in _controlled(limits.allowed_w.tolist(), uncontrolled))
     loss_w = state.losses.loss_w(state.plant.in_effect_w, sample.auxiliary_w) + state.active_loop.trim
-    at_poi_charge_w = charge_w + loss_w if charge_w > 0.0 else 0.0
-    return max(at_poi_charge_w, 0.0), max(discharge_w - loss_w, 0.0)
+    at_poi_charge_w = charge_w - uncontrolled.total_w + loss_w if charge_w > 0.0 else 0.0
+    return max(at_poi_charge_w, 0.0), max(discharge_w + uncontrolled.total_w - loss_w, 0.0)
+
+
+def _controlled(both: list[list[float]], uncontrolled: Uncontrolled) -> list[list[float]]:
+    """Return [direction][converter] with nothing for the converters that are not heard."""
+    assumed_w = uncontrolled.assumed_w
+    if assumed_w is None:
+        return both
+    return [[w if math.isnan(a) else 0.0 for w, a in zip(of_all, assumed_w, strict=True)] for of_all in both]
+
+
+def _share(
+    limits: PcsLimits, soc_ratio: Sequence[float], reference_w: float, uncontrolled: Uncontrolled
+) -> list[float]:
+    """Return each converter's power: those that are not heard hold theirs, the others share what that leaves."""
+    way = DISCHARGE if reference_w > 0.0 else CHARGE
+    allowed_w = limits.allowed_w.tolist()
+    controlled_w = _controlled(allowed_w, uncontrolled)[way]
+    weight_w = _controlled(limits.weight_w.tolist(), uncontrolled)[way]
+    pcs_w = share_active_power(room_for(reference_w, uncontrolled), controlled_w, weight_w, soc_ratio)
+    for index, assumed_w in enumerate(uncontrolled.assumed_w or ()):
+        if not math.isnan(assumed_w):
+            charge_w, discharge_w = allowed_w[CHARGE][index], allowed_w[DISCHARGE][index]
+            pcs_w[index] = held_command(assumed_w, reference_w, charge_w, discharge_w)
+    return pcs_w
 
 
 def _active_in_effect_w(

@@ -60,6 +60,7 @@ class Relations:
     pcs_dc_current_max_a: FloatArray  # [P]
     pcs_transformer: IntArray  # [P], -1: none
     pcs_watchdog_s: FloatArray  # [P] time-out that the device file states
+    pcs_watchdog_ns: IntArray  # [P] and the ramp to zero that follows it
     pcs_watchdog_served: BoolArray  # [P] readable
     pcs_watchdog_settable: BoolArray  # [P]
     transformer_va: FloatArray  # [T]
@@ -79,6 +80,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
     own = np.array([("rack.connect_request", r.index) in served for r in racks], np.bool_)
     bank = np.array([("bank.connect_request", r.bank) in served for r in racks], np.bool_)
     managed = np.array([r.contactor_control is not ContactorControl.NONE for r in racks], np.bool_)
+    watchdogs_s = _watchdogs_s(plant)
     bus_racks = _padded([b.racks for b in buses], len(racks))
     rated_sum = np.array([sum(racks[i].battery.discharge_current_max_a for i in b.racks) for b in buses])
     return Relations(
@@ -104,7 +106,8 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         pcs_smallest_w=[SMALLEST_CHANGE_RATIO * p.power_w for p in pcs],
         pcs_dc_current_max_a=np.array([p.dc_current_max_a for p in pcs], np.float64),
         pcs_transformer=np.array([p.transformer for p in pcs], np.int64),
-        pcs_watchdog_s=_watchdogs_s(plant),
+        pcs_watchdog_s=watchdogs_s,
+        pcs_watchdog_ns=((watchdogs_s + arrays.pcs_power_w / arrays.pcs_ramp_w_per_s) * 1e9).astype(np.int64),
         pcs_watchdog_served=np.array([("pcs.watchdog_timeout", p.index) in served for p in pcs], np.bool_),
         pcs_watchdog_settable=np.array([("pcs.watchdog_timeout_setting", p.index) in served for p in pcs], np.bool_),
         transformer_va=np.array([t.apparent_va for t in plant.transformers], np.float64),

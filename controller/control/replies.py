@@ -74,7 +74,7 @@ def _answer(desk: Desk, command: Command) -> Reply:
     owner, index = desk.state.relations.targets.get(command.target, (None, -1))
     verdict = _judge(desk, command, owner, index)
     accepted = verdict.refusal is Refusal.NONE
-    if command.action is not Action.SCADA_HEARTBEAT or not accepted:
+    if _is_news(desk, command, verdict):
         kind = EventKind.COMMAND_ACCEPTED if accepted else EventKind.COMMAND_REFUSED
         words = f"{command.action} {command.value if command.value is not None else ''} {verdict.text}"
         code = float(verdict.refusal)
@@ -82,6 +82,20 @@ def _answer(desk: Desk, command: Command) -> Reply:
             Event(kind, owner or Owner.PLANT, index, 0.0, code, _actor(command), " ".join(words.split()))
         )
     return Reply(command.id, accepted, verdict.refusal, verdict.text, desk.state.sequence)
+
+
+def _is_news(desk: Desk, command: Command, verdict: Verdict) -> bool:
+    """What a master does all the time is told once: its heartbeat, a renewed set-point, the same refusal again."""
+    told, key = desk.state.told, (command.face, command.user, command.action)
+    if verdict.refusal is not Refusal.NONE:
+        news = told.get(key) != verdict
+        told[key] = verdict
+        return news
+    told.pop(key, None)
+    return command.action not in _TOLD_OTHERWISE
+
+
+_TOLD_OTHERWISE = frozenset({Action.SCADA_HEARTBEAT, Action.SET_ACTIVE_POWER, Action.SET_REACTIVE_POWER, *LIMITS})
 
 
 def _judge(desk: Desk, command: Command, owner: Owner | None, index: int) -> Verdict:
@@ -137,10 +151,12 @@ def _set_power(desk: Desk, command: Command, setpoint: Setpoint, span: tuple[flo
         return Verdict(Refusal.NOT_OWNER, f"the set-points belong to {state.lease.master}")
     if value != 0.0 and state.plant.sequence not in TAKES_SETPOINTS:
         return Verdict(Refusal.WRONG_STATE, f"the plant is {_words(state)}; start it first")
-    before = setpoint.accepted
+    before, old_renewal = setpoint.accepted, setpoint.renewed_ns
     setpoint.write(command, value, desk.now_ns, life)
     state.lease.take(command, desk.now_ns)
-    desk.events.append(Event(EventKind.SETPOINT_ACCEPTED, Owner.PLANT, 0, before, value, _actor(command)))
+    if value != before or old_renewal is None:
+        text = "active power" if setpoint is state.active else "reactive power"
+        desk.events.append(Event(EventKind.SETPOINT_ACCEPTED, Owner.PLANT, 0, before, value, _actor(command), text))
     return ACCEPTED
 
 
@@ -188,6 +204,8 @@ def _set_limit(desk: Desk, command: Command, limits: Limits) -> Verdict:
         return Verdict(Refusal.TOO_OLD, "the command is older than 5 s and would raise the limit")
     before = limits.lowest_w
     limits.set(source, value, expires_ns)
+    if held is not None and held.value_w == value:
+        return ACCEPTED
     desk.events.append(Event(EventKind.LIMIT_CHANGED, Owner.PLANT, 0, before, limits.lowest_w, _actor(command)))
     return ACCEPTED
 

@@ -114,9 +114,10 @@ def report(
         plant=_plant(plant, state, facts, shown),
         poi_quality=Quality.GOOD if plant.poi.meter >= 0 else Quality.UNCERTAIN,
         outputs=state.outputs,
-        withhold_heartbeat=state.pcs.stop_failed & facts.converters.stop,
+        withhold_heartbeat=(state.pcs.stop_failed & facts.converters.stop) | shown.pcs_lost,
         conditions=_conditions(arrays, state, facts),
         reference_w=facts.power.reference_w,
+        uncontrolled=facts.power.uncontrolled,
         active_clips=facts.power.active_clips,
         reactive_clips=facts.power.reactive_clips,
         replies=said.replies,
@@ -129,9 +130,10 @@ def _block_power_w(state: ControlState, facts: Facts) -> FloatArray:
     """Sum of each block's converters; NaN where one of them is unknown."""
     measured_w, of_block = facts.measured.pcs_active_power_w, state.relations.block_of_pcs
     unknown = np.isnan(measured_w)
-    if not anywhere(unknown):
-        return of_block.dot(measured_w)
-    return np.where(of_block.dot(unknown) > 0.0, np.nan, of_block.dot(np.where(unknown, 0.0, measured_w)))
+    if anywhere(unknown):
+        return np.where(of_block.dot(unknown) > 0.0, np.nan, of_block.dot(np.where(unknown, 0.0, measured_w)))
+    power_w: FloatArray = of_block.dot(measured_w)
+    return power_w
 
 
 def _racks(state: ControlState, image: Image, facts: Facts, shown: Shown, way: int) -> RackResult:
@@ -172,6 +174,7 @@ def _shown(plant: Plant, arrays: PlantArrays, state: ControlState, facts: Facts)
         rack_available=rack_available,
         pcs_operating_state=np.array(pcs_states, np.int32),
         pcs_sequence_state=np.array(sequences, np.int32),
+        pcs_lost=np.array([s is PcsSequenceState.LOST for s in sequences], np.bool_),
         pcs_available=well & ~facts.converters.stop & ~facts.pcs_conditions.write_failed & arrays.pcs_in_service,
         block_operating_state=np.array([_first_of(states) for states in of_block], np.int32),
         block_racks_connected=(state.relations.block_of_rack @ facts.racks.closed).astype(np.int64),

@@ -14,6 +14,7 @@ from controller.control.commands import Reply
 from controller.control.events import Event
 from controller.control.limits import Clip
 from controller.control.replies import Forwarded
+from controller.control.uncontrolled import Uncontrolled
 from controller.image.outputs import OutputImage
 from controller.image.quality import Quality
 
@@ -130,9 +131,10 @@ class ControlResult:
     plant: PlantResult
     poi_quality: Quality
     outputs: OutputImage
-    withhold_heartbeat: BoolArray  # [P]
+    withhold_heartbeat: BoolArray  # [P] converters that do not stop, or are lost: their own watchdogs shall act
     conditions: Mapping[str, BoolArray]
     reference_w: float  # what the converters were to give in sum
+    uncontrolled: Uncontrolled
     active_clips: tuple[Clip, ...]
     reactive_clips: tuple[Clip, ...]
     replies: tuple[Reply, ...]

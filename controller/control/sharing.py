@@ -19,27 +19,28 @@ SMALLEST_W = 1e-6
 
 
 def share_active_power(
-    total_w: float, charge_w: Sequence[float], discharge_w: Sequence[float], soc_ratio: Sequence[float]
+    total_w: float, allowed_w: Sequence[float], weight_w: Sequence[float], soc_ratio: Sequence[float]
 ) -> list[float]:
     """Return each converter's power; the sum is `total_w`, or all that is allowed.
 
-    `charge_w`, `discharge_w`: allowed, >= 0. `soc_ratio`: of the racks behind each (NaN: no tilt).
+    `allowed_w`: in the direction of `total_w`, >= 0. `weight_w`: by what it is shared, >= allowed. `soc_ratio`: of the
+    racks behind each (NaN: no tilt).
     """
     if total_w > 0.0:
-        return pour(total_w, discharge_w, _weights(discharge_w, soc_ratio, BALANCE_GAIN))
+        return pour(total_w, allowed_w, _tilted(weight_w, soc_ratio, BALANCE_GAIN))
     if total_w < 0.0:
-        return [-power_w for power_w in pour(-total_w, charge_w, _weights(charge_w, soc_ratio, -BALANCE_GAIN))]
-    return [0.0] * len(charge_w)
+        return [-power_w for power_w in pour(-total_w, allowed_w, _tilted(weight_w, soc_ratio, -BALANCE_GAIN))]
+    return [0.0] * len(allowed_w)
 
 
-def _weights(capacity_w: Sequence[float], soc_ratio: Sequence[float], gain: float) -> list[float]:
-    known = [s for s, c in zip(soc_ratio, capacity_w, strict=True) if c > 0.0 and not math.isnan(s)]
+def _tilted(weight_w: Sequence[float], soc_ratio: Sequence[float], gain: float) -> list[float]:
+    known = [s for s, w in zip(soc_ratio, weight_w, strict=True) if w > 0.0 and not math.isnan(s)]
     if len(known) < 2:
-        return list(capacity_w)
+        return list(weight_w)
     mean = sum(known) / len(known)
     return [
-        c if math.isnan(s) else c * (1.0 + max(-LARGEST_TILT_RATIO, min(LARGEST_TILT_RATIO, gain * (s - mean))))
-        for c, s in zip(capacity_w, soc_ratio, strict=True)
+        w if math.isnan(s) else w * (1.0 + max(-LARGEST_TILT_RATIO, min(LARGEST_TILT_RATIO, gain * (s - mean))))
+        for w, s in zip(weight_w, soc_ratio, strict=True)
     ]
 
 

@@ -70,6 +70,7 @@ class PcsMemory:
     entered_ns: list[int]
     wanted: NDArray[np.bool_]
     seen_ns: NDArray[np.int64]  # when its state was last read
+    assumed_w: NDArray[np.float64]  # what unheard ones are taken to give, NaN: heard
     command_w: NDArray[np.float64]
     command_var: NDArray[np.float64]
     start_failed: NDArray[np.bool_]
@@ -120,6 +121,7 @@ class ControlState:
     plant: PlantMemory = field(default_factory=PlantMemory)
     active_loop: PoiLoop = field(default_factory=PoiLoop)
     reactive_loop: PoiLoop = field(default_factory=PoiLoop)
+    told: dict[tuple[str, ...], object] = field(default_factory=dict)  # last refusal by (face, user, action)
     lock_outs: dict[int, tuple[LockOut, ...]] = field(default_factory=dict)
     sequence: int = 0  # number of this scan; replies carry it
     now_ns: int = 0  # of the last scan
@@ -182,6 +184,7 @@ def _pcs_memory(arrays: PlantArrays) -> PcsMemory:
         entered_ns=[0] * converters,
         wanted=np.zeros(converters, np.bool_),
         seen_ns=np.full(converters, -(2**62), np.int64),
+        assumed_w=np.full(converters, np.nan),
         command_w=np.zeros(converters),
         command_var=np.zeros(converters),
         start_failed=np.zeros(converters, np.bool_),

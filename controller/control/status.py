@@ -51,6 +51,7 @@ class Shown:
     pcs_operating_state: CodeArray
     pcs_sequence_state: CodeArray
     pcs_available: BoolArray
+    pcs_lost: BoolArray
     block_operating_state: CodeArray
     block_racks_connected: NDArray[np.int64]
     racks_connected: int

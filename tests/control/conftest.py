@@ -93,6 +93,7 @@ class Field:
         self.welded: set[int] = set()  # racks that carry current whatever they say
         self.silent: set[tuple[str, int]] = set()
         self.refuses: set[str] = set()  # command signals whose writes fail
+        self.refused_by: set[tuple[str, int]] = set()  # the same of one equipment
         self._seen: dict[tuple[str, int], int] = {}
 
     def read(self, now_ns: int) -> None:
@@ -155,8 +156,9 @@ class Field:
                 if issue == self._seen.get((name, index), 0):
                     continue
                 self._seen[name, index] = issue
-                line.state[index] = WriteState.FAILED if name in self.refuses else WriteState.CONFIRMED
-                if name not in self.refuses and self.obeys_requests:
+                refused = name in self.refuses or (name, index) in self.refused_by
+                line.state[index] = WriteState.FAILED if refused else WriteState.CONFIRMED
+                if not refused and self.obeys_requests:
                     self._do(name, index, float(line.value[index]))
         for index in range(len(self.pcs_w)):
             self._follow(state, index)

@@ -10,17 +10,23 @@ from hypothesis import strategies as st
 
 from controller.control.sharing import pour, reactive_capability_var, share_active_power, share_reactive_power
 
-CAPACITY = st.lists(st.tuples(st.floats(0.0, 2e6), st.floats(0.0, 2e6), st.floats(0.0, 1.0)), min_size=1, max_size=20)
+CONVERTERS = st.lists(st.tuples(st.floats(0.0, 2e6), st.floats(0.0, 2e6), st.floats(0.0, 1.0)), min_size=1, max_size=20)
 
 
-@given(st.floats(-5e7, 5e7), CAPACITY)
+@given(st.floats(-5e7, 5e7), CONVERTERS)
 def test_the_sum_is_what_is_asked_or_all_that_is_allowed(total_w, converters):
-    charge_w, discharge_w, soc = (list(column) for column in zip(*converters, strict=True))
-    power_w = share_active_power(total_w, charge_w, discharge_w, soc)
-    wanted_w = max(-sum(charge_w), min(sum(discharge_w), total_w))
+    allowed_w, held_back_w, soc = (list(column) for column in zip(*converters, strict=True))
+    weight_w = [a + h for a, h in zip(allowed_w, held_back_w, strict=True)]
+    power_w = share_active_power(total_w, allowed_w, weight_w, soc)
+    wanted_w = math.copysign(min(sum(allowed_w), abs(total_w)), total_w)
     assert sum(power_w) == pytest.approx(wanted_w, rel=1e-9, abs=1e-3)
-    for p, c, d in zip(power_w, charge_w, discharge_w, strict=True):
-        assert -c * (1 + 1e-12) <= p <= d * (1 + 1e-12)
+    for p, a in zip(power_w, allowed_w, strict=True):
+        assert 0.0 <= math.copysign(1.0, total_w) * p <= a * (1 + 1e-12)
+
+
+def test_holding_a_converter_back_does_not_shrink_its_share():
+    assert share_active_power(1e6, [4e5, 1e6], [1e6, 1e6], [0.5, 0.5]) == pytest.approx([4e5, 6e5])
+    assert share_active_power(1e6, [5e5, 1e6], [1e6, 1e6], [0.5, 0.5]) == pytest.approx([5e5, 5e5])
 
 
 @given(st.floats(0.0, 1e7), st.lists(st.floats(0.0, 2e6), min_size=1, max_size=10))
