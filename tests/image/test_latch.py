@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from controller.image.data_periods import NEVER_NS, data_periods
 from controller.image.image import Image
 from controller.image.latch import Latch
 from controller.image.layout import plant_layout
@@ -46,13 +47,15 @@ def test_before_anything_arrived_nothing_is_good(
     assert np.isnan(image["rack.voltage"].value).all()
 
 
-def test_what_no_device_serves_is_absent(demo_plant: Plant, groups: tuple[PollGroup, ...], image: Image) -> None:
-    Latch(demo_plant, groups, image)
-    unserved = {name: ages.period_ns == NEVER_NS for name, ages in data_periods(demo_plant).items()}
+def test_what_no_device_serves_is_absent(demo_plant: Plant) -> None:
+    meters = {d.index for d in demo_plant.devices if d.name == "AUX"}
+    plant = replace(demo_plant, devices=tuple(d for d in demo_plant.devices if d.index not in meters))
+    image = Image(plant_layout(plant))
+    Latch(plant, (), image)
+    auxiliary = next(m.index for m in plant.meters if m.name == "AUX")
 
-    assert any(mask.any() for mask in unserved.values())
-    for name, mask in unserved.items():
-        assert (image[name].quality[mask] == Quality.ABSENT).all(), name
+    assert image["meter.active_power"].quality[auxiliary] == Quality.ABSENT
+    assert image["meter.active_power"].quality[auxiliary - 1] == Quality.NEVER_READ
 
 
 def test_what_arrived_is_what_the_image_says(demo_plant: Plant, groups: tuple[PollGroup, ...], image: Image) -> None:
