@@ -1,4 +1,4 @@
-"""The latch: what arrived is what the image says, what is invalid is bad, what is old is lost; never zero, never good."""
+"""The latch: what arrived is what the image says, what is invalid is bad, what is old is lost; never zero."""
 
 from __future__ import annotations
 
