@@ -87,8 +87,9 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     expected = rack_filter.expectation(curves, hysteresis, current_a, pair_a)
     mixture = rack_filter.respread(_moved(config, state, curves))
     predicted = _expected_voltage(mixture, expected)
+    lasted_s = np.clip((state.time_ns - state.block_start_ns) * 1e-9, 1.0, 300.0)
     noise = config.voltage_noise_v / np.sqrt(np.maximum(state.block_samples, 1))
-    mixture = rack_filter.correct_with_voltage(mixture, expected, np.nan_to_num(mean_v), noise, has_voltage)
+    mixture = rack_filter.correct_with_voltage(mixture, expected, np.nan_to_num(mean_v), noise, lasted_s, has_voltage)
     mixture = _at_anchors(config, mixture, mean_v, current_a, has_voltage)
     state.hypotheses = mixture
     state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
@@ -100,14 +101,15 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
 def _moved(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Hypotheses:
     rate = config.tables.hysteresis_per_soc[config.cell_index]
     gap_v = look_up(curves[:, HALF_GAP], state.soc_ratio[:, None])[:, 0]
+    duration_s = np.where(state.updated_ns == NEVER, 0, np.maximum(state.time_ns - state.block_start_ns, 0)) * 1e-9
     block = Block(
-        duration_s=np.maximum(state.time_ns - state.block_start_ns, 0) * 1e-9,
+        duration_s=duration_s,
         drawn_ratio=state.block_drawn_ratio,
         moved_ratio=state.block_moved_ratio,
         extra_sigma_ratio=state.block_extra_ratio,
         branch_sigma_v=gap_v * np.minimum(1.0, rate * state.block_extra_ratio),
     )
-    error = look_up(curves[:, MODEL_ERROR], state.hypotheses.mean[..., rack_filter.SOC])
+    error = rack_filter.ERROR_MARGIN * look_up(curves[:, MODEL_ERROR], state.hypotheses.mean[..., rack_filter.SOC])
     span = config.tables.error_soc_ratio[config.cell_index]
     return rack_filter.predict(state.hypotheses, block, prior(config), error, span)
 

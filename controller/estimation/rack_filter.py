@@ -28,15 +28,19 @@ SPACING = 1.0 / (HYPOTHESES - 1)
 HYPOTHESIS_SIGMA = 0.6 * SPACING
 SPLIT_SIGMA = 1.0 * SPACING
 DEAD_LOG_WEIGHT = -30.0
+FLOOR_LOG_WEIGHT = -1000.0
 GATE_SIGMA = 3.0
 MODEL_FORGETS_S = 4.0 * 3600.0
 RESISTANCE_FORGETS_SOC = 0.3
-FAST_ERROR_SHARE = 0.5
-"""Part of the model error that is new at each update; the rest stays over a span of SOC."""
-FAST_RESISTANCE_SHARE = 0.05
+ERROR_MARGIN = 1.15
+"""What a held-out error is multiplied by: it was measured on few records."""
+FAST_ERROR_S = 100.0
+"""The model's error also wanders from minute to minute: as white noise of its own size over so many seconds."""
+FAST_RESISTANCE_SHARE = 0.1
 OFFSET_DRIFT_PER_SQRT_DAY = 0.3
 SCALE_DRIFT_PER_SQRT_DAY = 0.02
-SQRT_2 = 2.0**0.5
+INITIAL_MODEL_V = 0.02
+"""1-sigma of hysteresis and slow pairs together while nothing is known of the cell's past."""
 NORMAL_95 = 1.959964
 
 
@@ -97,7 +101,7 @@ def initial_hypotheses(prior: Prior, soc_ratio: Floats, soc_sigma_ratio: Floats)
         (RESISTANCE, prior.resistance),
     ):
         covariance[..., place, place] = (sigma**2)[:, None]
-    covariance[..., MODEL, MODEL] = 0.015**2
+    covariance[..., MODEL, MODEL] = INITIAL_MODEL_V**2
     spread = (mean[..., SOC] - soc_ratio[:, None]) / np.hypot(soc_sigma_ratio, HYPOTHESIS_SIGMA)[:, None]
     log_weight = -0.5 * spread**2
     return Hypotheses(mean, covariance, log_weight - log_weight.max(axis=1, keepdims=True))
@@ -136,9 +140,14 @@ def _forget(mean: Floats, cov: Floats, place: int, keep: Floats, sigma: Floats) 
 
 
 def correct_with_voltage(
-    was: Hypotheses, expected: Expectation, voltage_v: Floats, noise_v: Floats, use: NDArray[np.bool_]
+    was: Hypotheses,
+    expected: Expectation,
+    voltage_v: Floats,
+    noise_v: Floats,
+    duration_s: Floats,
+    use: NDArray[np.bool_],
 ) -> Hypotheses:
-    """Return the hypotheses after a mean-cell voltage [rack]; racks where `use` is false stay as they are.
+    """Return the hypotheses after a mean-cell voltage [rack]; averaged over `duration_s`; without `use` nothing.
 
     The OCV's slope is taken over the hypothesis's own width (central differences), and what it bends there counts as
     noise: a sigma-point filter in the one direction that is not linear.
@@ -162,8 +171,9 @@ def correct_with_voltage(
         + was.mean[..., BIAS]
         + was.mean[..., MODEL]
     )
-    noise = noise_v[:, None] ** 2 + (FAST_ERROR_SHARE * error) ** 2 + (FAST_RESISTANCE_SHARE * resistive) ** 2
-    noise = noise + 2.0 * bend**2 * (sigma / width) ** 4
+    # the noise of a measurement is the same for all: stated per hypothesis, the one that states the least would win
+    fast = (error**2 + (FAST_RESISTANCE_SHARE * resistive) ** 2) * (FAST_ERROR_S / duration_s)[:, None]
+    noise = (noise_v**2 + np.sum(weights(was) * fast, axis=1))[:, None] + 2.0 * bend**2 * (sigma / width) ** 4
     return _corrected(was, rows, voltage_v[:, None] - predicted, noise, use)
 
 
@@ -201,7 +211,7 @@ def _corrected(was: Hypotheses, rows: Floats, residual: Floats, noise: Floats, u
     cov = was.covariance - gain[..., :, None] * cross[..., None, :]
     change = np.where(use[:, None], -0.5 * residual**2 / variance - 0.5 * np.log(variance), 0.0)
     log_weight = was.log_weight + change
-    log_weight = np.maximum(log_weight - log_weight.max(axis=1, keepdims=True), 2.0 * DEAD_LOG_WEIGHT)
+    log_weight = np.maximum(log_weight - log_weight.max(axis=1, keepdims=True), FLOOR_LOG_WEIGHT)
     return Hypotheses(mean, cov, log_weight)
 
 
@@ -284,4 +294,8 @@ def expectation(curves: Floats, hysteresis: Floats, current_a: Floats, pair_curr
     """Return what curves [rack, curve, SOC point] say under a hysteresis state, a current and pair currents."""
     load = np.concatenate((current_a[:, None], pair_current_a), axis=1)
     resistive = np.einsum("rc,rcz->rz", load, curves[:, SERIES : SERIES + load.shape[1]])
-    return Expectation(curves[:, OCV] + hysteresis[:, None] * curves[:, HALF_GAP], resistive, curves[:, MODEL_ERROR])
+    return Expectation(
+        curves[:, OCV] + hysteresis[:, None] * curves[:, HALF_GAP],
+        resistive,
+        ERROR_MARGIN * curves[:, MODEL_ERROR],
+    )

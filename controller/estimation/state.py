@@ -27,6 +27,8 @@ NOT_ARRAYS = ("hypotheses", "findings")
 NEVER = -1
 """A time that has not been."""
 INITIAL_SOC_SIGMA = 0.5
+MODEL_BIAS_V = 0.003
+"""1-sigma of what a cell model is off by at every SOC, seen on records that were not fitted."""
 
 
 class StateError(ValueError):
@@ -81,10 +83,13 @@ class EstimatorState:
         return buffer.getvalue()
 
 
-def initial(config: EstimatorConfig, now_ns: int) -> EstimatorState:
-    """Return a state that knows nothing yet: SOC anywhere, sensors as their data sheet says."""
+def initial(
+    config: EstimatorConfig, now_ns: int, soc_ratio: float = 0.5, soc_sigma_ratio: float = INITIAL_SOC_SIGMA
+) -> EstimatorState:
+    """Return a state that knows nothing yet but perhaps a hint of the SOC: sensors as their data sheet says."""
     racks, pairs = config.racks, config.tables.pairs
-    mixture = initial_hypotheses(prior(config), np.full(racks, 0.5), np.full(racks, INITIAL_SOC_SIGMA))
+    hint = np.full(racks, soc_ratio), np.full(racks, soc_sigma_ratio)
+    mixture = initial_hypotheses(prior(config), *hint)
     soc, sigma, low, high = soc_bounds(mixture)
     zeros = np.zeros(racks)
     never = np.full(racks, NEVER, dtype=np.int64)
@@ -127,7 +132,7 @@ def prior(config: EstimatorConfig) -> Prior:
     return Prior(
         offset_per_h=config.current_offset_a / config.capacity_ah,
         scale=np.hypot(config.current_gain_ratio, capacity),
-        bias_v=config.voltage_bias_v,
+        bias_v=np.hypot(config.voltage_bias_v, MODEL_BIAS_V),
         resistance=config.per_cell_type([cell.ageing.resistance_sigma_ratio for cell in config.cells]),
     )
 

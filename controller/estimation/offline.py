@@ -1,0 +1,147 @@
+"""The estimator over a recording: the same code as in the scan, one rack, one row a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation.config import EstimatorConfig
+from controller.estimation.estimate import Estimate, estimate
+from controller.estimation.findings import Finding
+from controller.estimation.samples import RackSample
+from controller.estimation.state import INITIAL_SOC_SIGMA, initial
+from controller.image.quality import Quality
+
+Floats = NDArray[np.float64]
+
+OUTPUT_COLUMNS = (
+    "time_s",
+    "soc_ratio",
+    "soc_low_ratio",
+    "soc_high_ratio",
+    "voltage_residual_v",
+    "capacity_ah",
+    "capacity_low_ah",
+    "capacity_high_ah",
+    "resistance_ohm",
+    "power_discharge_10s_w",
+    "power_charge_10s_w",
+    "quality",
+    "anchor_age_s",
+)
+TEN_SECONDS = 1  # index into HORIZONS_S
+
+
+class RecordError(ValueError):
+    """A recording that can't be estimated from; names the row and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One rack or cell over time: `time_s` rising [row], `current_a` + = discharge, cells [row, cell], sensors too."""
+
+    time_s: Floats
+    current_a: Floats
+    cell_voltage_v: Floats
+    temperature_degc: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineResult:
+    """A row of output a row of input, quality as `Quality` codes, and the findings."""
+
+    columns: dict[str, Floats]
+    findings: tuple[Finding, ...]
+    last: Estimate
+
+
+def checked(recording: Recording) -> Recording:
+    """Return the recording; RecordError where its times do not rise or its shapes do not fit."""
+    rows = len(recording.time_s)
+    if rows < 2:
+        raise RecordError("recording: expected at least two rows")
+    if not np.isfinite(recording.time_s).all():
+        raise RecordError("recording: time_s has values that are no number")
+    back = np.flatnonzero(np.diff(recording.time_s) < 0.0)
+    if len(back):
+        row = int(back[0]) + 1
+        raise RecordError(
+            f"recording: row {row}: time_s goes back from {recording.time_s[row - 1]:g} to {recording.time_s[row]:g};"
+            " expected rising times (several tests in one file? cut it)"
+        )
+    for name in ("current_a", "cell_voltage_v", "temperature_degc"):
+        if len(getattr(recording, name)) != rows:
+            raise RecordError(f"recording: {name}: expected {rows} rows")
+    return recording
+
+
+def estimate_recording(
+    config: EstimatorConfig,
+    recording: Recording,
+    soc_ratio: float = 0.5,
+    soc_sigma_ratio: float = INITIAL_SOC_SIGMA,
+) -> OfflineResult:
+    """Return what the estimator says at each row of a recording of one rack.
+
+    A repeated time is one sample; a value that is no number is a missing one. `soc_ratio` +- `soc_sigma_ratio` is the
+    hint to start from.
+    """
+    checked(recording)
+    state = initial(config, 0, soc_ratio, soc_sigma_ratio)
+    times_ns = ((recording.time_s - recording.time_s[0] + 1.0) * 1e9).astype(np.int64)
+    rows = np.full((len(times_ns), len(OUTPUT_COLUMNS)), np.nan)
+    last = None
+    for k, now_ns in enumerate(times_ns.tolist()):
+        last = estimate(config, state, _sample(recording, k, now_ns), now_ns)
+        rows[k] = _row(float(recording.time_s[k]), last)
+    assert last is not None
+    return OfflineResult(dict(zip(OUTPUT_COLUMNS, rows.T, strict=True)), last.findings, last)
+
+
+_YES, _NO, _UNKNOWN = np.array([True]), np.array([False]), np.array([np.nan])
+
+
+def _sample(recording: Recording, k: int, now_ns: int) -> RackSample:
+    voltages, warmth = recording.cell_voltage_v[k : k + 1], recording.temperature_degc[k : k + 1]
+    time = np.array([now_ns], dtype=np.int64)
+    return RackSample(
+        source_time_ns=time,
+        valid=_YES,
+        current_a=recording.current_a[k : k + 1],
+        voltage_v=voltages.sum(axis=1),
+        soc_bms_ratio=_UNKNOWN,
+        contactor_open=_NO,
+        bms_alarm_free=_YES,
+        cell_time_ns=time,
+        cell_voltage_v=voltages,
+        cell_valid=np.isfinite(voltages),
+        cell_temperature_degc=warmth,
+        temperature_valid=np.isfinite(warmth),
+    )
+
+
+def _row(time_s: float, e: Estimate) -> tuple[float, ...]:
+    return (
+        time_s,
+        float(e.soc_ratio[0]),
+        float(e.soc_low_ratio[0]),
+        float(e.soc_high_ratio[0]),
+        float(e.voltage_residual_v[0]),
+        float(e.capacity_ah[0]),
+        float(e.capacity_low_ah[0]),
+        float(e.capacity_high_ah[0]),
+        float(e.resistance_ohm[0]),
+        float(e.power_discharge_w[0, TEN_SECONDS]),
+        float(e.power_charge_w[0, TEN_SECONDS]),
+        float(e.quality[0]),
+        float(e.anchor_age_s[0]),
+    )
+
+
+def quality_word(code: float) -> str:
+    """Return `good`, `uncertain` or `bad` for a quality code."""
+    if code <= Quality.SUBSTITUTED:
+        return "good"
+    return "uncertain" if code <= Quality.UNCERTAIN else "bad"
