@@ -21,6 +21,7 @@ from controller.modbus.raw_blocks import RawBlocks, RawGroup, RowState
 from controller.modbus.register_map import WireField
 from controller.plant.model import Plant
 from controller.plant.signals import SIGNALS
+from controller.simulator.block_encoder import Sweep
 from controller.simulator.device_image import RowReader
 from controller.simulator.requests import hear_all
 from controller.simulator.simulated_field import SimulatedDevice, SimulatedField
@@ -41,13 +42,20 @@ class FakeField:
         planned = poll_groups(plant) if groups is None else groups
         self._polls = [_Poll(group.raw, self.devices, start_ns) for group in planned]
         self.raw: RawBlocks = tuple(poll.group for poll in self._polls)
+        self._sweeps: dict[tuple[int, ...], Sweep] = {}
         self._writes = _writes(self.devices)
 
     def latest(self, now_ns: int) -> RawBlocks:
         """Move the plant on to `now_ns` and return the raw blocks, with every poll that has fallen due."""
         self.advance(now_ns)
-        for poll in self._polls:
-            poll.take(now_ns)
+        due = tuple(k for k, poll in enumerate(self._polls) if poll.next_ns <= now_ns)
+        if due:
+            if due not in self._sweeps:
+                self._sweeps[due] = Sweep([self._polls[k].encoder for k in due])
+            self._sweeps[due].encode()
+            disturbed = any(device.disturbed for device in self.devices.devices)
+            for k in due:
+                self._polls[k].take(now_ns, disturbed=disturbed)
         return self.raw
 
     def advance(self, now_ns: int) -> None:
@@ -75,23 +83,20 @@ class _Poll:
         self.group = group
         self._devices = [devices.devices[index] for index in group.devices]
         self._image = self._devices[0].image
-        self._encoder = self._image.encoders[group.block]
+        self.encoder = self._image.encoders[group.block]
         self._reader = RowReader(self._image.memory, group.spans)
         periods = [devices.plant.devices[index].period_s(group.block) for index in group.devices]
-        self._period_ns = np.array([round(period_s * SECOND_NS) for period_s in periods], np.int64)
+        self._periods_ns = np.array([round(period_s * SECOND_NS) for period_s in periods], np.int64)
         self._due_ns = np.full(len(periods), start_ns, np.int64)
-        self._next_ns = start_ns
-        self._is_even = len(set(periods)) == 1
+        self._period_ns = int(self._periods_ns[0]) if len(set(periods)) == 1 else None
+        self.next_ns = start_ns
 
-    def take(self, now_ns: int) -> None:
-        """Poll the devices that are due."""
-        if now_ns < self._next_ns:
-            return
+    def take(self, now_ns: int, *, disturbed: bool) -> None:
+        """Take what was encoded from the devices that are due; `disturbed`: some device's link is."""
         due = self._due(now_ns)
-        self._encoder.encode()
         data = self._image.gather(self._reader)
-        if due is None and not any(d.disturbed for d in self._devices):
-            self._store(slice(None), RowState.GOOD, data, now_ns)
+        if due is None and not disturbed:
+            self._store_all(data, now_ns)
             return
         rows = np.ones(len(self._devices), np.bool_) if due is None else due
         failing = np.array([d.fails for d in self._devices], np.bool_)
@@ -101,17 +106,24 @@ class _Poll:
 
     def _due(self, now_ns: int) -> NDArray[np.bool_] | None:
         """Move the due times on; return which rows are due, None = all."""
-        if self._is_even:
-            period_ns = int(self._period_ns[0])
-            self._next_ns += ((now_ns - self._next_ns) // period_ns + 1) * period_ns
+        period_ns = self._period_ns
+        if period_ns is not None:
+            self.next_ns += ((now_ns - self.next_ns) // period_ns + 1) * period_ns
             return None
         due = self._due_ns <= now_ns
-        missed = (now_ns - self._due_ns[due]) // self._period_ns[due]
-        self._due_ns[due] += (missed + 1) * self._period_ns[due]
-        self._next_ns = int(self._due_ns.min())
+        missed = (now_ns - self._due_ns[due]) // self._periods_ns[due]
+        self._due_ns[due] += (missed + 1) * self._periods_ns[due]
+        self.next_ns = int(self._due_ns.min())
         return due
 
-    def _store(self, rows: slice | NDArray[np.intp], state: RowState, data: NDArray[np.uint8], now_ns: int) -> None:
+    def _store_all(self, data: NDArray[np.uint8], now_ns: int) -> None:
+        group = self.group
+        group.data[:] = data
+        group.time_ns.fill(now_ns)
+        group.state.fill(RowState.GOOD)
+        group.arrivals += 1
+
+    def _store(self, rows: NDArray[np.intp], state: RowState, data: NDArray[np.uint8], now_ns: int) -> None:
         group = self.group
         if state is RowState.GOOD:
             group.data[rows] = data[rows]

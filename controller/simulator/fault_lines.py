@@ -8,17 +8,18 @@ import os
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from controller.simulator.faults import FaultMenu
-
 LINE_BYTES = 4096
+
+Execute = Callable[[str], str]
+"""Carries out a command and returns the answer."""
 
 
 class CommandLines:
     """Cuts bytes into lines and has them carried out."""
 
-    def __init__(self, menu: FaultMenu) -> None:
-        """Take the menu."""
-        self._menu, self._pending = menu, b""
+    def __init__(self, execute: Execute) -> None:
+        """Take what carries a line out."""
+        self._execute, self._pending = execute, b""
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Carry out every whole line and yield its answer; of a line that never ends only the end is kept."""
@@ -26,15 +27,15 @@ class CommandLines:
         self._pending = self._pending[-LINE_BYTES:]
         for line in lines:
             if text := line.decode("utf-8", "replace").strip():
-                yield self._menu.execute(text)
+                yield self._execute(text)
 
 
 class CommandConnection(asyncio.Protocol):
     """Fault commands over TCP."""
 
-    def __init__(self, menu: FaultMenu, connections: set[CommandConnection]) -> None:
-        """Take the menu; `connections` is where the listener keeps its open ones."""
-        self._lines, self._connections = CommandLines(menu), connections
+    def __init__(self, execute: Execute, connections: set[CommandConnection]) -> None:
+        """Take what carries a line out; `connections` is where the listener keeps its open ones."""
+        self._lines, self._connections = CommandLines(execute), connections
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,16 +62,16 @@ class CommandConnection(asyncio.Protocol):
 class CommandServer:
     """The port for fault commands."""
 
-    def __init__(self, menu: FaultMenu) -> None:
-        """Take the menu; nothing listens yet."""
-        self._menu = menu
+    def __init__(self, execute: Execute) -> None:
+        """Take what carries a line out; nothing listens yet."""
+        self._execute = execute
         self._server: asyncio.Server | None = None
         self._connections: set[CommandConnection] = set()
 
     async def listen(self, host: str) -> str:
         """Open a port that the system chooses; return its address."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: CommandConnection(self._menu, self._connections), host, 0)
+        self._server = await loop.create_server(lambda: CommandConnection(self._execute, self._connections), host, 0)
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
@@ -84,9 +85,9 @@ class CommandServer:
 class CommandInput:
     """Fault commands on standard input, which may be a terminal, a pipe, a file or nothing; its end stops nothing."""
 
-    def __init__(self, menu: FaultMenu, descriptor: int, say: Callable[[str], None]) -> None:
-        """Take where lines come from and where answers go."""
-        self._lines, self._descriptor, self._say = CommandLines(menu), descriptor, say
+    def __init__(self, execute: Execute, descriptor: int, say: Callable[[str], None]) -> None:
+        """Take what carries a line out, where lines come from and where answers go."""
+        self._lines, self._descriptor, self._say = CommandLines(execute), descriptor, say
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen as long as there is somebody; what can't be waited for (a file) is read at once."""

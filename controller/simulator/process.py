@@ -39,7 +39,7 @@ class Simulation:
         self.devices, self._clock = SimulatedField(plant, seed), clock
         self._servers = DeviceServers()
         self.menu = FaultMenu(self.devices, self._servers.drop)
-        self._commands = CommandServer(self.menu)
+        self._commands = CommandServer(self.menu.execute)
 
     async def start(self, addresses: Path | None = None, *, auto_ports: bool = False) -> dict[str, object]:
         """Open every port and say where: the devices, and the port for fault commands.
@@ -120,7 +120,7 @@ async def _run(simulation: Simulation, *, auto_ports: bool, as_json: bool) -> No
     _say(json.dumps(about) if as_json else _in_words(about))
     gc.collect()
     gc.freeze()
-    CommandInput(simulation.menu, STANDARD_INPUT, _say).start(loop)
+    CommandInput(simulation.menu.execute, STANDARD_INPUT, _say).start(loop)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(simulation.serve())
         await ending.wait()

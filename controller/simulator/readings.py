@@ -62,6 +62,9 @@ class Readings:
         self._take = dict(
             zip(SCALAR_OWNERS, (self._racks, self._banks, self._pcs, self._meters, self._chains), strict=True)
         )
+        banks = virtual.plant.banks
+        self._bank_racks = np.array([r for bank in banks for r in bank.racks], np.int64)
+        self._bank_starts = np.cumsum([0, *(len(bank.racks) for bank in banks)])[:-1]
         self._pcs_places = self._places(_PCS_SIGNALS, len(virtual.converters))
         self._meter_places = self._places(_METER_SIGNALS, len(virtual.meters))
         self._arrays: dict[str, tuple[float, FloatArray]] = {}
@@ -148,10 +151,10 @@ class Readings:
 
     def _banks(self) -> None:
         state = self.virtual.bms.state
-        for bank in self.virtual.plant.banks:
-            racks = list(bank.racks)
-            self.flat[self.place("bank.state", bank.index)] = _bank_state(state.contactor[racks].tolist())
-            self.flat[self.place("bank.alarms", bank.index)] = int(np.bitwise_or.reduce(state.alarms[racks]))
+        if self._bank_racks.size:
+            rank = _RANK_OF_CONTACTOR[state.contactor[self._bank_racks]]
+            self._put("bank.state", _CONTACTOR_OF_RANK[np.maximum.reduceat(rank, self._bank_starts)])
+            self._put("bank.alarms", np.bitwise_or.reduceat(state.alarms[self._bank_racks], self._bank_starts))
         self._put("bank.heartbeat", _count(self.virtual.bank_heartbeat))
 
     def _pcs(self) -> None:
@@ -211,10 +214,11 @@ def _count(seconds: FloatArray) -> FloatArray:
     return np.floor(seconds % COUNTER_MODULUS)
 
 
-def _bank_state(contactors: list[int]) -> int:
-    """Return a bank's contactors as a whole: the first of these that any rack shows, else open."""
-    order = (ContactorState.CLOSED, ContactorState.PRECHARGING, ContactorState.FAULT)
-    return next((s for s in order if s in contactors), ContactorState.OPEN)
+_CONTACTOR_OF_RANK = np.array(
+    [ContactorState.OPEN, ContactorState.FAULT, ContactorState.PRECHARGING, ContactorState.CLOSED], np.int64
+)
+_RANK_OF_CONTACTOR = np.array([0, 0, 2, 3, 1], np.int64)
+"""A bank's contactors as a whole: closed if any rack is, else precharging, else in fault, else open."""
 
 
 def _sizes(virtual: VirtualPlant) -> dict[Owner, int]:

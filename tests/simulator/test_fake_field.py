@@ -15,6 +15,10 @@ from controller.simulator.fake_field import SECOND_NS, FakeField
 from controller.simulator.faults import FaultMenu
 
 RESOLUTION = {"V": 0.1, "A": 0.5, "degC": 0.1, "ratio": 0.001, "ohm": 1000.0, "W": 100.0, "var": 100.0, "VA": 100.0}
+SIGNAL_RESOLUTION = {
+    "meter.voltage": 1.0,
+    **dict.fromkeys(("cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"), 0.001),
+}
 
 
 class Rig:
@@ -72,8 +76,8 @@ def test_every_signal_arrives_as_it_was_measured(any_plant):
         found, sent = rig.value(signal.name)[served], np.broadcast_to(readings(signal.name), served.shape)[served]
         assert (rig.quality(signal.name)[served] == Quality.GOOD).all(), signal.name
         if signal.form is SignalForm.QUANTITY:
-            finest = 0.0011 if "cell_voltage" in signal.name or signal.name == "cell.voltage" else 1.0
-            np.testing.assert_allclose(found, sent, atol=RESOLUTION.get(signal.unit, finest) * 1.01)
+            step = SIGNAL_RESOLUTION.get(signal.name, RESOLUTION.get(signal.unit, 1.0))
+            np.testing.assert_allclose(found, sent, atol=1.01 * step, err_msg=signal.name)
         else:
             np.testing.assert_array_equal(found, sent, err_msg=signal.name)
 

@@ -12,7 +12,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from controller.modbus.mbap import HEADER, frame
 from controller.modbus.pdu import FunctionCode, read, write_register
 from controller.simulator.faults import FaultMenu
-from controller.simulator.modbus_server import DeviceServers, loopback_port
+from controller.simulator.modbus_server import DeviceServers, ServedUnit, loopback_port
 from controller.simulator.simulated_field import SimulatedField
 
 WAIT_S = 5.0
@@ -29,7 +29,7 @@ class Served:
         self.plant = plant
 
     async def start(self):
-        units = {link.index: {} for link in self.plant.links}
+        units: dict[int, dict[int, ServedUnit]] = {link.index: {} for link in self.plant.links}
         for device, simulated in zip(self.plant.devices, self.devices.devices, strict=True):
             units[device.link][device.unit] = simulated
         await self.servers.listen(self.plant.links, units, site_ports=False)

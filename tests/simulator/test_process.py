@@ -116,7 +116,7 @@ class Echo:
 
 def test_lines_are_cut_however_they_arrive():
     menu = Echo()
-    lines = CommandLines(menu)
+    lines = CommandLines(menu.execute)
     answers = [a for piece in (b"on", b"e\n\ntwo\r\nthr", b"ee", b"\n\xff\n") for a in lines.feed(piece)]
     assert answers == ["did one", "did two", "did three", "did �"]
 
@@ -126,11 +126,11 @@ async def test_a_file_as_input_is_read_to_its_end(tmp_path):
     file.write_bytes(b"one\ntwo\n" * 2000)
     menu = Echo()
     descriptor = os.open(file, os.O_RDONLY)
-    CommandInput(menu, descriptor, lambda _: None).start(asyncio.get_running_loop())
+    CommandInput(menu.execute, descriptor, lambda _: None).start(asyncio.get_running_loop())
     os.close(descriptor)
     assert len(menu.lines) == 4000
 
 
 @pytest.mark.parametrize("descriptor", [-1, 9999])
 async def test_no_input_at_all_is_fine(descriptor):
-    CommandInput(Echo(), descriptor, lambda _: None).start(asyncio.get_running_loop())
+    CommandInput(Echo().execute, descriptor, lambda _: None).start(asyncio.get_running_loop())
