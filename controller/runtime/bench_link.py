@@ -76,12 +76,12 @@ def _measure(run: RunDirectory, layout: Layout, rounds: int) -> list[Result]:
     event_us = _median_us(lambda: file.events.append(one_event), rounds)
     size = {"racks_bytes": racks_bytes, "cells_bytes": cells_bytes}
     return [
-        _result("link_publish", publish_us, PUBLISH_GOAL_US, {"copy_us": copy_us, **size}),
-        _result("link_publish_racks_only", publish_racks_us, PUBLISH_GOAL_US, {"copy_us": racks_us, **size}),
-        _result("link_read", read_us, READ_GOAL_US, {"copy_us": copy_us, **size}),
-        _result("link_read_racks_only", read_racks_us, READ_GOAL_US, {"copy_us": racks_us, **size}),
-        _result("link_read_unchanged", unchanged_us, READ_GOAL_US, {}),
-        _result("link_event_append", event_us, PUBLISH_GOAL_US, {}),
+        at_most("link_publish", publish_us, "us", PUBLISH_GOAL_US, {"copy_us": copy_us, **size}),
+        at_most("link_publish_racks_only", publish_racks_us, "us", PUBLISH_GOAL_US, {"copy_us": racks_us, **size}),
+        at_most("link_read", read_us, "us", READ_GOAL_US, {"copy_us": copy_us, **size}),
+        at_most("link_read_racks_only", read_racks_us, "us", READ_GOAL_US, {"copy_us": racks_us, **size}),
+        at_most("link_read_unchanged", unchanged_us, "us", READ_GOAL_US, {}),
+        at_most("link_event_append", event_us, "us", PUBLISH_GOAL_US, {}),
     ]
 
 
@@ -94,7 +94,3 @@ def _median_us(work: Callable[[], object], rounds: int, before: Callable[[], obj
         work()
         durations_us.append((time.perf_counter_ns() - begin_ns) / 1000)
     return round(statistics.median(durations_us), 1)
-
-
-def _result(name: str, value_us: float, goal_us: float, beside: dict[str, float]) -> Result:
-    return at_most(name, value_us, "us", goal_us, beside)

@@ -8,7 +8,7 @@ from typing import Any
 Result = dict[str, Any]
 
 
-def at_most(name: str, value: float, unit: str, goal: float | None, beside: Mapping[str, float]) -> Result:
-    """Return a row whose value should not exceed its goal; without a goal it is met."""
-    met = goal is None or value <= goal
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "met": met, "beside": dict(beside)}
+def at_most(name: str, value: float, unit: str, limit: float | None, beside: Mapping[str, float]) -> Result:
+    """Return a row whose value should not exceed its goal, `limit`; without one it is met."""
+    met = limit is None or value <= limit
+    return {"name": name, "value": value, "unit": unit, "goal": limit, "met": met, "beside": dict(beside)}
