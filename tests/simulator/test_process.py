@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import controller
+from controller.runtime.clock import FakeClock
 from controller.simulator.fault_lines import CommandInput, CommandLines
+from controller.simulator.process import Simulation, simulate_site
 
 DEMO = Path(controller.__file__).parent / "library" / "sites" / "demo"
 WAIT_S = 60.0
@@ -80,27 +82,43 @@ async def test_it_says_where_takes_commands_and_stops_cleanly():
         writer.close()
 
 
-async def test_a_fault_file_and_a_port_that_is_taken(tmp_path):
+def test_a_fault_file_about_nobody_is_refused(tmp_path, capsys):
     faults = tmp_path / "faults.txt"
     faults.write_text("0 silent B09-R03\n")
-    async with simulator(str(DEMO), "--faults", str(faults), "--ports", "auto") as process:
-        code, errors = await ended(process)
-    assert code == 2
-    assert "there is no 'B09-R03'" in errors
-    assert "Traceback" not in errors
+    assert simulate_site(DEMO, FakeClock(), faults=faults, auto_ports=True) == 2
+    assert "there is no 'B09-R03'" in capsys.readouterr().err
+    assert simulate_site(DEMO, FakeClock(), faults=tmp_path / "none") == 2
+    assert "No such file" in capsys.readouterr().err
 
 
-async def test_a_site_that_does_not_load_is_explained(tmp_path):
+def test_a_site_that_does_not_load_is_explained(tmp_path, capsys):
     shutil.copytree(DEMO, tmp_path / "site")
     site = tmp_path / "site" / "site.yaml"
     site.write_text(site.read_text().replace("battery: lfp280", "battery: lfp999", 1))
-    async with simulator(str(tmp_path / "site")) as process:
-        code, errors = await ended(process)
-    assert code == 1
-    assert "lfp999" in errors
-    async with simulator(str(tmp_path / "nowhere")) as process:
-        code, errors = await ended(process)
-    assert code == 2
+    assert simulate_site(tmp_path / "site", FakeClock()) == 1
+    assert "lfp999" in capsys.readouterr().err
+    assert simulate_site(tmp_path / "nowhere", FakeClock()) == 2
+
+
+async def test_a_port_that_is_taken_is_an_error(demo):
+    first, second = Simulation(demo, FakeClock()), Simulation(demo, FakeClock())
+    try:
+        await first.start()
+        with pytest.raises(OSError, match="in use"):
+            await second.start()
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_addresses_are_left_in_a_file(demo, tmp_path):
+    simulation = Simulation(demo, FakeClock())
+    file = tmp_path / "addresses.json"
+    about = await simulation.start(file, auto_ports=True)
+    found = json.loads(file.read_text())
+    assert found[str(demo.devices[0].link)] == about["devices"][0]["address"]
+    assert len(found) == len(demo.links)
+    await simulation.close()
 
 
 class Echo:
