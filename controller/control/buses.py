@@ -9,6 +9,7 @@ and the others by the share they will have without it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,7 @@ def connections_of(relations: Relations, arrays: PlantArrays, on_bus: BoolArray,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class BusLimits:
+class BusLimits(NamedTuple):
     """Bus voltage [B] (NaN unknown), DC power allowed [2, B] (W, >= 0), its `LimitReason`, circulating current [B]."""
 
     voltage_v: FloatArray

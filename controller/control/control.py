@@ -124,7 +124,7 @@ def _pcs_conditions(
     if anywhere(converters.unseen):
         no_increase = no_increase | (state.relations.bus_of_pcs.dot(converters.unseen) > 0.0)
     return PcsConditions(
-        running=np.array([s is PcsSequenceState.RUNNING for s in state.pcs.sequence], np.bool_),
+        running=np.array([s is PcsSequenceState.RUNNING for s in state.pcs.sequence]),
         stop=converters.stop,
         in_dc_window=converters.in_dc_window,
         bus_zero=protection.bus_zero,

@@ -6,6 +6,9 @@ mask, or one `argmin` and a `take`, answers in a fraction of the time.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +26,11 @@ def smallest_of(candidates: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     Of equal ones the first counts; NaN is smaller than anything.
     """
     which = candidates.argmin(axis=0)
-    elements = which.size
-    flat = candidates.reshape(len(candidates) * elements)
-    positions = which.ravel() * elements + np.arange(elements)
-    return flat.take(positions).reshape(which.shape), which
+    positions = which * which.size
+    positions += _places(which.shape)
+    return candidates.ravel().take(positions), which
+
+
+@lru_cache(maxsize=16)
+def _places(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    return np.arange(math.prod(shape)).reshape(shape)

@@ -75,8 +75,7 @@ class StandingLimits:
     any_forbidden: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PcsLimits:
+class PcsLimits(NamedTuple):
     """AC power allowed now (W, >= 0) [2, P], its `LimitReason` [2, P], and by what the sum is shared [2, P].
 
     Shares go by what would be allowed if nothing were held back, so that holding back does not shrink a share.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from controller.plant.model import MeterRole, Plant
 
@@ -34,8 +35,7 @@ class PoiLoop:
     sample_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PoiSample:
+class PoiSample(NamedTuple):
     """The meters now; NaN unknown. `time_ns` of the powers. No control meter: all NaN, breaker as closed."""
 
     active_w: float

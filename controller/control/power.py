@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from controller.control.limit_reasons import LimitReason
 from controller.control.limits import Clip, clip_power
@@ -24,8 +24,7 @@ from controller.plant.model import Plant
 _FOLLOWS = frozenset({PlantState.RUNNING, PlantState.RAMPING_DOWN})
 
 
-@dataclass(frozen=True, slots=True)
-class PowerResult:
+class PowerResult(NamedTuple):
     """What is in effect at the POI, what each converter is commanded, and why it is not what was asked."""
 
     active_in_effect_w: float

@@ -7,7 +7,6 @@ A limit that the BMS does not serve at all (quality ABSENT) is the rating.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -52,8 +51,7 @@ def no_held_limits(racks: int) -> HeldLimits:
     return HeldLimits(np.zeros((2, racks)), np.zeros(racks), np.full(racks, -(2**62), np.int64))
 
 
-@dataclass(frozen=True, slots=True)
-class RackLimits:
+class RackLimits(NamedTuple):
     """Currents allowed now (A, >= 0) [2, R], `LimitReason` of each [2, R], SOC in use [R] (NaN unknown)."""
 
     allowed_a: FloatArray
@@ -128,8 +126,7 @@ def _derate(relations: Relations, measured: Measurements, soc: FloatArray, derat
     derated[VOLTAGE, DISCHARGE] = measured.rack[_V_MIN]
     derated[TEMPERATURE_HIGH] = measured.rack[_T_MAX]
     derated[TEMPERATURE_LOW] = measured.rack[_T_MIN]
-    derated *= relations.derating.slope
-    derated += relations.derating.intercept
-    np.fmin(derated, 1.0, out=derated)
+    derated *= relations.derating_slope
+    derated += relations.derating_intercept_a
+    np.fmin(derated, relations.derating_top_a, out=derated)
     np.maximum(derated, 0.0, out=derated)
-    derated *= relations.rack_rated_a

@@ -109,8 +109,11 @@ def _watch_open_racks(state: ControlState, flowing: BoolArray) -> None:
     """Current through contactors that are reported open, for a while: they count as closed until they are reset."""
     memory = state.racks
     suspect = flowing & (memory.contactor == _OPEN)
-    memory.suspect_ns[~suspect] = state.now_ns
-    memory.welded |= state.now_ns - memory.suspect_ns >= WELDED_AFTER_NS
+    if not (anywhere(suspect) or anywhere(memory.suspect) or anywhere(memory.welded)):
+        return
+    memory.suspect_ns[suspect & ~memory.suspect] = state.now_ns
+    memory.suspect = suspect
+    memory.welded |= suspect & (state.now_ns - memory.suspect_ns >= WELDED_AFTER_NS)
     memory.welded &= memory.contactor != _CLOSED
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.derating import Derating, derating_lines
+from controller.control.derating import derating_lines
 from controller.image.data_periods import NEVER_NS, data_periods
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.device_types import ContactorControl, TimeoutAction
@@ -68,7 +68,9 @@ class Relations:
     bus_current_max_a: FloatArray  # [B], inf: none stated
     bus_circulating_max_a: FloatArray  # [B] more is worth an advice
     bus_current_floor_a: FloatArray  # [B] below it measured shares say nothing
-    derating: Derating
+    derating_slope: FloatArray  # [4, 2, R] A per unit of the quantity (`derating.py`)
+    derating_intercept_a: FloatArray  # [4, 2, R]
+    derating_top_a: FloatArray  # [4, 2, R] the rating
     poi_meter: int
     targets: dict[str, tuple[Owner, int]]  # tag -> equipment
 
@@ -81,6 +83,8 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
     bank = np.array([("bank.connect_request", r.bank) in served for r in racks], np.bool_)
     managed = np.array([r.contactor_control is not ContactorControl.NONE for r in racks], np.bool_)
     watchdogs_s = _watchdogs_s(plant)
+    lines = derating_lines(plant.protection, plant.control.soc_min_ratio, plant.control.soc_max_ratio)
+    rated_a = np.stack([arrays.rack_charge_current_max_a, arrays.rack_discharge_current_max_a])
     bus_racks = _padded([b.racks for b in buses], len(racks))
     rated_sum = np.array([sum(racks[i].battery.discharge_current_max_a for i in b.racks) for b in buses])
     return Relations(
@@ -92,7 +96,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         bus_of_pcs=_one_hot(arrays.pcs_bus, len(buses)),
         block_of_rack=_one_hot(arrays.rack_block, len(plant.blocks)),
         block_of_pcs=_one_hot(arrays.pcs_block, len(plant.blocks)),
-        rack_rated_a=np.stack([arrays.rack_charge_current_max_a, arrays.rack_discharge_current_max_a]),
+        rack_rated_a=rated_a,
         rack_flowing_a=FLOWING_RATIO * arrays.rack_discharge_current_max_a,
         rack_conductance_s=1.0 / np.maximum(arrays.rack_resistance_ohm, 1e-6),
         rack_bank=np.array([r.bank for r in racks], np.int64),
@@ -115,7 +119,9 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         bus_current_max_a=np.array([np.inf if b.current_max_a is None else b.current_max_a for b in buses]),
         bus_circulating_max_a=CIRCULATING_RATIO * rated_sum,
         bus_current_floor_a=np.maximum(0.1 * rated_sum, 1.0),
-        derating=derating_lines(plant.protection, plant.control.soc_min_ratio, plant.control.soc_max_ratio),
+        derating_slope=lines.slope * rated_a,
+        derating_intercept_a=lines.intercept * rated_a,
+        derating_top_a=np.broadcast_to(rated_a, (4, *rated_a.shape)).copy(),
         poi_meter=plant.poi.meter,
         targets=_targets(plant),
     )

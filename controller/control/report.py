@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,7 @@ _BLOCK_PRIORITY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """The parts of one scan."""
 
     measured: Measurements
@@ -72,8 +71,7 @@ class Facts:
     frozen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What was said in a scan: replies, events, and what goes to other rooms."""
 
     replies: tuple[Reply, ...]
@@ -196,7 +194,7 @@ def _first_of(states: set[OperatingState]) -> OperatingState:
 def _plant(plant: Plant, state: ControlState, facts: Facts, shown: Shown) -> PlantResult:
     """Every value of the plant that control knows."""
     power, account, memory, sample = facts.power, facts.account, state.plant, facts.sample
-    pcs_w = float(facts.measured.pcs_active_power_w.sum())
+    pcs_w = float(sum(facts.measured.pcs_active_power_w.tolist()))
     active_w, reactive_var = _at_poi(plant, facts, pcs_w)
     apparent_va = math.hypot(active_w, reactive_var)
     sustained_w = [_capped(state, both_w) for both_w in account.sustained_w]

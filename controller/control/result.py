@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,7 @@ CodeArray = NDArray[np.int32]
 Published = tuple[str, Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RackResult:
+class RackResult(NamedTuple):
     """Racks [R]; every field is the quantity `rack.<field without its unit>`."""
 
     power_w: FloatArray
@@ -39,8 +37,7 @@ class RackResult:
     locked_out: BoolArray
 
 
-@dataclass(frozen=True, slots=True)
-class BusResult:
+class BusResult(NamedTuple):
     """Buses [B]."""
 
     voltage_v: FloatArray
@@ -49,8 +46,7 @@ class BusResult:
     limit_reason: CodeArray
 
 
-@dataclass(frozen=True, slots=True)
-class PcsResult:
+class PcsResult(NamedTuple):
     """Converters [P]."""
 
     active_power_command_w: FloatArray
@@ -63,8 +59,7 @@ class PcsResult:
     available: BoolArray
 
 
-@dataclass(frozen=True, slots=True)
-class BlockResult:
+class BlockResult(NamedTuple):
     """Blocks [K]."""
 
     active_power_w: FloatArray
@@ -73,8 +68,7 @@ class BlockResult:
     racks_connected: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class PlantResult:
+class PlantResult(NamedTuple):
     """The plant; NaN = unknown."""
 
     active_power_w: float
@@ -120,8 +114,7 @@ class PlantResult:
     import_limit_w: float
 
 
-@dataclass(frozen=True, slots=True)
-class ControlResult:
+class ControlResult(NamedTuple):
     """Everything of one scan. `poi_quality`: UNCERTAIN where the sum of the converters stands in for a POI meter."""
 
     racks: RackResult
@@ -154,7 +147,7 @@ def _quantity(owner: str, name: str) -> str:
 
 
 _NAMES = {
-    owner: tuple((f.name, _quantity(owner, f.name)) for f in fields(kind))
+    owner: tuple((name, _quantity(owner, name)) for name in kind._fields)
     for owner, kind in (
         ("rack", RackResult),
         ("bus", BusResult),

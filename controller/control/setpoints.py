@@ -47,6 +47,7 @@ class OperatingMode(IntEnum):
 _OWNERS = {"hmi": ControlOwner.LOCAL, "local": ControlOwner.LOCAL, "schedule": ControlOwner.SCHEDULE}
 _OWNERS |= {"maintenance": ControlOwner.MAINTENANCE, "cli": ControlOwner.MAINTENANCE}
 SHARED_MASTER = "clients"
+_SOURCES = {owner: SetpointSource(int(owner)) for owner in ControlOwner}
 
 
 def owner_of_face(face: str) -> ControlOwner:
@@ -112,7 +113,7 @@ class Setpoint:
         """Where `accepted` comes from."""
         if self.renewed_ns is None:
             return SetpointSource.NONE
-        return SetpointSource.FALLBACK if self.ran_out else SetpointSource(int(self.owner))
+        return SetpointSource.FALLBACK if self.ran_out else _SOURCES[self.owner]
 
     @property
     def mode(self) -> OperatingMode:

@@ -54,7 +54,8 @@ class RackMemory:
     retried: NDArray[np.bool_]
     connect_failed: NDArray[np.bool_]
     opened_by_itself: NDArray[np.bool_]
-    suspect_ns: NDArray[np.int64]  # since when current flows through contactors that are reported open
+    suspect: NDArray[np.bool_]  # current flows through contactors that are reported open
+    suspect_ns: NDArray[np.int64]  # since when
     welded: NDArray[np.bool_]  # and it did so for too long
     held: HeldLimits
     facts: tuple[object, ...] = ()
@@ -171,6 +172,7 @@ def _rack_memory(racks: int) -> RackMemory:
         retried=np.zeros(racks, np.bool_),
         connect_failed=np.zeros(racks, np.bool_),
         opened_by_itself=np.zeros(racks, np.bool_),
+        suspect=np.zeros(racks, np.bool_),
         suspect_ns=np.zeros(racks, np.int64),
         welded=np.zeros(racks, np.bool_),
         held=no_held_limits(racks),

@@ -8,7 +8,7 @@ commands all that it gives. Others make room, they never push harder to make up 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,7 @@ IntArray = NDArray[np.int64]
 STILL_FLOWS_RATIO = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Uncontrolled:
+class Uncontrolled(NamedTuple):
     """`assumed_w` by converter, NaN for those that are heard; their sum and the surplus of others in `total_w`."""
 
     total_w: float

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from controller.control.commands import Action, Command, Reply
 from controller.control.control import control
 from controller.control.plant_sequence import PlantState
+from controller.control.relations import relations_of
 from controller.control.result import ControlResult
 from controller.control.state import ControlState, control_state, from_bytes, to_bytes
 from controller.image.image import Image
@@ -69,19 +70,22 @@ class Field:
         self.plant = plant
         self.image = Image(plant_layout(plant))
         racks, converters = len(plant.racks), len(plant.pcs)
+        batteries = [rack.battery for rack in plant.racks]
         self.is_poi = np.arange(len(plant.meters)) == plant.poi.meter
         self.contactor = np.full(racks, ContactorState.OPEN)
         self.pcs_state = np.full(converters, PcsState.OFF)
         self.pcs_w, self.pcs_var = np.zeros(converters), np.zeros(converters)
-        self.watchdog_s = np.full(converters, 5.0)
+        self.watchdog_s = relations_of(plant, plant_arrays(plant)).pcs_watchdog_s.copy()
         self.soc = np.full(racks, 0.5)
         self.tripped = np.zeros(racks, np.bool_)
         self.soc_known = True
         self.limit_a = np.stack([np.full(racks, 140.0), np.full(racks, 200.0)])
-        self.resting_v = np.full(racks, 790.0)
+        self.resting_v = np.array(
+            [round(1.02 * (b.voltage_min_v + b.voltage_max_v) / 2) for b in batteries], np.float64
+        )
         of_cells = {"voltage": 3.3, "temperature": 25.0}
         self.cells = {f"rack.cell_{n}_{end}": np.full(racks, v) for n, v in of_cells.items() for end in ("max", "min")}
-        self.pcs_limit_w = np.full(converters, 1.2e6)
+        self.pcs_limit_w = np.array([p.power_w for p in plant.pcs])
         self.ceiling_w = np.full(converters, np.inf)  # what a converter delivers at most
         self.stuck_w: dict[int, float] = {}  # converters that ignore their set-point
         self.breaker, self.frequency_hz = BreakerState.CLOSED, plant.poi.frequency_hz
@@ -136,7 +140,7 @@ class Field:
         for bus in self.plant.buses:
             closed = [r for r in bus.racks if self.contactor[r] == ContactorState.CLOSED or r in self.welded]
             if closed:
-                current_a[closed] = sum(self.pcs_w[p] for p in bus.pcs) / 790.0 / len(closed)
+                current_a[closed] = sum(self.pcs_w[p] for p in bus.pcs) / float(self.resting_v[closed[0]]) / len(closed)
         return current_a
 
     def _set(self, name: str, now_ns: int, value: object) -> None:

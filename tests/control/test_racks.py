@@ -167,7 +167,7 @@ def test_open_contactors_with_current_count_as_connected(running):
     running.run(2)
     running.field.contactor[3] = ContactorState.OPEN
     running.field.welded.add(3)
-    running.run(2)
+    running.run(3)
     assert running.result.conditions["rack.open_with_current"][3]
     running.field.limit_a[1, 3] = 0.0
     running.run(2)
