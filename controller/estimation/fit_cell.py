@@ -31,6 +31,8 @@ ENERGY_K_RANGE = (500.0, 6000.0)
 """Arrhenius slopes, activation energy over the gas constant, that are believed beyond the measured temperatures."""
 TEMPERATURES_DEGC = np.array([-20.0, -10.0, -5.0, 0.0, 5.0, 15.0, 25.0, 35.0, 45.0])
 TURNS = 25
+QUADRATIC_FROM = 4
+"""With more records than this, ln R is a parabola in 1/T through all of them; else straight between them."""
 SMOOTHNESS = 3e-3
 OCV_RIDGE = 3e-3
 FACTOR_RIDGE = 0.02
@@ -41,7 +43,10 @@ JUDGED_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class TestRecord:
-    """One test run on one cell: rising time, current (+ = discharge), voltage, temperature, true SOC."""
+    """One test run on one cell: rising time, current (+ = discharge), voltage, temperature, true SOC.
+
+    A row whose voltage is NaN only tells what flowed (the mean current of a gap), it is not fitted.
+    """
 
     name: str
     time_s: Floats
@@ -152,9 +157,10 @@ def normal_equations(record: TestRecord, ocv: OpenCircuitVoltage, start_hysteres
     h = hysteresis_state(record.soc_ratio, ocv.hysteresis_per_soc, start_hysteresis)
     target = open_circuit(ocv, record.soc_ratio, record.temperature_degc, h) - record.voltage_v
     columns = [record.current_a, *(pair_currents(record.time_s, record.current_a, tau) for tau in TIME_CONSTANTS_S)]
-    weigh = np.where(record.soc_ratio < KNEE_SOC, KNEE_WEIGHT, 1.0) / np.sqrt(len(target))
-    design = np.hstack([*(weights * column[:, None] for column in columns), -weights]) * weigh[:, None]
-    return Normal(float(np.mean(record.temperature_degc)), design.T @ design, design.T @ (target * weigh))
+    known = np.isfinite(record.voltage_v)
+    weigh = np.where(record.soc_ratio < KNEE_SOC, KNEE_WEIGHT, 1.0)[known] / np.sqrt(known.sum())
+    design = np.hstack([*(weights * column[:, None] for column in columns), -weights])[known] * weigh[:, None]
+    return Normal(float(np.mean(record.temperature_degc)), design.T @ design, design.T @ (target[known] * weigh))
 
 
 def fit_separable(normals: Sequence[Normal]) -> SeparableFit:
@@ -217,6 +223,9 @@ def resistances_at(fit: SeparableFit, axis: Floats) -> Floats:
     order = np.argsort(fit.temperature_degc)
     inverse = 1.0 / (fit.temperature_degc[order] + KELVIN_AT_0_DEGC)
     logs, at = np.log(fit.factor[order]), 1.0 / (axis + KELVIN_AT_0_DEGC)
+    if len(order) > QUADRATIC_FROM:
+        bend = np.polynomial.polynomial.polyfit(1e3 * inverse, logs, 2)
+        logs = np.polynomial.polynomial.polyval(1e3 * inverse, bend).T
     out = np.stack([np.interp(-at, -inverse, column) for column in logs.T], axis=1)
     for outside, edge, inner in ((at > inverse[0], 0, 1), (at < inverse[-1], -1, -2)):
         slope = ENERGY_K_RANGE[0]
