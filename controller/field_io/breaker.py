@@ -3,7 +3,7 @@
 Rules. After two failures in a row a unit is left alone for a rest and then asked once; a sound answer closes the
 breaker. Behind a shared gateway the rest is twenty time-outs, so that a dead unit takes at most a twentieth of the
 link's time. Each failure is a debt of five good polls: one failure is a hiccup and changes nothing, but who fails
-again before he has paid is not believed until he has made five good polls more.
+again before he has paid is not believed until he has made five good polls more. The polls of its fastest block count.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Breaker:
         return self.failures < FAILURES_TO_OPEN or now_ns >= self.rests_until_ns
 
     def good_poll(self) -> None:
-        """Note a whole block of good data."""
+        """Note a good poll of the fastest block."""
         self.failures = 0
         if self.debt:
             self.debt -= 1
 
     def answered(self) -> None:
-        """Note a sound answer that is no data: an echo, or an exception."""
+        """Note any other sound answer: another block, an echo, an exception."""
         self.failures = 0
 
     def failed(self, now_ns: int) -> None:

@@ -2,7 +2,7 @@
 
 Rules. Writes go before polls. Whatever fails is not retried within the exchange: a poll comes again in its own time,
 a write is reported as failed. Reconnecting starts at 0.1 s and doubles to 1 s; it begins anew after a connection that
-lasted for five seconds, or that only a silent unit has cost us.
+lasted for a second, or that only a silent unit has cost us.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from controller.plant.clock import Clock
 from controller.plant.model import Link, SerialAddress, TcpAddress
 
 RECONNECT_FIRST_S, RECONNECT_LONGEST_S = 0.1, 1.0
-LASTED_NS = 5_000_000_000
+LASTED_NS = 1_000_000_000
 IDLE_S = 0.5
 WAIT_LEAST_S = 0.001
 

@@ -31,6 +31,7 @@ class PollItem:
     period_ns: int
     phase_ns: int = 0
     next_ns: int = 0
+    pays: bool = False  # whether it counts towards the unit being believed again: its fastest block only
     shifts: Shifts = ()
 
     def follow(self) -> None:
@@ -53,6 +54,13 @@ def poll_items(units: Sequence[Unit], raw: RawBlocks, start_ns: int) -> list[Pol
     """Return the items of a plant; `units` by index of the device."""
     items = [_item(units[d], group, row) for group in raw for row, d in enumerate(group.devices)]
     _spread(items, start_ns)
+    fastest: dict[int, PollItem] = {}
+    for item in items:
+        mine = fastest.setdefault(item.unit.device.index, item)
+        if item.period_ns < mine.period_ns:
+            fastest[item.unit.device.index] = item
+    for item in fastest.values():
+        item.pays = True
     return items
 
 

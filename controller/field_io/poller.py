@@ -106,7 +106,10 @@ class Poller:
             self._refused(item, next(a for a in answers if isinstance(a, ExceptionReply)), now_ns)
             return
         breaker = item.unit.breaker
-        breaker.good_poll()
+        if item.pays:
+            breaker.good_poll()
+        else:
+            breaker.answered()
         self._status.polls += 1
         if breaker.is_believed:
             item.group.store(item.row, b"".join(whole), sampled_ns)

@@ -11,6 +11,7 @@ Source: Modbus over Serial Line V1.02, sections 2.4 and 2.5.1 (3.5 characters of
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from pymodbus.client import AsyncModbusSerialClient
@@ -28,6 +29,9 @@ SILENT_CHARACTERS, SILENCE_LEAST_S = 3.5, 1.75e-3
 FRAME_BYTES = 3
 """Unit and checksum around a PDU."""
 _NEVER_BY_ITSELF_S = 3600.0
+
+# What goes wrong is told by our own errors; pymodbus would repeat it on standard error.
+logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
 
 class _Sent(ModbusPDU):
