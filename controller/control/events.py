@@ -24,6 +24,12 @@ class EventKind(IntEnum):
     START_FAILED = 211
 
 
+RETAINED_KINDS = frozenset(
+    {EventKind.LIMIT_CHANGED, EventKind.LIMIT_EXPIRED, EventKind.FAST_STOP, EventKind.LOCK_OUT_CHANGED}
+)
+"""After these the retained part of control's state has changed and must be saved."""
+
+
 def sequence_changed(owner: Owner, index: int, before: IntEnum, after: IntEnum) -> Event:
     """Return the event of a sequence that has moved on, with the states in words."""
     words = " -> ".join(state.name.lower().replace("_", " ") for state in (before, after))

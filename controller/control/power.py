@@ -91,12 +91,12 @@ def _available_w(
     return max(at_poi_charge_w, 0.0), max(discharge_w + uncontrolled.total_w - loss_w, 0.0)
 
 
-def _controlled(both: list[list[float]], uncontrolled: Uncontrolled) -> list[list[float]]:
+def _controlled(both_w: list[list[float]], uncontrolled: Uncontrolled) -> list[list[float]]:
     """Return [direction][converter] with nothing for the converters that are not heard."""
     assumed_w = uncontrolled.assumed_w
     if assumed_w is None:
-        return both
-    return [[w if math.isnan(a) else 0.0 for w, a in zip(of_all, assumed_w, strict=True)] for of_all in both]
+        return both_w
+    return [[w if math.isnan(a) else 0.0 for w, a in zip(of_all, assumed_w, strict=True)] for of_all in both_w]
 
 
 def _share(

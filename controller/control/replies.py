@@ -204,7 +204,7 @@ def _set_limit(desk: Desk, command: Command, limits: Limits) -> Verdict:
         return Verdict(Refusal.TOO_OLD, "the command is older than 5 s and would raise the limit")
     before = limits.lowest_w
     limits.set(source, value, expires_ns)
-    if held is not None and held.value_w == value:
+    if held == limits.by_source[source]:
         return ACCEPTED
     desk.events.append(Event(EventKind.LIMIT_CHANGED, Owner.PLANT, 0, before, limits.lowest_w, _actor(command)))
     return ACCEPTED

@@ -24,6 +24,7 @@ from controller.alarms.system_alarms import SystemAlarm
 from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.control import state as control_state
 from controller.control.commands import Action, Command
+from controller.control.events import RETAINED_KINDS
 from controller.estimation import from_bytes as estimator_from_bytes
 from controller.field_io.field import Field
 from controller.image.quality import Quality
@@ -196,7 +197,8 @@ class ControlProcess:
         rows = journal_rows(result, self.plant, self._tables.alarms, now_ns, utc_ns)
         if rows or later:
             self._journal.write(rows, (lambda _done: self._server.answer(later)) if later else None)
-        if later or result.alarm_events:
+        changed = any(event.kind in RETAINED_KINDS for event in result.control_events)
+        if later or result.alarm_events or changed:
             self._save()
 
     def _hold_system_alarms(self, now_ns: int) -> None:
