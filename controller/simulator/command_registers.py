@@ -131,9 +131,10 @@ class CommandRegisters:
 def _settings(memory: RegisterImage) -> frozenset[int]:
     """Return the places of registers that are only set up: they take what is written and do nothing."""
     return frozenset(
-        place
+        place + n
         for check in setup_checks(memory.map)
         if (place := memory.position(check.read.function, check.read.address, check.read.count)) is not None
+        for n in range(check.read.count)
     )
 
 

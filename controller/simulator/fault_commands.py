@@ -24,6 +24,7 @@ class FaultGroup(StrEnum):
     PCS = "pcs"
     GRID = "grid"
     INTERLOCK = "interlock"
+    MENU = "menu"  # the menu itself
 
 
 class FaultError(ValueError):
@@ -175,6 +176,19 @@ MENU: Mapping[str, FaultKind] = {kind.name: kind for kind in _KINDS}
 """Every fault by name."""
 
 
+CLEAR = FaultKind("clear", FaultGroup.MENU, "clear [T]", undoable=False)
+
+
+def parse_command(line: str) -> FaultCommand:
+    """Return what a line states that may stand in a file: a fault, or `clear` with or without a target."""
+    words = line.split()
+    if words[:1] != [CLEAR.name]:
+        return parse_fault(line)
+    if len(words) > 2:
+        raise FaultError(f"'{line.strip()}' has {len(words) - 1} words after 'clear'; expected {CLEAR.usage}")
+    return FaultCommand(CLEAR, "".join(words[1:]), (), None, " ".join(words))
+
+
 def parse_fault(line: str) -> FaultCommand:
     """Return the command that a line states; FaultError says what is wrong and how it is written."""
     words = _words(line)
@@ -198,8 +212,7 @@ def parse_timed_fault(line: str) -> tuple[float, str]:
     at, _, command = line.strip().partition(" ")
     if not re.fullmatch(r"\d+(\.\d*)?", at):
         raise FaultError(f"'{line.strip()}' does not begin with a time in seconds, such as '12.5 silent B01-R03'")
-    if command.split()[:1] not in (["clear"], ["list"]):
-        parse_fault(command)
+    parse_command(command)
     return float(at), command
 
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.plant.messages import did_you_mean
-from controller.simulator.fault_commands import FaultCommand, FaultError, parse_fault, parse_timed_fault
+from controller.simulator.fault_commands import (
+    CLEAR,
+    FaultCommand,
+    FaultError,
+    parse_command,
+    parse_fault,
+    parse_timed_fault,
+)
 from controller.simulator.fault_effects import Do, Effects, Undo
 from controller.simulator.link_faults import LinkFault
 from controller.simulator.simulated_field import SimulatedField
@@ -55,8 +62,8 @@ class FaultMenu:
             match words:
                 case ["list"]:
                     return "\n".join([*self.texts(), "ok"])
-                case ["clear", *target] if len(target) <= 1:
-                    self._clear(target[0] if target else None)
+                case ["clear", *_]:
+                    self._clear(parse_command(line).target)
                 case _:
                     self._start(parse_fault(line))
         except FaultError as wrong:
@@ -70,8 +77,9 @@ class FaultMenu:
     def plan(self, lines: Iterable[tuple[float, str]]) -> None:
         """Take commands with their times; FaultError if one can't be carried out."""
         for at_s, line in lines:
-            if line.split()[0] not in {"clear", "list"}:
-                self._effects.prepare(parse_fault(line))
+            command = parse_command(line)
+            if command.kind is not CLEAR:
+                self._effects.prepare(command)
             self._planned.append((at_s, line))
         self._planned.sort(key=lambda planned: planned[0])
 
@@ -103,11 +111,10 @@ class FaultMenu:
             fault.turns_s = now_s + fault.flap_s
         self._active[key] = fault
 
-    def _clear(self, target: str | None) -> None:
-        keys = [
-            k for k, f in self._active.items() if target is None or target in {f.command.target, f.command.kind.name}
-        ]
-        if target is not None and not keys:
+    def _clear(self, target: str) -> None:
+        """End the faults on a target, or those of a kind; all if none is named."""
+        keys = [k for k, f in self._active.items() if not target or target in {f.command.target, f.command.kind.name}]
+        if target and not keys:
             standing = {f.command.target or f.command.kind.name for f in self._active.values()}
             hint = did_you_mean(target, standing)
             raise FaultError(f"no fault stands on '{target}'{'; ' + hint if hint else ''}")

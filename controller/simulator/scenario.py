@@ -25,7 +25,7 @@ from controller.plant.schema_messages import check
 from controller.plant.schema_types import ListOfWords, NotNegative, Number, Positive, Section, Time, Words, fail, single
 from controller.plant.units import UNITS, Dimension, parse_quantity
 from controller.plant.yaml_tree import Document, read_document
-from controller.simulator.fault_commands import FaultCommand, FaultError, parse_fault
+from controller.simulator.fault_commands import FaultCommand, FaultError, parse_command
 from controller.simulator.grid import COLUMNS, Profile
 
 
@@ -185,7 +185,7 @@ def parse_act(text: str) -> FaultCommand | OperatorStep:
     """Return what a `do` states; FaultError says what is wrong."""
     verb, _, rest = text.strip().partition(" ")
     if verb not in set(Operation):
-        return parse_fault(text)
+        return parse_command(text)
     operation = Operation(verb)
     dimension = _DO.get(operation)
     if dimension is None:

@@ -51,6 +51,8 @@ def test_what_is_wrong_is_said(line, says):
 def test_a_fault_file_line_begins_with_its_time():
     assert parse_timed_fault("12.5 silent B01-R03") == (12.5, "silent B01-R03")
     assert parse_timed_fault("20 clear B01-R03") == (20.0, "clear B01-R03")
+    with pytest.raises(FaultError, match="expected clear"):
+        parse_timed_fault("20 clear B01-R03 now")
     with pytest.raises(FaultError, match="does not begin with a time"):
         parse_timed_fault("silent B01-R03")
 

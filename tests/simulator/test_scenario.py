@@ -15,6 +15,7 @@ steps:
   - {at: 10 s, do: "cell B01-R03 17 3.72V for 30s"}
   - {at: 1 min, do: "setpoint -1 MW"}
   - {at: 2 min, do: stop}
+  - {at: 3 min, do: clear B01-R03}
 """
 PROFILE = "time_s,frequency_hz,load_mw\n0,60.0,1\n10,59.0,3\n"
 
@@ -30,12 +31,14 @@ def test_a_scenario_is_read_in_the_order_of_its_times(tmp_path):
     scenario, messages = loaded(tmp_path, GOOD)
     assert messages == []
     assert (scenario.start_s, scenario.duration_s) == (43200.0, 7200.0)
-    assert [s.at_s for s in scenario.steps] == [10.0, 30.0, 60.0, 120.0]
-    first, expected, setpoint, stop = (s.act for s in scenario.steps)
+    assert [s.at_s for s in scenario.steps] == [10.0, 30.0, 60.0, 120.0, 180.0]
+    first, expected, setpoint, stop, clear = (s.act for s in scenario.steps)
     assert isinstance(first, FaultCommand)
     assert isinstance(expected, Expectation)
     assert setpoint == OperatorStep(Operation.SETPOINT, -1e6)
     assert stop == OperatorStep(Operation.STOP)
+    assert isinstance(clear, FaultCommand)
+    assert clear.target == "B01-R03"
     assert scenario.profiles[0].at(5.0) == {"frequency_hz": 59.5, "load_mw": 2.0}
 
 
