@@ -168,8 +168,8 @@ class Rig:
         await self.until(lambda: self.arrivals(device, block) >= before + count)
 
     async def written(self, requests: Requests, index: int) -> int:
-        """Wait until a request was carried out or has failed, and return its state."""
-        self.scanned()
+        """Wait until a request was carried out or has failed, and return its state; no watchdog is fed."""
+        self.field.write()
         await self.until(lambda: requests.state[index] != 1)
         return int(requests.state[index])
 
