@@ -65,9 +65,8 @@ class Desk:
 
 
 def answer_all(desk: Desk, commands: Iterable[Command]) -> tuple[Reply, ...]:
-    """Answer the commands of one scan, stops first; replies in that order."""
-    ordered = sorted(commands, key=lambda command: command.action not in STOPS)
-    return tuple(_answer(desk, command) for command in ordered)
+    """Answer the commands of one scan in order of arrival: a stop put first would be undone by an earlier start."""
+    return tuple(_answer(desk, command) for command in commands)
 
 
 def _answer(desk: Desk, command: Command) -> Reply:

@@ -40,12 +40,17 @@ def test_an_action_on_the_wrong_kind_of_equipment_is_refused(running):
     assert running.ask(Action.CONNECT).refusal is Refusal.UNKNOWN_TARGET
 
 
-def test_a_stop_in_the_same_scan_goes_before_a_start(running):
-    result = running.scan(running.command(Action.START), running.command(Action.FAST_STOP))
-    answers = {reply.id: reply for reply in result.replies}
-    assert [r.accepted for r in result.replies] == [True, False]
-    assert len(answers) == 2
+@pytest.mark.parametrize("order", [(Action.START, Action.FAST_STOP), (Action.FAST_STOP, Action.START)])
+def test_a_fast_stop_wins_over_a_start_of_the_same_scan(running, order):
+    result = running.scan(*(running.command(action) for action in order))
+    assert len({reply.id for reply in result.replies}) == 2
     assert not running.field.pcs_w.any()
+    assert running.ask(Action.START).refusal is Refusal.WRONG_STATE
+
+
+def test_of_a_start_and_a_later_stop_the_stop_stands(running):
+    running.scan(running.command(Action.START), running.command(Action.STOP))
+    assert running.run(30.0).plant.operating_state == 1
 
 
 def kinds(rig) -> list[EventKind]:
