@@ -48,6 +48,7 @@ class CommandRegisters:
         self._words: dict[int, CommandPlace] = {}
         self._bits: dict[int, CommandPlace] = {}
         self._settings = _settings(memory)
+        self._has_heartbeat = "pcs.controller_heartbeat" in memory.map.fields
         for field in memory.map.fields.values():
             if field.signal.command:
                 self._add(field, devices)
@@ -106,7 +107,13 @@ class CommandRegisters:
             equipment = command.equipment[row]
             if equipment >= 0 and value is not None:
                 REQUESTS[command.field.signal.name](self._virtual, equipment, value)
+                self._note_life(command.field.signal.owner, equipment)
         return None
+
+    def _note_life(self, owner: Owner, equipment: int) -> None:
+        """A converter without a heartbeat register takes any write as a sign of life."""
+        if owner is Owner.PCS and not self._has_heartbeat:
+            self._virtual.converters[equipment].heard()
 
     def _is_refusing(self, owner: Owner, equipment: int) -> bool:
         return owner is Owner.PCS and equipment >= 0 and self._virtual.converters[equipment].faults.refuses

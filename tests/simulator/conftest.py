@@ -73,23 +73,42 @@ SUNSPEC = {
     "type: generic-rack-bms": "type: sunspec-rack",
     "type: generic-meter": "type: sunspec-meter-3ph",
 }
+ODD = {
+    "type: generic-pcs": "type: odd-pcs",
+    "type: generic-meter": "type: odd-meter",
+    "  - protections.yaml": "  - protections.yaml\n  - odd-pcs.yaml\n  - odd-meter.yaml",
+}
 
 
 @pytest.fixture(scope="session")
 def sunspec_demo(tmp_path_factory):
     """Return the demo with SunSpec devices wherever the library has one."""
-    folder = tmp_path_factory.mktemp("sunspec")
+    return changed_demo(tmp_path_factory.mktemp("sunspec"), SUNSPEC)
+
+
+@pytest.fixture(scope="session")
+def odd_demo(tmp_path_factory):
+    """Return the demo with maps that use what no map of the library does."""
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "odd-pcs.yaml").write_text(ODD_PCS)
+    (folder / "odd-meter.yaml").write_text(
+        ODD_METER.replace("  meter.breaker:        {at: input 16, as: bits16, block: fast}\n", "")
+    )
+    return changed_demo(folder, ODD)
+
+
+def changed_demo(folder, changes):
     shutil.copytree(DEMO, folder, dirs_exist_ok=True)
     text = (folder / "site.yaml").read_text()
-    for generic, sunspec in SUNSPEC.items():
-        assert generic in text
-        text = text.replace(generic, sunspec)
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
     (folder / "site.yaml").write_text(text)
-    plant = load_site(folder).plant
-    assert plant is not None
-    return plant
+    loaded = load_site(folder)
+    assert loaded.plant is not None, loaded.text()
+    return loaded.plant
 
 
-@pytest.fixture(params=["demo", "sunspec_demo"])
+@pytest.fixture(params=["demo", "sunspec_demo", "odd_demo"])
 def any_plant(request):
     return request.getfixturevalue(request.param)

@@ -12,6 +12,7 @@ from controller.modbus.pdu import (
     parse_request,
     read,
     read_write_registers,
+    write_coil,
     write_coils,
     write_register,
     write_registers,
@@ -140,6 +141,34 @@ def test_writes_read_back_and_act(devices, field):
     assert registers(answer) == [0xFFFF, 0xFFFF]
     assert pcs.answer(mask_register(7, 0xFFF0, 0x000F))[0] == 22
     assert virtual.converters[0].watchdog_s == pytest.approx((35 & 0xFFF0 | 0xF) / 10)
+
+
+def test_floats_codes_and_coils_are_written_too(odd_demo):
+    devices = SimulatedField(odd_demo)
+    pcs, converter = next(d for d in devices.devices if d.name == "PCS01"), devices.virtual.converters[0]
+    low_word_first = np.array([-250.0], ">f4").view(">u2")[::-1].tobytes()
+    assert pcs.answer(write_registers(0, low_word_first))[0] == 16
+    assert converter._asked == (250_000.0, 0.0)
+    for refused in (np.array([np.nan], ">f4"), np.array([1201.0], ">f4")):
+        data = refused.view(">u2")[::-1].tobytes()
+        assert code(pcs.answer(write_registers(0, data))) is ExceptionCode.ILLEGAL_DATA_VALUE
+    assert code(pcs.answer(write_register(3, b"\0\1"))) is ExceptionCode.ILLEGAL_DATA_VALUE
+    assert code(pcs.answer(write_register(4, b"\0\1"))) is ExceptionCode.ILLEGAL_DATA_ADDRESS
+    assert converter._asked == (250_000.0, 0.0)
+    converter.trip(1)
+    assert pcs.answer(write_coil(5, on=True))[0] == 5
+    assert converter.state is PcsState.OFF
+    assert pcs.answer(read(FunctionCode.READ_COILS, 5, 1))[2:] == b"\1"
+    assert code(pcs.answer(write_coils(4, 2, b"\3"))) is ExceptionCode.ILLEGAL_DATA_ADDRESS
+
+
+def test_a_converter_without_a_heartbeat_register_hears_any_write(odd_demo):
+    devices = SimulatedField(odd_demo)
+    pcs, converter = next(d for d in devices.devices if d.name == "PCS01"), devices.virtual.converters[0]
+    converter.state = PcsState.RUNNING
+    pcs.answer(write_registers(0, np.array([100.0], ">f4").view(">u2")[::-1].tobytes()))
+    converter._watch(6.0)
+    assert converter._asked == (0.0, 0.0)
 
 
 def test_a_refusing_converter_changes_nothing(devices, field):
