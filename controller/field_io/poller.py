@@ -83,7 +83,7 @@ class Poller:
         return answers
 
     async def _is_sound(self, line: Line, item: PollItem) -> bool:
-        """Whether the device is what it should be; one that is not fails its block and rests."""
+        """Whether the device is what it should be; one that is not fails its block."""
         unit = item.unit
         try:
             await identify(line, unit)
@@ -92,7 +92,7 @@ class Poller:
             self._status.last_error = f"{unit.device.name}: {error}"
             if not unit.breaker.is_suspect:
                 item.group.fail(item.row, line.now_ns())
-            item.postpone(line.now_ns(), REST_OF_WRONG_NS if isinstance(error, WrongDeviceError) else 0)
+            item.postpone(line.now_ns())
             return False
         except FieldError:
             item.retry(line.now_ns())

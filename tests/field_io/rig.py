@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pty
+import tty
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -17,13 +19,13 @@ import numpy as np
 
 from controller.field_io.field import Field
 from controller.image.outputs import OutputImage, Requests
-from controller.modbus.pdu import BIT_READS, READS, Request, reply
+from controller.modbus.pdu import BIT_READS, READS, Request, parse_request, reply
 from controller.modbus.poll_groups import poll_groups
 from controller.modbus.raw_blocks import RawGroup, RowState
 from controller.modbus.registers import register_type, text_registers
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
-from controller.plant.model import Binding, Link, Plant, TcpAddress
+from controller.plant.model import Binding, Link, Plant, SerialAddress, TcpAddress
 from controller.plant.model import Device as PlantDevice
 from controller.plant.signals import Owner
 from controller.plant.yaml_tree import read_document
@@ -118,7 +120,8 @@ class Rig:
 
     async def listen(self) -> None:
         """Open the devices' ports, and let the field side know where they are."""
-        await self.servers.listen(self.plant.links, self.units, site_ports=False)
+        on_tcp = [link for link in self.plant.links if isinstance(link.address, TcpAddress)]
+        await self.servers.listen(on_tcp, self.units, site_ports=False)
         self.field = Field(self.plant, self.groups, self.outputs, self.clock, self.servers.addresses)
 
     def scanned(self) -> None:
@@ -198,6 +201,62 @@ async def running(rig: Rig) -> AsyncIterator[Rig]:
     assert broken == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert _open_files() <= files_before
+
+
+@contextlib.asynccontextmanager
+async def serial_link_of(rig: Rig, link: int) -> AsyncIterator[None]:
+    """Put a link's units behind a serial line instead of a port, until the end."""
+
+    def answer(unit: int, pdu: bytes) -> bytes:
+        request = parse_request(pdu)
+        assert isinstance(request, Request)
+        return rtu_frame(unit, rig.units[link][unit].answer(request))
+
+    async with serial_line(answer) as address:
+        links = [replace(one, address=address) if one.index == link else one for one in rig.plant.links]
+        rig.plant = replace(rig.plant, links=tuple(links))
+        yield
+
+
+RtuAnswer = Callable[[int, bytes], bytes]
+"""Unit and PDU of a request -> the bytes that come back."""
+
+
+@contextlib.asynccontextmanager
+async def serial_line(answer: RtuAnswer, delay_s: float = 0.0) -> AsyncIterator[SerialAddress]:
+    """Open a pseudo-terminal whose other end answers every frame."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+
+    def heard() -> None:
+        data = os.read(ours, 512)
+        assert rtu_frame(data[0], data[1:-2]) == data
+        loop.call_later(delay_s, os.write, ours, answer(data[0], data[1:-2]))
+
+    loop.add_reader(ours, heard)
+    try:
+        yield SerialAddress(os.ttyname(theirs), 115_200, "N", 1)
+    finally:
+        loop.remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+
+
+def rtu_frame(unit: int, pdu: bytes) -> bytes:
+    """Return a frame of a serial line."""
+    body = bytes((unit,)) + pdu
+    return body + _checksum(body).to_bytes(2, "little")
+
+
+def _checksum(data: bytes) -> int:
+    """Modbus over Serial Line V1.02, section 6.2.2."""
+    checksum = 0xFFFF
+    for byte in data:
+        checksum ^= byte
+        for _ in range(8):
+            checksum = checksum >> 1 ^ (0xA001 if checksum & 1 else 0)
+    return checksum
 
 
 Member = tuple[DeviceType, int, Owner]

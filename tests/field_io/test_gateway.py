@@ -16,7 +16,7 @@ from tests.field_io.rig import Rig, running
 
 UNITS, ELSEWHERE = 16, 8
 SICK = 6
-PERIOD_S, WINDOW_S = 0.25, 2.5  # the sick unit is tried again within the window
+PERIOD_S, WINDOW_S = 0.25, 2.2  # the sick unit is tried again within the window
 OTHERS = [n for n in range(UNITS) if n != SICK]
 UNCONCERNED = range(UNITS, UNITS + ELSEWHERE)
 
@@ -47,9 +47,7 @@ async def test_the_others_keep_nine_tenths_of_their_rate(gateway, fault):
         assert rig.field.links[0].connected
         assert polled.mean() >= 0.9 * usual.mean()
         assert polled.min() >= 0.9 * usual.mean() - 1  # one alone may just miss the window's end
-        if fault == "rst":
-            sick.disturbed = []
-            await rig.until(lambda: len(sick.asked) > asked)
+        assert len(sick.asked) > asked  # it was tried again
 
 
 async def test_a_unit_that_the_gateway_does_not_reach_is_silent_and_not_wrong(gateway):

@@ -80,7 +80,7 @@ async def test_a_device_that_flaps_stays_bad_until_it_answers_five_times_in_a_ro
     async with running(two_racks) as rig:
         await _all_good(rig)
         sick, breaker = rig.devices[SICK], rig.field.links[SICK].units[0].breaker
-        for turn in range(4):
+        for turn in range(3):
             sick.disturb("rst")
             rig.servers.drop(SICK)
             await rig.until(lambda: breaker.is_suspect)

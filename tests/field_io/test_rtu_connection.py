@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import pty
-import tty
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -26,56 +23,17 @@ from controller.modbus.pdu import (
     write_registers,
 )
 from controller.plant.model import SerialAddress
+from tests.field_io.rig import RtuAnswer, rtu_frame, serial_line
 
 TIMEOUT_S = 0.2
 UNIT = 17
 READ = read(3, 100, 2)
 GOOD = bytes([3, 4, 0, 1, 0, 2])
 
-Answer = Callable[[int, bytes], bytes]
-"""Unit and PDU of a request -> the bytes that come back."""
-
-
-def frame(unit: int, pdu: bytes) -> bytes:
-    """Return an RTU frame."""
-    body = bytes((unit,)) + pdu
-    return body + _checksum(body).to_bytes(2, "little")
-
-
-def _checksum(data: bytes) -> int:
-    """Modbus over Serial Line V1.02, section 6.2.2."""
-    checksum = 0xFFFF
-    for byte in data:
-        checksum ^= byte
-        for _ in range(8):
-            checksum = checksum >> 1 ^ (0xA001 if checksum & 1 else 0)
-    return checksum
-
 
 @contextlib.asynccontextmanager
-async def line(answer: Answer, delay_s: float = 0.0) -> AsyncIterator[SerialAddress]:
-    """Open a pseudo-terminal whose other end answers every frame."""
-    loop = asyncio.get_running_loop()
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs)
-
-    def heard() -> None:
-        data = os.read(ours, 512)
-        assert frame(data[0], data[1:-2]) == data
-        loop.call_later(delay_s, os.write, ours, answer(data[0], data[1:-2]))
-
-    loop.add_reader(ours, heard)
-    try:
-        yield SerialAddress(os.ttyname(theirs), 115_200, "N", 1)
-    finally:
-        loop.remove_reader(ours)
-        os.close(ours)
-        os.close(theirs)
-
-
-@contextlib.asynccontextmanager
-async def _connected(answer: Answer, delay_s: float = 0.0) -> AsyncIterator[RtuConnection]:
-    async with line(answer, delay_s) as address:
+async def _connected(answer: RtuAnswer, delay_s: float = 0.0) -> AsyncIterator[RtuConnection]:
+    async with serial_line(answer, delay_s) as address:
         connection = await RtuConnection.open(address, 0.0)
         try:
             yield connection
@@ -85,7 +43,7 @@ async def _connected(answer: Answer, delay_s: float = 0.0) -> AsyncIterator[RtuC
 
 
 async def test_a_right_answer_is_the_payload():
-    async with _connected(lambda unit, _: frame(unit, GOOD)) as connection:
+    async with _connected(lambda unit, _: rtu_frame(unit, GOOD)) as connection:
         assert await connection.exchange([(UNIT, READ), (UNIT, READ)], TIMEOUT_S) == [GOOD[2:], GOOD[2:]]
 
 
@@ -110,7 +68,7 @@ async def test_every_function_is_spoken(name):
     def answer(unit: int, pdu: bytes) -> bytes:
         asked = parse_request(pdu)
         assert asked == request
-        return frame(unit, reply(request, payload))
+        return rtu_frame(unit, reply(request, payload))
 
     async with _connected(answer) as connection:
         assert await connection.exchange([(UNIT, request)], TIMEOUT_S) == [payload]
@@ -118,7 +76,7 @@ async def test_every_function_is_spoken(name):
 
 async def test_a_refusal_keeps_the_line():
     def answer(unit: int, pdu: bytes) -> bytes:
-        return frame(unit, bytes([0x83, 4]) if pdu[2] == 100 else GOOD)
+        return rtu_frame(unit, bytes([0x83, 4]) if pdu[2] == 100 else GOOD)
 
     async with _connected(answer) as connection:
         refused, good = await connection.exchange([(UNIT, READ), (UNIT, read(3, 200, 2))], TIMEOUT_S)
@@ -128,17 +86,17 @@ async def test_a_refusal_keeps_the_line():
     assert good == GOOD[2:]
 
 
-WRONG: dict[str, Answer] = {
-    "another unit": lambda unit, _: frame(unit + 1, GOOD),
-    "another function": lambda unit, _: frame(unit, bytes([4, 4, 0, 1, 0, 2])),
-    "too few registers": lambda unit, _: frame(unit, bytes([3, 2, 0, 1])),
-    "too many registers": lambda unit, _: frame(unit, bytes([3, 6, 0, 1, 0, 2, 0, 3])),
-    "an odd byte count": lambda unit, _: frame(unit, bytes([3, 3, 0, 1, 0])),
-    "an exception of another function": lambda unit, _: frame(unit, bytes([0x84, 2])),
-    "a wrong checksum": lambda unit, _: frame(unit, GOOD)[:-1] + b"\x00",
-    "bytes before the frame": lambda unit, _: b"\xff\xff" + frame(unit, GOOD),
-    "bytes behind the frame": lambda unit, _: frame(unit, GOOD) + b"\x01",
-    "half a frame": lambda unit, _: frame(unit, GOOD)[:5],
+WRONG: dict[str, RtuAnswer] = {
+    "another unit": lambda unit, _: rtu_frame(unit + 1, GOOD),
+    "another function": lambda unit, _: rtu_frame(unit, bytes([4, 4, 0, 1, 0, 2])),
+    "too few registers": lambda unit, _: rtu_frame(unit, bytes([3, 2, 0, 1])),
+    "too many registers": lambda unit, _: rtu_frame(unit, bytes([3, 6, 0, 1, 0, 2, 0, 3])),
+    "an odd byte count": lambda unit, _: rtu_frame(unit, bytes([3, 3, 0, 1, 0])),
+    "an exception of another function": lambda unit, _: rtu_frame(unit, bytes([0x84, 2])),
+    "a wrong checksum": lambda unit, _: rtu_frame(unit, GOOD)[:-1] + b"\x00",
+    "bytes before the frame": lambda unit, _: b"\xff\xff" + rtu_frame(unit, GOOD),
+    "bytes behind the frame": lambda unit, _: rtu_frame(unit, GOOD) + b"\x01",
+    "half a frame": lambda unit, _: rtu_frame(unit, GOOD)[:5],
     "garbage": lambda _unit, _: bytes(range(40)),
     "nothing": lambda _unit, _: b"",
 }
@@ -156,13 +114,13 @@ async def test_a_wrong_answer_closes_the_port(fault):
 
 @pytest.mark.parametrize("echo", [b"\x06\x00\x0a\x00\x08", b"\x06\x00\x0b\x00\x07", b"\x03\x02\x00\x07"])
 async def test_a_write_with_a_wrong_echo_fails(echo):
-    async with _connected(lambda unit, _: frame(unit, echo)) as connection:
+    async with _connected(lambda unit, _: rtu_frame(unit, echo)) as connection:
         with pytest.raises(WrongAnswerError):
             await connection.exchange([(UNIT, write_register(10, b"\x00\x07"))], TIMEOUT_S)
 
 
 async def test_a_late_answer_is_thrown_away_when_the_port_is_opened_again():
-    async with line(lambda unit, _: frame(unit, GOOD), delay_s=1.3 * TIMEOUT_S) as address:
+    async with serial_line(lambda unit, _: rtu_frame(unit, GOOD), delay_s=1.3 * TIMEOUT_S) as address:
         first = await RtuConnection.open(address, 0.0)
         with pytest.raises(NoAnswerError):
             await first.exchange([(UNIT, READ)], TIMEOUT_S)
