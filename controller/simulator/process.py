@@ -41,7 +41,7 @@ class Simulation:
         self.menu = FaultMenu(self.devices, self._servers.drop)
         self._commands = CommandServer(self.menu.execute)
 
-    async def start(self, addresses: Path | None = None, *, auto_ports: bool = False) -> dict[str, object]:
+    async def start(self, addresses: Path | None = None, *, auto_ports: bool = False) -> dict[str, Any]:
         """Open every port and say where: the devices, and the port for fault commands.
 
         Ports are the site's own where they lie on loopback, else (or with `auto_ports`) chosen by the system.

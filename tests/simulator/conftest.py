@@ -90,10 +90,8 @@ def sunspec_demo(tmp_path_factory):
 def odd_demo(tmp_path_factory):
     """Return the demo with maps that use what no map of the library does."""
     folder = tmp_path_factory.mktemp("odd")
-    (folder / "odd-pcs.yaml").write_text(ODD_PCS)
-    (folder / "odd-meter.yaml").write_text(
-        ODD_METER.replace("  meter.breaker:        {at: input 16, as: bits16, block: fast}\n", "")
-    )
+    for name in ("odd-pcs.yaml", "odd-meter.yaml"):
+        shutil.copy(Path(__file__).parent / name, folder)
     return changed_demo(folder, ODD)
 
 

@@ -157,7 +157,7 @@ def test_floats_codes_and_coils_are_written_too(odd_demo):
     assert converter._asked == (250_000.0, 0.0)
     converter.trip(1)
     assert pcs.answer(write_coil(5, on=True))[0] == 5
-    assert converter.state is PcsState.OFF
+    assert converter.state == PcsState.OFF
     assert pcs.answer(read(FunctionCode.READ_COILS, 5, 1))[2:] == b"\1"
     assert code(pcs.answer(write_coils(4, 2, b"\3"))) is ExceptionCode.ILLEGAL_DATA_ADDRESS
 
