@@ -103,6 +103,7 @@ class Connection(OPCUAProtocol):
         self.transport.close()
 
     async def _process_next(self) -> bool:
+        await asyncio.sleep(0)  # all connections in turn, also when this one has sent a thousand requests
         chunk = await self._next_chunk()
         async with asyncio.timeout(self._allowed.unread_s):
             await self._writable.wait()

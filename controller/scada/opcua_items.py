@@ -74,10 +74,15 @@ class PlantItem:
                 return 0.0
 
 
+def filter_of(parameters: ua.MonitoringParameters) -> Any:
+    """Return the filter that is asked for; without one, every change."""
+    wanted: Any = parameters.Filter
+    is_empty = isinstance(wanted, ua.ExtensionObject) and wanted.TypeId.is_null()
+    return EVERY_CHANGE if wanted is None or is_empty else wanted
+
+
 def filter_problem(wanted: Any, point: Point | None) -> int:
     """Return the status code that says why a filter can't be used; Good if it can."""
-    if wanted is None:
-        return ua.StatusCodes.Good
     if not isinstance(wanted, ua.DataChangeFilter):
         return ua.StatusCodes.BadMonitoredItemFilterUnsupported
     if wanted.DeadbandType == ua.DeadbandType.None_:

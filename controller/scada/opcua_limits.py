@@ -22,7 +22,7 @@ class Limits:
     unread_s: float = 30.0  # a client that does not read its answers
     login_pause_s: float = 1.0  # after a wrong password
 
-    chunk_bytes: int = 65_535
+    chunk_bytes: int = 65_536
     chunks: int = 64
     message_bytes: int = 4 << 20
     early_bytes: int = 256 << 10  # in all, until a session is active

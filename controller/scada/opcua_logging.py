@@ -8,6 +8,7 @@ from controller.plant.clock import Clock
 
 LINES_A_MINUTE = 10
 _MINUTE_NS = 60_000_000_000
+_REFUSED = "sending service fault response"
 
 
 class FewLines(logging.Filter):
@@ -19,8 +20,9 @@ class FewLines(logging.Filter):
         self._clock, self._since_ns, self._passed = clock, clock.mono_ns(), 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this record may pass."""
-        del record
+        """Whether this record may pass; a request that was refused is no error of ours."""
+        if str(record.msg).startswith(_REFUSED):
+            return False
         now_ns = self._clock.mono_ns()
         if now_ns - self._since_ns > _MINUTE_NS:
             self._since_ns, self._passed = now_ns, 0

@@ -18,7 +18,7 @@ from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.server.subscription_service import SubscriptionService
 
-from controller.scada.opcua_items import EVERY_CHANGE, PlantItem, filter_problem
+from controller.scada.opcua_items import PlantItem, filter_of, filter_problem
 from controller.scada.opcua_limits import Limits
 from controller.scada.opcua_nodes import NAMESPACE, SAMPLING_MS
 from controller.scada.opcua_sampling import Sampler
@@ -59,7 +59,7 @@ class PlantItems(MonitoredItemService):
             return _refused(ua.StatusCodes.BadIndexRangeInvalid)
         if target.AttributeId == ua.AttributeIds.EventNotifier:
             return self._create_event_item(request)
-        problem = filter_problem(request.RequestedParameters.Filter, self._server.services.point_of(target.NodeId))
+        problem = filter_problem(filter_of(request.RequestedParameters), self._server.services.point_of(target.NodeId))
         if problem != ua.StatusCodes.Good:
             return _refused(problem)
         if target.NodeId.NamespaceIndex == NAMESPACE:
@@ -96,7 +96,7 @@ class PlantItems(MonitoredItemService):
             client_handle=wanted.ClientHandle,
             mode=request.MonitoringMode,
             queue_size=result.RevisedQueueSize,
-            filter=cast("ua.DataChangeFilter | None", wanted.Filter) or EVERY_CHANGE,
+            filter=filter_of(wanted),
             queue=lambda: self.isub._triggered_datachanges.setdefault(key, []),  # noqa: SLF001 - what is published next
         )
 
@@ -107,12 +107,12 @@ class PlantItems(MonitoredItemService):
     def _modify(self, request: ua.MonitoredItemModifyRequest) -> ua.MonitoredItemModifyResult:
         result, wanted = ua.MonitoredItemModifyResult(), request.RequestedParameters
         item = self.items.get(request.MonitoredItemId)
-        problem = filter_problem(wanted.Filter, item.point) if item else ua.StatusCodes.Good
+        problem = filter_problem(filter_of(wanted), item.point) if item else ua.StatusCodes.Good
         if problem != ua.StatusCodes.Good:
             result.StatusCode = status(problem)
         elif item is not None:
             item.client_handle, item.queue_size = wanted.ClientHandle, self._queue_size(wanted.QueueSize)
-            item.filter = cast("ua.DataChangeFilter | None", wanted.Filter) or EVERY_CHANGE
+            item.filter = filter_of(wanted)
             result.RevisedSamplingInterval = cast("ua.Duration", SAMPLING_MS)
             result.RevisedQueueSize = cast("ua.UInt32", item.queue_size)
         elif request.MonitoredItemId in self._monitored_items:

@@ -3,8 +3,8 @@
 Rules. Services that change the server itself do not exist. A secure channel is opened only for a certificate that is
 trusted; a session only on a channel whose policy is offered, and only by the application its certificate names; a
 session stays with its certificate and its secret token. The number of operations is read before a request is decoded.
-Requests that cost time (reading, browsing, subscribing) of all connections pass one at a time, and a connection that
-used its share of the time waits before its next.
+All connections are served in turn. Large requests for reading, browsing and subscribing pass one at a time, and a
+connection that used its share of the time waits before its next large one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _REQUEST_BYTES, _OPERATION_BYTES = 16_384, 512
 _CHANNEL_LIFE_MS = (10_000, 3_600_000)
 _NONCE_BYTES = 32
 _OPERATION_DIAGNOSTICS = 0x3E0
-_NOTICEABLE_S = 0.002
-_REST_MAX_S = 2.0
+_MANY_OPERATIONS = 100
+_REST_MAX_NS = 250_000_000  # clients take a server that is silent for a second for dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Processor(UaProcessor):
         cast("Any", super()).__init__(server, transport, limits)
         self._allowed = allowed
         self._wants_texts = False
+        self._rests_until_ns = 0
 
     @property
     def is_logged_in(self) -> bool:
@@ -123,7 +124,7 @@ class Processor(UaProcessor):
     async def _process_message(self, typeid: ua.NodeId, requesthdr: Any, seqhdr: Any, body: Buffer) -> Any:
         number = cast("int", typeid.Identifier) if typeid.NamespaceIndex == 0 else 0
         self._check_session(number, requesthdr)
-        service = self._check_size(number, body)
+        is_large = self._check_size(number, body)
         self._wants_texts = bool(requesthdr.ReturnDiagnostics & _OPERATION_DIAGNOSTICS)
 
         async def serve() -> Any:
@@ -133,7 +134,7 @@ class Processor(UaProcessor):
             return await self._create_session(body, serve)
         if number == _ACTIVATE_SESSION:
             return await self._activate_session(requesthdr, body, serve)
-        return await (self._in_turn(serve) if service and service.heavy else serve())
+        return await (self._in_turn(serve) if is_large else serve())
 
     def _check_session(self, number: int, requesthdr: Any) -> None:
         if number not in _SERVICES:
@@ -146,8 +147,8 @@ class Processor(UaProcessor):
         if needs_token and requesthdr.AuthenticationToken != cast("PlantSession", self.session).auth_token:
             raise fault(ua.StatusCodes.BadSessionIdInvalid)
 
-    def _check_size(self, number: int, body: Buffer) -> _Service | None:
-        """Refuse too many operations, or too large ones, before they are decoded."""
+    def _check_size(self, number: int, body: Buffer) -> bool:
+        """Refuse too many operations, or too large ones, before they are decoded; return whether it will cost time."""
         service, operations = _COUNTED.get(number), 0
         if service is not None:
             ahead = body.copy()
@@ -160,7 +161,7 @@ class Processor(UaProcessor):
                 raise fault(ua.StatusCodes.BadTooManyOperations)
         if len(body) > _REQUEST_BYTES + operations * _OPERATION_BYTES:
             raise fault(ua.StatusCodes.BadRequestTooLarge)
-        return service
+        return service is not None and service.heavy and operations > _MANY_OPERATIONS
 
     async def _create_session(self, body: Buffer, serve: Callable[[], Awaitable[Any]]) -> Any:
         policy = self._connection.security_policy
@@ -204,14 +205,16 @@ class Processor(UaProcessor):
         return answer
 
     async def _in_turn(self, serve: Callable[[], Awaitable[Any]]) -> Any:
-        """Serve when all others that cost time have had their turn, then rest in proportion to what was used."""
+        """Serve when this connection has rested from its last turn, and all others have had theirs."""
+        clock = self.iserver.clock
+        await asyncio.sleep(max(0.0, (self._rests_until_ns - clock.mono_ns()) * 1e-9))
         async with self.iserver.turnstile:
             await asyncio.sleep(0)
-            started_ns = self.iserver.clock.mono_ns()
+            started_ns = clock.mono_ns()
             answer = await serve()
-            used_s = (self.iserver.clock.mono_ns() - started_ns) * 1e-9
-        if used_s > _NOTICEABLE_S:
-            await asyncio.sleep(min(used_s * (1.0 / self._allowed.share - 1.0), _REST_MAX_S))
+            ended_ns = clock.mono_ns()
+        rest_ns = (ended_ns - started_ns) * (1.0 / self._allowed.share - 1.0)
+        self._rests_until_ns = ended_ns + min(round(rest_ns), _REST_MAX_NS)
         return answer
 
     def send_response(

@@ -215,5 +215,5 @@ def is_loopback(host: str) -> bool:
 
 
 def _transport_limits(allowed: Limits) -> TransportLimits:
-    assert allowed.chunks >= math.ceil(allowed.message_bytes / allowed.chunk_bytes) - 1, "chunks hold a message"
+    assert allowed.chunks >= math.ceil(allowed.message_bytes / allowed.chunk_bytes), "chunks hold a message"
     return TransportLimits(allowed.chunk_bytes, allowed.chunk_bytes, allowed.chunks, allowed.message_bytes)

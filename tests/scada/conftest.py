@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -15,3 +16,23 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     """Run the named modules' tests on both loops, all others on asyncio's."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
     return loops | {"uvloop": uvloop.new_event_loop} if item.path.name in BOTH_LOOPS else loops
+
+
+@pytest.fixture(scope="session")
+def standard_nodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that keeps the OPC UA standard's nodes from one test to the next: building them takes long."""
+    return tmp_path_factory.mktemp("standard-nodes")
+
+
+@pytest.fixture
+def state(tmp_path: Path, standard_nodes: Path) -> Iterator[Path]:
+    """Return a state folder of the test's own, with the standard's nodes where an earlier test has built them."""
+    _link_files(standard_nodes, tmp_path)
+    yield tmp_path
+    _link_files(tmp_path, standard_nodes)
+
+
+def _link_files(source: Path, target: Path) -> None:
+    for path in source.glob("opcua-standard-nodes-*.pickle"):
+        if not (target / path.name).exists():
+            (target / path.name).hardlink_to(path)
