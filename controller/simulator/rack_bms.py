@@ -91,8 +91,8 @@ class BmsState:
     heartbeat: FloatArray
     timer_s: FloatArray
     over_s: FloatArray  # [check, rack]
-    silence_s: FloatArray
-    last_heard: FloatArray  # NaN: nobody ever spoke to it
+    silence_s: FloatArray  # -inf: nobody ever spoke to it
+    last_heard: FloatArray
     latched: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
 
 
@@ -109,6 +109,7 @@ class RackBms:
         self.faults = RackFaults(no.copy(), no.copy(), no.copy())
         self.state = _fresh_state(self.settings)
         self.conducting = no.copy()
+        self._warmth, self._warmth_of = np.zeros((2, count)), -1
         self._values, self._room = np.zeros((len(CHECKS), count)), np.zeros((2, count))
 
     # ------------------------------------------------------------------------------------------------ requests
@@ -195,8 +196,13 @@ class RackBms:
         np.subtract(settings.cell_max_v, cells.highest_v, out=room[0])
         np.subtract(cells.lowest_v, settings.cell_min_v, out=room[1])
         room /= _TAPER_V
-        np.minimum(room, (settings.warmest_degc - cells.hottest_degc) / TEMPERATURE_TAPER_K, out=room)
-        np.minimum(room, (cells.coldest_degc - settings.coldest_degc) / TEMPERATURE_TAPER_K, out=room)
+        if self._warmth_of != cells.slow_steps:
+            self._warmth_of = cells.slow_steps
+            self._warmth = np.minimum(
+                settings.warmest_degc - cells.hottest_degc, cells.coldest_degc - settings.coldest_degc
+            )
+            self._warmth /= TEMPERATURE_TAPER_K
+        np.minimum(room, self._warmth, out=room)
         allowed_a = np.clip(room, 0.0, 1.0, out=room) * settings.rating_a
         risen_a = state.limit_a + LIMIT_RISE_RATIO_PER_S * dt_s * settings.rating_a
         state.limit_a = np.minimum(allowed_a, risen_a) * ~state.tripped
@@ -204,7 +210,7 @@ class RackBms:
     def _listen(self, dt_s: float) -> None:
         state, rule = self.state, self.silence
         state.silence_s += dt_s
-        late = (state.silence_s > rule.after_s) & ~np.isnan(state.last_heard)
+        late = state.silence_s > rule.after_s
         if late.any():
             state.wanted[late & (rule.opens | rule.trips)] = False
             tripping = late & rule.trips & (state.contactor == ContactorState.CLOSED)
@@ -328,7 +334,7 @@ def _fresh_state(settings: BmsSettings) -> BmsState:
         heartbeat=np.zeros(count),
         timer_s=np.zeros(count),
         over_s=np.zeros((len(CHECKS), count)),
-        silence_s=np.zeros(count),
+        silence_s=np.full(count, -np.inf),
         last_heard=np.full(count, np.nan),
         latched=np.zeros(count, np.uint32),
     )

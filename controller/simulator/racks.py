@@ -2,8 +2,8 @@
 
 Rule: each cell is an open-circuit voltage with hysteresis behind a series resistance and RC pairs. Resistance,
 polarisation and hysteresis are states of the rack, spread over its cells by one fixed multiplier each; state of charge
-and temperature are the cell's own. Charge is counted exactly per rack and booked to the cells every ten seconds, with
-heat, leaks and balancing; voltages follow at most every `period_s`, in single precision (a hundredth of a millivolt).
+and temperature are the cell's own. Charge is counted exactly per rack and booked to the cells every twenty seconds,
+with heat, leaks and balancing; voltages follow at most every `period_s`, in single precision (0.01 mV).
 
 Model: one-state hysteresis and RC pairs after G. Plett, Battery Management Systems vol. 1 (2015), ch. 2; lumped heat.
 """
@@ -22,9 +22,9 @@ from controller.simulator.cell_curves import SOC_HIGH, SOC_LOW, TABLE_STEPS, Cel
 
 FloatArray = NDArray[np.float64]
 
-SLOW_PERIOD_S = 10.0
+SLOW_PERIOD_S = 20.0
 END_MARGIN = 0.02
-"""No cell moves by this much in ten seconds below 7C: only nearer to the ends of the table are places clipped."""
+"""No cell moves by this much in twenty seconds below 3C: only nearer to the ends of the table are places clipped."""
 BUSBAR_SHARE = 0.08
 """Part of a rack's resistance that is not in its cells."""
 CAPACITY_SPREAD, RESISTANCE_SPREAD, SOC_SPREAD = 0.008, 0.04, 0.004
