@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from asyncua import ua
+from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what is decoded; `ua` exports a subclass of it
 
 from controller.points.point_list import Point, PointType
 from controller.scada.opcua_types import status
 
-EVERY_CHANGE = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValue)
+EVERY_CHANGE = DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValue)
 _OVERFLOW = 0x480
 _NUMBERS = {PointType.NUMBER, PointType.NUMBERS, PointType.CODE, PointType.COUNT}
 
@@ -33,7 +34,7 @@ class PlantItem:
     client_handle: int
     mode: ua.MonitoringMode
     queue_size: int
-    filter: ua.DataChangeFilter
+    filter: DataChangeFilter
     queue: Callable[[], Queue]
     reported: ua.DataValue | None = None
 
@@ -83,7 +84,7 @@ def filter_of(parameters: ua.MonitoringParameters) -> Any:
 
 def filter_problem(wanted: Any, point: Point | None) -> int:
     """Return the status code that says why a filter can't be used; Good if it can."""
-    if not isinstance(wanted, ua.DataChangeFilter):
+    if not isinstance(wanted, DataChangeFilter):
         return ua.StatusCodes.BadMonitoredItemFilterUnsupported
     if wanted.DeadbandType == ua.DeadbandType.None_:
         return ua.StatusCodes.Good

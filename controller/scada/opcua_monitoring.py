@@ -17,6 +17,7 @@ from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.server.subscription_service import SubscriptionService
+from asyncua.ua.uaprotocol_auto import EventFilter  # what is decoded; `ua` exports a subclass of it
 
 from controller.scada.opcua_items import PlantItem, filter_of, filter_problem
 from controller.scada.opcua_limits import Limits
@@ -67,7 +68,7 @@ class PlantItems(MonitoredItemService):
         return await self._create_data_change_monitored_item(request)
 
     def _create_event_item(self, request: ua.MonitoredItemCreateRequest) -> ua.MonitoredItemCreateResult:
-        if not isinstance(request.RequestedParameters.Filter, ua.EventFilter):
+        if not isinstance(request.RequestedParameters.Filter, EventFilter):
             return _refused(ua.StatusCodes.BadEventFilterInvalid)
         return self._create_events_monitored_item(request)
 
