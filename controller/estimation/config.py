@@ -30,7 +30,8 @@ class SocSource(StrEnum):
 class RackSpec:
     """One rack: its cell type (any size; scaled to `capacity_ah`), cells in series, sensors and current limits.
 
-    `sensors` None takes the cell type's own, scaled. `connection_ohm` is what busbars and joints add per cell.
+    `sensors` None takes the cell type's own, scaled. `connection_ohm` is what busbars and joints add per cell,
+    `balancing_a` what a balancer draws from a cell while it bleeds (0: there is none).
     """
 
     cell: CellType
@@ -40,6 +41,8 @@ class RackSpec:
     discharge_current_max_a: float
     sensors: SensorSpec | None = None
     connection_ohm: float = 0.0
+    temperature_sensors: int = 1
+    balancing_a: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class EstimatorConfig:
     charge_current_max_a: Floats
     discharge_current_max_a: Floats
     connection_ohm: Floats
+    balancing_a: Floats
+    temperature_sensors: int
     current_gain_ratio: Floats
     current_offset_a: Floats
     current_noise_a: Floats
@@ -99,6 +104,8 @@ def estimator_config(
         charge_current_max_a=np.array([rack.charge_current_max_a for rack in racks]),
         discharge_current_max_a=np.array([rack.discharge_current_max_a for rack in racks]),
         connection_ohm=np.array([rack.connection_ohm for rack in racks]),
+        balancing_a=np.array([rack.balancing_a for rack in racks]),
+        temperature_sensors=max(rack.temperature_sensors for rack in racks),
         current_gain_ratio=np.array([s.current_gain_ratio for s in sensors]),
         current_offset_a=np.array([s.current_offset_a for s in sensors]),
         current_noise_a=np.array([s.current_noise_a for s in sensors]),

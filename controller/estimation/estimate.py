@@ -16,6 +16,7 @@ from controller.estimation.power import PowerBasis, energy_limits, power_limits
 from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import NEVER, EstimatorState, prior
+from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
 
 Floats = NDArray[np.float64]
@@ -72,12 +73,12 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     first = (state.updated_ns == NEVER) & (state.block_samples > 0)
     due = now_ns - state.updated_ns.max() >= config.update_period_s * 1e9
     if due or first.any():
-        correct(config, state, sample)
+        correct(config, state, sample, now_ns)
         state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)
     return _present(config, state, sample, now_ns)
 
 
-def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> None:
+def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> None:
     """Correct every rack with the voltages of its open block, and start a new block."""
     curves = curves_at(config.tables, config.cell_index, state.temperature_degc)
     count = np.maximum(state.block_samples, 1)[:, None]
@@ -94,6 +95,7 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     state.hypotheses = mixture
     state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
     _store_soc(state, mixture, curves)
+    watch_cells(config, state, sample, curves, now_ns)
     _start_block(state)
     _store_power(config, state, sample, curves)
 
@@ -216,7 +218,7 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         anchor_age_s=np.where(state.anchor_time_ns == NEVER, np.inf, (now_ns - state.anchor_time_ns) * 1e-9),
         voltage_residual_v=state.residual_v,
         quality=_quality(state, low, high),
-        findings=state.findings,
+        findings=state.anomalies.found,
     )
 
 

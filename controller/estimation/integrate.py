@@ -56,6 +56,7 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     toward = -np.sign(drawn)
     state.hysteresis = toward + keep * (state.hysteresis - toward)
     state.block_drawn_ratio = state.block_drawn_ratio + drawn
+    state.cell_drawn_ratio = state.cell_drawn_ratio + drawn
     state.block_moved_ratio = state.block_moved_ratio + np.abs(drawn)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.estimation.anomalies import AnomalyState, initial_anomalies
+from controller.estimation.cell_filter import CellState, initial_cells
 from controller.estimation.config import EstimatorConfig
-from controller.estimation.findings import Finding
 from controller.estimation.power import HORIZONS_S
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
 
@@ -23,7 +24,8 @@ Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 
 FORMAT = 1
-NOT_ARRAYS = ("hypotheses", "findings")
+NESTED = ("hypotheses", "cells")
+NOT_ARRAYS = ("hypotheses", "cells", "anomalies")
 NEVER = -1
 """A time that has not been."""
 INITIAL_SOC_SIGMA = 0.5
@@ -68,18 +70,25 @@ class EstimatorState:
     energy_to_full_wh: Floats
     power_discharge_w: Floats  # [rack, horizon]
     power_charge_w: Floats  # [rack, horizon]
-    findings: tuple[Finding, ...] = ()
+    cell_visit_ns: Times
+    cell_drawn_ratio: Floats  # since the cells were visited
+    cells: CellState
+    anomalies: AnomalyState
 
     def copy(self) -> EstimatorState:
         """Return a second state to work in; the arrays are shared until replaced."""
         return replace(self)
 
     def to_bytes(self) -> bytes:
-        """Return everything as bytes for retained state."""
+        """Return everything as bytes for retained state; findings are kept by the alarm list, not here."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_ARRAYS}
-        mixture = {f"hypotheses_{f.name}": getattr(self.hypotheses, f.name) for f in fields(Hypotheses)}
+        nested = {
+            f"{part}_{f.name}": getattr(getattr(self, part), f.name)
+            for part in NESTED
+            for f in fields(getattr(self, part))
+        }
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, format=np.array(FORMAT), **arrays, **mixture)
+        np.savez(buffer, allow_pickle=False, format=np.array(FORMAT), **arrays, **nested)
         return buffer.getvalue()
 
 
@@ -88,6 +97,7 @@ def initial(
 ) -> EstimatorState:
     """Return a state that knows nothing yet but perhaps a hint of the SOC: sensors as their data sheet says."""
     racks, pairs = config.racks, config.tables.pairs
+    cells = int(config.cells_in_series.max())
     hint = np.full(racks, soc_ratio), np.full(racks, soc_sigma_ratio)
     mixture = initial_hypotheses(prior(config), *hint)
     soc, sigma, low, high = soc_bounds(mixture)
@@ -123,6 +133,10 @@ def initial(
         energy_to_full_wh=np.full(racks, np.nan),
         power_discharge_w=np.zeros((racks, len(HORIZONS_S))),
         power_charge_w=np.zeros((racks, len(HORIZONS_S))),
+        cell_visit_ns=never,
+        cell_drawn_ratio=zeros,
+        cells=initial_cells(racks, cells),
+        anomalies=initial_anomalies(racks, cells, config.temperature_sensors, now_ns),
     )
 
 
@@ -185,6 +199,7 @@ def _after_absence(
         state,
         time_ns=fresh.time_ns,
         cell_time_ns=fresh.cell_time_ns,
+        cell_visit_ns=fresh.cell_visit_ns,
         pair_current_a=state.pair_current_a * np.exp(-away_s / config.tables.pair_time_constant_s[config.cell_index]),
         block_start_ns=fresh.block_start_ns,
         block_sums=fresh.block_sums,

@@ -1,0 +1,193 @@
+"""Every cell against its rack: what it has more or less of SOC, capacity, leak, resistance and sensor offset.
+
+Common errors (current gain and offset, OCV, temperature) cancel in the difference to the rack's median cell. All cells
+of a rack see the same current and the same slope, so they share one covariance and one gain: a Kalman filter of five
+states costs a few multiplications a cell. After Plett 2009 (bar-delta filtering).
+
+States: difference of SOC, relative one of capacity, leak in SOC per day, relative one of resistance, voltage offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation.cell_tables import look_up
+from controller.estimation.samples import AnyFloats
+
+Floats = NDArray[np.float64]
+Cells = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+SOC, CAPACITY, LEAK, RESISTANCE, OFFSET = range(5)
+STATES = 5
+INITIAL_SIGMA = (0.05, 0.02, 0.003, 0.10, 0.001)
+DRIFT_PER_SQRT_DAY = (0.002, 0.0005, 0.0004, 0.03, 0.00005)
+NOISE_V = 0.001
+NOISE_SOC = 0.003
+NOISE_LASTS_S = 3600.0
+"""A cell's own model error stays for long: visits each 10 s bring no more than one an hour."""
+GATE_SIGMA = 6.0
+STEEPEST_V = 3.0
+FLAT_V = 0.5
+PLACE_REACH = 0.05
+DEEP_SOC = 0.03
+"""Below this no table holds; a cell there is not judged by its voltage."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """States [state, rack, cell] as float32, their shared covariance [rack, state, state], and what stuck cells need.
+
+    `since_v` [rack, cell]: the rack's median when the cell's own voltage last changed.
+    `joint_square` [rack, cell]: mean square, over half an hour, of what a cell shows beyond its slow estimate, per
+    mean square current (`joint_weight` [rack]): a resistance that comes and goes. `days` [rack] observed.
+    """
+
+    states: Cells
+    covariance: Floats
+    last_v: Cells
+    since_v: Cells
+    joint_square: Cells
+    joint_weight: Floats
+    median_v: Floats
+    days: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One visit of all cells, per rack [rack]: time and charge since the last one, and what the mean cell shows now.
+
+    `curve_v` [rack, SOC point]: open-circuit voltage with hysteresis; `resistive_v`: drop of the mean cell, + on
+    discharge. `use` false: nothing new. `bled_ratio` [rack, cell]: SOC that a balancer is known to have taken.
+    """
+
+    elapsed_s: Floats
+    drawn_ratio: Floats
+    soc_ratio: Floats
+    curve_v: Floats
+    resistive_v: Floats
+    current_a: Floats
+    use: Mask
+    bled_ratio: Cells | None = None
+
+
+def initial_cells(racks: int, cells: int) -> CellState:
+    """Return cells of which nothing is known but what a new rack's spread is."""
+    return CellState(
+        states=np.zeros((STATES, racks, cells), dtype=np.float32),
+        covariance=np.tile(np.diag(np.square(INITIAL_SIGMA)), (racks, 1, 1)),
+        last_v=np.full((racks, cells), np.nan, dtype=np.float32),
+        since_v=np.full((racks, cells), np.nan, dtype=np.float32),
+        joint_square=np.zeros((racks, cells), dtype=np.float32),
+        joint_weight=np.zeros(racks),
+        median_v=np.full(racks, np.nan),
+        days=np.zeros(racks),
+    )
+
+
+def visit_cells(was: CellState, visit: Visit, cell_voltage_v: AnyFloats, cell_valid: Mask) -> CellState:
+    """Return the cells after a visit; a cell without a valid voltage only moves by what is known of it."""
+    valid = cell_valid & np.isfinite(cell_voltage_v)
+    stuck = (np.abs(was.median_v[:, None] - was.since_v) > STUCK_V) & (cell_voltage_v == was.last_v)
+    voltage = np.where(valid, cell_voltage_v, np.nan).astype(np.float32)
+    median = median_of(voltage, valid)
+    states, covariance = _predicted(was, visit)
+    at, slope_v = _place(visit, median)
+    rows = _rows(visit, slope_v)
+    cross = np.matmul(covariance, rows[..., None])[..., 0]
+    variance = np.sum(rows * cross, axis=1) + _noise(visit, slope_v)
+    gain = np.where(visit.use[:, None], cross / variance[:, None], 0.0)
+    by_soc = look_up(visit.curve_v, at[:, None] + states[SOC]) - look_up(visit.curve_v, at[:, None])
+    expected = by_soc.astype(np.float32) + rows.astype(np.float32)[:, RESISTANCE, None] * states[RESISTANCE]
+    reach = (GATE_SIGMA * np.sqrt(variance)).astype(np.float32)[:, None]
+    apart = voltage - median.astype(np.float32)[:, None] - expected - states[OFFSET]
+    deep = at[:, None] + states[SOC] < DEEP_SOC
+    innovation = np.where(stuck | deep, 0.0, np.nan_to_num(np.clip(apart, -reach, reach), nan=0.0))
+    states = states + gain.T.astype(np.float32)[:, :, None] * innovation
+    covariance = covariance - gain[:, :, None] * cross[:, None, :]
+    moved = replace(was, states=states, covariance=covariance, days=was.days + visit.elapsed_s / 86400.0)
+    return _quick(moved, visit, voltage, median, innovation)
+
+
+def median_of(values: Cells, valid: Mask) -> Floats:
+    """Return the median over valid columns per row; 0 where there is none. Rows without gaps take the fast way."""
+    if valid.all():
+        return np.asarray(np.median(values, axis=1), dtype=np.float64)
+    ranked = np.sort(np.where(valid, values, np.inf), axis=1)
+    count = valid.sum(axis=1)
+    rows = np.arange(len(ranked))
+    middle = 0.5 * (
+        ranked[rows, np.maximum(count - 1, 0) // 2] + ranked[rows, np.minimum(count // 2, ranked.shape[1] - 1)]
+    )
+    return np.asarray(np.where(count > 0, middle, 0.0), dtype=np.float64)
+
+
+def _predicted(was: CellState, visit: Visit) -> tuple[Cells, Floats]:
+    days = visit.elapsed_s / 86400.0
+    drawn = visit.drawn_ratio
+    states = was.states.copy()
+    states[SOC] += (
+        drawn.astype(np.float32)[:, None] * states[CAPACITY] - days.astype(np.float32)[:, None] * states[LEAK]
+    )
+    if visit.bled_ratio is not None:
+        states[SOC] -= visit.bled_ratio
+    move = np.tile(np.eye(STATES), (len(days), 1, 1))
+    move[:, SOC, CAPACITY], move[:, SOC, LEAK] = drawn, -days
+    drift = np.diag(np.square(DRIFT_PER_SQRT_DAY)) * days[:, None, None]
+    return states, np.matmul(np.matmul(move, was.covariance), move.transpose(0, 2, 1)) + drift
+
+
+def _place(visit: Visit, median_v: Floats) -> tuple[Floats, Floats]:
+    """Return where on its curve the median cell stands, and the slope there.
+
+    Where the curve is steep the voltage tells better than the rack's SOC, and a slope read beside it would be wrong.
+    """
+    at = np.clip(visit.soc_ratio, 0.0, 1.0)
+    open_v = median_v + visit.resistive_v
+    slope = np.zeros_like(at)
+    for _ in range(3):
+        slope = (look_up(visit.curve_v, at[:, None] + 0.005) - look_up(visit.curve_v, at[:, None] - 0.005))[:, 0] / 0.01
+        step = (open_v - look_up(visit.curve_v, at[:, None])[:, 0]) / np.maximum(slope, FLAT_V)
+        near = np.clip(at + step - visit.soc_ratio, -PLACE_REACH, PLACE_REACH)
+        at = np.where(slope > FLAT_V, visit.soc_ratio + near, at)
+    return at, np.maximum(slope, 0.0)
+
+
+def _rows(visit: Visit, slope_v: Floats) -> Floats:
+    rows = np.zeros((len(slope_v), STATES))
+    rows[:, SOC], rows[:, RESISTANCE], rows[:, OFFSET] = slope_v, -visit.resistive_v, 1.0
+    return rows
+
+
+def _noise(visit: Visit, slope_v: Floats) -> Floats:
+    lasts = NOISE_LASTS_S / np.clip(visit.elapsed_s, 1.0, NOISE_LASTS_S)
+    steep = np.where(slope_v > STEEPEST_V, 10.0, 1.0)
+    own = NOISE_V**2 + (NOISE_SOC * slope_v) ** 2 + (0.02 * visit.resistive_v) ** 2
+    return np.asarray(own * lasts * steep)
+
+
+QUICK_S = 1800.0
+STUCK_V = 0.02
+"""A voltage that stays the same to the last digit while its rack's median moves so far is stuck."""
+
+
+def _quick(was: CellState, visit: Visit, voltage: Cells, median: Floats, innovation: Cells) -> CellState:
+    """Return the cells with what must be seen quickly: stuck voltages and resistance that comes and goes."""
+    since = np.where(voltage == was.last_v, was.since_v, median.astype(np.float32)[:, None])
+    share = np.where(visit.use, np.clip(visit.elapsed_s / QUICK_S, 0.0, 1.0), 0.0)
+    power = was.joint_weight + share * (visit.current_a**2 - was.joint_weight)
+    level = np.maximum(power, 1e-9)
+    step = (share / level).astype(np.float32)[:, None]
+    keep = ((1.0 - share) * was.joint_weight / level).astype(np.float32)[:, None]
+    use = visit.use
+    return replace(
+        was,
+        last_v=np.where(use[:, None], voltage, was.last_v),
+        since_v=np.where(use[:, None], since, was.since_v),
+        joint_square=was.joint_square * keep + step * innovation**2,
+        joint_weight=power,
+        median_v=np.where(use, median, was.median_v),
+    )
