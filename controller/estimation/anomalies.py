@@ -55,7 +55,8 @@ class AnomalyState:
     """Earlier SOC and resistance differences [snapshot, rack, cell], when each was taken, and what was found.
 
     `hits` [kind, rack, cell] counts looks in a row; `apart_rest_k` and `apart_load_k` [rack, sensor] are slow means of
-    a temperature against its rack's median, at rest and under load; `waited_s` since the last temperatures. `found` maps (rack, cell, kind) to its finding.
+    a temperature against its rack's median, at rest and under load; `waited_s`
+    [rack] since the last temperatures. `found` maps (rack, cell, kind) to its finding.
     """
 
     past_soc: Cells
@@ -105,15 +106,20 @@ def watch_temperatures(
     known = usable.any(axis=1)
     waited_s = was.waited_s + elapsed_s
     median = median_of(temperature_degc, usable).astype(np.float32)
-    apart = np.where(usable, temperature_degc - median[:, None], 0.0)
-    share = np.where(usable, (np.minimum(waited_s / 86400.0, 0.5)).astype(np.float32)[:, None], 0.0)
+    apart = np.where(usable, temperature_degc - median[:, None], np.float32(0.0))
+    part = np.minimum(waited_s / 86400.0, 0.5).astype(np.float32)[:, None]
+    share = np.where(usable, part, np.float32(0.0))
     rest = (np.abs(c_rate) < 0.05)[:, None]
     return replace(
         was,
         waited_s=np.where(known, 0.0, waited_s),
-        apart_rest_k=was.apart_rest_k + np.where(rest, 2.0 * share, 0.0) * (apart - was.apart_rest_k),
-        apart_load_k=was.apart_load_k + np.where(rest, 0.0, 2.0 * share) * (apart - was.apart_load_k),
+        apart_rest_k=_toward(was.apart_rest_k, apart, share * rest),
+        apart_load_k=_toward(was.apart_load_k, apart, share * ~rest),
     )
+
+
+def _toward(mean: Cells, value: Cells, share: Floats | Cells) -> Cells:
+    return (mean + 2.0 * share * (value - mean)).astype(np.float32)
 
 
 def look(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns: int) -> AnomalyState:

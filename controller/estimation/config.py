@@ -14,8 +14,11 @@ from controller.plant.cell_types import CellType, SensorSpec, scaled
 
 Floats = NDArray[np.float64]
 
-UPDATE_PERIOD_S = 10.0
-"""How often voltages correct a rack and every cell is visited."""
+UPDATE_PERIOD_S = 30.0
+"""Over how long voltages are averaged before they correct a rack; charge is counted at every sample."""
+VISIT_PERIOD_S = 10.0
+IMPOSSIBLE_CURRENT_SHARE = 3.0
+"""A current beyond so many times the rack's largest allowed one is no measurement."""
 
 
 class SocSource(StrEnum):
@@ -67,6 +70,10 @@ class EstimatorConfig:
     temperature_bias_k: Floats
     soc_source: SocSource
     update_period_s: float
+    visit_period_s: float
+    pair_time_constant_s: Floats  # [rack, pair]
+    hysteresis_per_soc: Floats
+    impossible_current_a: Floats
 
     @property
     def racks(self) -> int:
@@ -95,10 +102,12 @@ def estimator_config(
     cells = tuple(by_key[key] for key in order)
     index = np.array([order.index(key) for key in keys], dtype=np.intp)
     sensors = [rack.sensors or cells[i].sensors for rack, i in zip(racks, index, strict=True)]
+    tables = build_tables(cells)
+    most_a = np.array([max(rack.charge_current_max_a, rack.discharge_current_max_a) for rack in racks])
     return EstimatorConfig(
         cells=cells,
         cell_index=index,
-        tables=build_tables(cells),
+        tables=tables,
         capacity_ah=np.array([rack.capacity_ah for rack in racks]),
         cells_in_series=np.array([rack.cells_in_series for rack in racks], dtype=np.intp),
         charge_current_max_a=np.array([rack.charge_current_max_a for rack in racks]),
@@ -114,4 +123,8 @@ def estimator_config(
         temperature_bias_k=np.array([s.temperature_bias_k for s in sensors]),
         soc_source=soc_source,
         update_period_s=update_period_s,
+        visit_period_s=min(VISIT_PERIOD_S, update_period_s),
+        pair_time_constant_s=tables.pair_time_constant_s[index],
+        hysteresis_per_soc=tables.hysteresis_per_soc[index],
+        impossible_current_a=IMPOSSIBLE_CURRENT_SHARE * most_a,
     )

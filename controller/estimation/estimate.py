@@ -11,11 +11,11 @@ from controller.estimation import rack_filter
 from controller.estimation.cell_tables import HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
 from controller.estimation.config import EstimatorConfig, SocSource
 from controller.estimation.findings import Finding
-from controller.estimation.integrate import integrate, take_voltages
+from controller.estimation.integrate import integrate, take_temperatures, take_voltages
 from controller.estimation.power import PowerBasis, energy_limits, power_limits
 from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
-from controller.estimation.state import NEVER, EstimatorState, prior
+from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
 
@@ -73,35 +73,42 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     first = (state.updated_ns == NEVER) & (state.block_samples > 0)
     due = now_ns - state.updated_ns.max() >= config.update_period_s * 1e9
     if due or first.any():
-        correct(config, state, sample, now_ns)
+        correct(config, state, sample)
         state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)
+    if now_ns - state.visited_ns >= config.visit_period_s * 1e9:
+        watch_cells(config, state, sample, now_ns)
+        state.visited_ns = now_ns
     return _present(config, state, sample, now_ns)
 
 
-def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> None:
+def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> None:
     """Correct every rack with the voltages of its open block, and start a new block."""
+    take_temperatures(state, sample)
     curves = curves_at(config.tables, config.cell_index, state.temperature_degc)
-    count = np.maximum(state.block_samples, 1)[:, None]
-    mean_v, current_a, hysteresis, *_ = (state.block_sums / count).T
-    pair_a = state.block_sums[:, 3:] / count
+    state.curves = curves
+    means = state.block_sums / np.maximum(state.block_samples, 1)[:, None]
+    mean_v, current_a, hysteresis, drawn, *_ = means.T
+    pair_a = means[:, FIRST_PAIR_SUM:]
     has_voltage = state.block_samples > 0
     expected = rack_filter.expectation(curves, hysteresis, current_a, pair_a)
     mixture = rack_filter.respread(_moved(config, state, curves))
     predicted = _expected_voltage(mixture, expected)
     lasted_s = np.clip((state.time_ns - state.block_start_ns) * 1e-9, 1.0, 300.0)
     noise = config.voltage_noise_v / np.sqrt(np.maximum(state.block_samples, 1))
-    mixture = rack_filter.correct_with_voltage(mixture, expected, np.nan_to_num(mean_v), noise, lasted_s, has_voltage)
+    back = state.block_drawn_ratio - drawn
+    mixture = rack_filter.correct_with_voltage(
+        mixture, expected, np.nan_to_num(mean_v), noise, lasted_s, back, has_voltage
+    )
     mixture = _at_anchors(config, mixture, mean_v, current_a, has_voltage)
     state.hypotheses = mixture
     state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
-    _store_soc(state, mixture, curves)
-    watch_cells(config, state, sample, curves, now_ns)
+    _store_soc(config, state, mixture, curves)
     _start_block(state)
     _store_power(config, state, sample, curves)
 
 
 def _moved(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Hypotheses:
-    rate = config.tables.hysteresis_per_soc[config.cell_index]
+    rate = config.hysteresis_per_soc
     gap_v = look_up(curves[:, HALF_GAP], state.soc_ratio[:, None])[:, 0]
     duration_s = np.where(state.updated_ns == NEVER, 0, np.maximum(state.time_ns - state.block_start_ns, 0)) * 1e-9
     block = Block(
@@ -137,7 +144,7 @@ def _at_anchors(
     return rack_filter.correct_with_soc(mixture, np.ones(config.racks), sigma, full)
 
 
-def _store_soc(state: EstimatorState, mixture: Hypotheses, curves: Floats) -> None:
+def _store_soc(config: EstimatorConfig, state: EstimatorState, mixture: Hypotheses, curves: Floats) -> None:
     soc, sigma, low, high = rack_filter.soc_bounds(mixture)
     state.soc_ratio, state.soc_sigma_ratio = np.clip(soc, 0.0, 1.0), sigma
     state.soc_low_ratio = np.clip(low, 0.0, state.soc_ratio)
@@ -146,6 +153,9 @@ def _store_soc(state: EstimatorState, mixture: Hypotheses, curves: Floats) -> No
     state.resistance_ratio = np.clip(1.0 + center[:, rack_filter.RESISTANCE], 0.5, 3.0)
     state.capacity_ah_ratio = 1.0 / (1.0 + center[:, rack_filter.SCALE])
     state.capacity_sigma_ratio = np.sqrt(spread[:, rack_filter.SCALE, rack_filter.SCALE])
+    spread_ratio = NORMAL_95 * np.hypot(state.capacity_sigma_ratio, config.current_gain_ratio)
+    state.capacity_low_ratio = state.capacity_ah_ratio * (1.0 - spread_ratio)
+    state.capacity_high_ratio = state.capacity_ah_ratio * (1.0 + spread_ratio)
     at = np.clip(soc, 0.01, 0.99)[:, None]
     slope = (look_up(curves[:, OCV], at + 0.01) - look_up(curves[:, OCV], at - 0.01))[:, 0] / 0.02
     anchored = (sigma < ANCHOR_SIGMA) & (slope > STEEP_V) & (state.block_samples > 0)
@@ -191,12 +201,9 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     """Return the values as of each rack's last sample: the last correction plus the charge counted since."""
     drawn = state.block_drawn_ratio
     wider = NORMAL_95 * state.block_extra_ratio
-    soc = np.clip(state.soc_ratio - drawn, 0.0, 1.0)
-    low = np.clip(state.soc_low_ratio - drawn - wider, 0.0, soc)
-    high = np.clip(state.soc_high_ratio - drawn + wider, soc, 1.0)
-    capacity = config.capacity_ah * state.capacity_ah_ratio
-    spread = NORMAL_95 * np.hypot(state.capacity_sigma_ratio, config.current_gain_ratio)
-    soh = state.capacity_ah_ratio
+    soc = np.minimum(np.maximum(state.soc_ratio - drawn, 0.0), 1.0)
+    low = np.minimum(np.maximum(state.soc_low_ratio - drawn - wider, 0.0), soc)
+    high = np.maximum(np.minimum(state.soc_high_ratio - drawn + wider, 1.0), soc)
     bms = sample.soc_bms_ratio
     return Estimate(
         soc_ratio=soc,
@@ -204,12 +211,12 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         soc_high_ratio=high,
         soc_used_ratio=_soc_used(config, soc, bms),
         soc_disagrees=(bms < low - BMS_STEP_RATIO) | (bms > high + BMS_STEP_RATIO),
-        soh_ratio=soh,
-        soh_low_ratio=soh * (1.0 - spread),
-        soh_high_ratio=soh * (1.0 + spread),
-        capacity_ah=capacity,
-        capacity_low_ah=capacity * (1.0 - spread),
-        capacity_high_ah=capacity * (1.0 + spread),
+        soh_ratio=state.capacity_ah_ratio,
+        soh_low_ratio=state.capacity_low_ratio,
+        soh_high_ratio=state.capacity_high_ratio,
+        capacity_ah=config.capacity_ah * state.capacity_ah_ratio,
+        capacity_low_ah=config.capacity_ah * state.capacity_low_ratio,
+        capacity_high_ah=config.capacity_ah * state.capacity_high_ratio,
         resistance_ohm=state.resistance_ohm,
         energy_to_empty_wh=state.energy_to_empty_wh,
         energy_to_full_wh=state.energy_to_full_wh,
@@ -235,5 +242,5 @@ def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
 
 def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
     """Return good, uncertain where the bounds are wide, and never-read before the first correction."""
-    quality = np.where(high - low > UNCERTAIN_WIDTH, Quality.UNCERTAIN, Quality.GOOD)
-    return np.where(state.updated_ns == NEVER, Quality.NEVER_READ, quality).astype(np.uint8)
+    quality = (high - low > UNCERTAIN_WIDTH) * np.uint8(Quality.UNCERTAIN)
+    return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * np.uint8(Quality.NEVER_READ)))

@@ -17,26 +17,29 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 GAP_PERIODS = 3.0
-IMPOSSIBLE_CURRENT_SHARE = 3.0
 VOLTAGE_AGE_S = 2.0
 CELLS_NEEDED_SHARE = 0.8
 
 
 def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:
     """Take a sample into the open block; returns which racks had a new one. Replaces arrays of `state`."""
+    elapsed_s: Floats = (sample.source_time_ns - state.time_ns) * 1e-9
     seen = state.time_ns != NEVER
-    elapsed_s = np.where(seen, (sample.source_time_ns - state.time_ns) * 1e-9, 0.0)
-    most_a = IMPOSSIBLE_CURRENT_SHARE * np.maximum(config.charge_current_max_a, config.discharge_current_max_a)
-    new: Mask = sample.valid & (np.abs(sample.current_a) < most_a) & (~seen | (elapsed_s > 0.0))
+    possible = np.abs(sample.current_a) < config.impossible_current_a
+    new: Mask = sample.valid & possible & (~seen | (elapsed_s > 0.0))
     if not new.any():
         return new
-    elapsed_s = np.where(new, elapsed_s, 0.0)
-    current_a = np.where(new, sample.current_a, state.current_a)
-    _count(config, state, elapsed_s, np.where(seen, 0.5 * (state.current_a + current_a), current_a))
-    decay = np.exp(-elapsed_s[:, None] / config.tables.pair_time_constant_s[config.cell_index])
+    current_a, before_a, time_ns = sample.current_a, state.current_a, sample.source_time_ns
+    if not (new & seen).all():
+        elapsed_s = np.where(new & seen, elapsed_s, 0.0)
+        current_a = np.where(new, current_a, before_a)
+        before_a = np.where(seen, before_a, current_a)
+        time_ns = np.where(new, time_ns, state.time_ns)
+    _count(config, state, elapsed_s, np.asarray(0.5 * (before_a + current_a)))
+    decay = np.exp(-elapsed_s[:, None] / config.pair_time_constant_s)
     state.pair_current_a = current_a[:, None] + decay * (state.pair_current_a - current_a[:, None])
     state.current_a = current_a
-    state.time_ns = np.where(new, sample.source_time_ns, state.time_ns)
+    state.time_ns = time_ns
     return new
 
 
@@ -44,15 +47,15 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     """Count charge, note gaps, and let the hysteresis follow."""
     drawn = current_a * elapsed_s / (3600.0 * config.capacity_ah)
     known = state.period_s > 0.0
-    gap_s = np.where(known, elapsed_s - GAP_PERIODS * state.period_s, 0.0)
-    if (gap_s > 0.0).any():
+    gap_s = (elapsed_s - GAP_PERIODS * state.period_s) * known
+    if gap_s.max() > 0.0:
         unseen = unseen_ratio(config, np.maximum(gap_s, 0.0))
         state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
         _forget_voltages(state, gap_s > 0.0)
-    moves = elapsed_s > 0.0
-    pace = np.where(known, state.period_s + 0.1 * (elapsed_s - state.period_s), elapsed_s)
-    state.period_s = np.where(moves & (gap_s <= 0.0), pace, state.period_s)
-    keep = np.exp(-config.tables.hysteresis_per_soc[config.cell_index] * np.abs(drawn))
+    if not (elapsed_s == state.period_s).all():
+        pace = np.where(known, state.period_s + 0.1 * (elapsed_s - state.period_s), elapsed_s)
+        state.period_s = np.where((elapsed_s > 0.0) & (gap_s <= 0.0), pace, state.period_s)
+    keep = np.exp(-config.hysteresis_per_soc * np.abs(drawn))
     toward = -np.sign(drawn)
     state.hysteresis = toward + keep * (state.hysteresis - toward)
     state.block_drawn_ratio = state.block_drawn_ratio + drawn
@@ -74,10 +77,15 @@ def take_voltages(config: EstimatorConfig, state: EstimatorState, sample: RackSa
         return fresh
     mean_v, count = cell_means(sample.cell_voltage_v, sample.cell_valid)
     use = fresh & near & (count >= CELLS_NEEDED_SHARE * config.cells_in_series)
-    row = np.column_stack((mean_v, state.current_a, state.hysteresis, state.pair_current_a))
-    state.block_sums = state.block_sums + np.where(use[:, None], row, 0.0)
+    scalars = (mean_v, state.current_a, state.hysteresis, state.block_drawn_ratio)
+    row = np.concatenate((np.stack(scalars, axis=1), state.pair_current_a), axis=1)
+    state.block_sums = state.block_sums + (row if use.all() else np.where(use[:, None], row, 0.0))
     state.block_samples = state.block_samples + use
-    state.cell_time_ns = np.where(fresh, sample.cell_time_ns, state.cell_time_ns)
-    temperature, sensors = cell_means(sample.cell_temperature_degc, sample.temperature_valid)
-    state.temperature_degc = np.where(fresh & (sensors > 0), temperature, state.temperature_degc)
+    state.cell_time_ns = np.maximum(sample.cell_time_ns, state.cell_time_ns)
     return fresh
+
+
+def take_temperatures(state: EstimatorState, sample: RackSample) -> None:
+    """Keep each rack's mean temperature, the last one where none is valid."""
+    temperature, sensors = cell_means(sample.cell_temperature_degc, sample.temperature_valid)
+    state.temperature_degc = np.where(sensors > 0, temperature, state.temperature_degc)

@@ -21,7 +21,7 @@ HORIZONS_S = (2.0, 10.0, 30.0, 900.0)
 RESISTANCE_MARGIN_RATIO = 0.03
 DERATING_K = 5.0
 """Over how many kelvin before a temperature limit the current is taken away."""
-FALSE_POSITIONS = 6
+FALSE_POSITIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def power_limits(config: EstimatorConfig, basis: PowerBasis) -> tuple[Floats, Fl
 
 def _ways(config: EstimatorConfig, basis: PowerBasis) -> _Ways:
     horizons = np.array(HORIZONS_S)
-    keep = np.exp(-horizons[None, :, None] / config.tables.pair_time_constant_s[config.cell_index][:, None, :])
+    keep = np.exp(-horizons[None, :, None] / config.pair_time_constant_s[:, None, :])
     worse = ((1.0 + RESISTANCE_MARGIN_RATIO) * basis.resistance_ratio)[:, None, None]
     pair_ohm = basis.curves[:, FIRST_PAIR:]
     ohm = worse * (basis.curves[:, None, SERIES] + np.matmul(1.0 - keep, pair_ohm))

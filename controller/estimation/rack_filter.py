@@ -42,6 +42,7 @@ SCALE_DRIFT_PER_SQRT_DAY = 0.02
 INITIAL_MODEL_V = 0.02
 """1-sigma of hysteresis and slow pairs together while nothing is known of the cell's past."""
 NORMAL_95 = 1.959964
+LEAST_SHARE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +146,17 @@ def correct_with_voltage(
     voltage_v: Floats,
     noise_v: Floats,
     duration_s: Floats,
+    soc_back: Floats,
     use: NDArray[np.bool_],
 ) -> Hypotheses:
-    """Return the hypotheses after a mean-cell voltage [rack]; averaged over `duration_s`; without `use` nothing.
+    """Return the hypotheses after a mean-cell voltage [rack]; racks where `use` is false stay as they are.
+
+    The voltage was averaged over `duration_s`, when the SOC was `soc_back` higher than now.
 
     The OCV's slope is taken over the hypothesis's own width (central differences), and what it bends there counts as
     noise: a sigma-point filter in the one direction that is not linear.
     """
-    soc = was.mean[..., SOC]
+    soc = was.mean[..., SOC] + soc_back[:, None]
     sigma = np.sqrt(was.covariance[..., SOC, SOC])
     width = np.maximum(sigma, 0.004)
     middle = look_up(expected.open_circuit_v, soc)
@@ -273,21 +277,24 @@ def soc_bounds(mixture: Hypotheses) -> tuple[Floats, Floats, Floats, Floats]:
     low, high = center - NORMAL_95 * spread, center + NORMAL_95 * spread
     several = share.max(axis=1) < 0.999
     if several.any():
-        part = (share[several], soc[several], sigma[several])
-        low[several], high[several] = _quantile(*part, 0.025), _quantile(*part, 0.975)
+        low[several], high[several] = _quantiles(share[several], soc[several], sigma[several])
     return center, spread, low, high
 
 
-def _quantile(share: Floats, soc: Floats, sigma: Floats, level: float) -> Floats:
-    low, high = np.full(len(share), -0.3), np.full(len(share), 1.3)
-    for _ in range(12):
-        middle = 0.5 * (low + high)
-        # the logistic curve through the normal distribution's 2.5 % points
-        place = (middle[:, None] - soc) / sigma
-        below = np.sum(share / (1.0 + np.exp(-np.clip(1.702 * place + 0.07 * place**3, -50.0, 50.0))), axis=1) < level
-        low = np.where(below, middle, low)
-        high = np.where(below, high, middle)
-    return np.asarray(0.5 * (low + high))
+def _quantiles(share: Floats, soc: Floats, sigma: Floats) -> tuple[Floats, Floats]:
+    """Return the 2.5 % and 97.5 % points of mixtures, read off a grid of 61 points."""
+    lowest = np.min(np.where(share > LEAST_SHARE, soc - 3.0 * sigma, np.inf), axis=1)
+    highest = np.max(np.where(share > LEAST_SHARE, soc + 3.0 * sigma, -np.inf), axis=1)
+    grid = lowest[:, None] + (highest - lowest)[:, None] * np.linspace(0.0, 1.0, 61)
+    place = (grid[:, None, :] - soc[:, :, None]) / sigma[:, :, None]
+    # a logistic curve through the normal distribution's 2.5 % points
+    below = np.einsum(
+        "rh,rhg->rg", share, 1.0 / (1.0 + np.exp(-place * (1.5976 + 0.0706 * np.minimum(place**2, 60.0))))
+    )
+    rows = np.arange(len(grid))
+    first = np.maximum(np.argmax(below >= 0.025, axis=1) - 1, 0)
+    last = np.argmax(below >= 0.975, axis=1)
+    return grid[rows, first], np.where(below[rows, last] >= 0.975, grid[rows, last], highest)
 
 
 def expectation(curves: Floats, hysteresis: Floats, current_a: Floats, pair_current_a: Floats) -> Expectation:

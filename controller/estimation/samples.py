@@ -41,6 +41,10 @@ class RackSample:
 
 def cell_means(values: AnyFloats, valid: Mask) -> tuple[Floats, NDArray[np.intp]]:
     """Return the mean over valid columns and how many there were, per row; NaN where there is none."""
+    if valid.all():
+        mean = values.mean(axis=1, dtype=np.float64)
+        if np.isfinite(mean).all():
+            return mean, np.full(len(mean), values.shape[1])
     usable = valid & np.isfinite(values)
     count = usable.sum(axis=1)
     total = np.where(usable, values, 0.0).sum(axis=1, dtype=np.float64)

@@ -6,6 +6,7 @@ the original whole. Saved as one `npz`; a restart widens the bounds for the time
 
 from __future__ import annotations
 
+import copy
 import io
 import zipfile
 from dataclasses import dataclass, fields, replace
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from controller.estimation.anomalies import AnomalyState, initial_anomalies
 from controller.estimation.cell_filter import CellState, initial_cells
+from controller.estimation.cell_tables import curves_at
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.power import HORIZONS_S
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
@@ -25,7 +27,8 @@ Times = NDArray[np.int64]
 
 FORMAT = 1
 NESTED = ("hypotheses", "cells")
-NOT_ARRAYS = ("hypotheses", "cells", "anomalies")
+NOT_ARRAYS = ("hypotheses", "curves", "visited_ns", "cells", "anomalies")
+FIRST_PAIR_SUM = 4
 NEVER = -1
 """A time that has not been."""
 INITIAL_SOC_SIGMA = 0.5
@@ -52,7 +55,7 @@ class EstimatorState:
     block_drawn_ratio: Floats
     block_moved_ratio: Floats
     block_extra_ratio: Floats  # 1-sigma of charge that may have flowed unseen
-    block_sums: Floats  # [rack, voltage | current | hysteresis | pairs]
+    block_sums: Floats  # [rack, voltage | current | hysteresis | charge drawn | pairs]
     block_samples: NDArray[np.int64]
     hypotheses: Hypotheses
     soc_ratio: Floats  # at the last update
@@ -64,20 +67,24 @@ class EstimatorState:
     updated_ns: Times
     capacity_ah_ratio: Floats  # present over nameplate, in the sensor's own ampere-hours
     capacity_sigma_ratio: Floats
+    capacity_low_ratio: Floats
+    capacity_high_ratio: Floats
     resistance_ratio: Floats
     resistance_ohm: Floats
     energy_to_empty_wh: Floats
     energy_to_full_wh: Floats
     power_discharge_w: Floats  # [rack, horizon]
     power_charge_w: Floats  # [rack, horizon]
+    curves: Floats  # [rack, curve, SOC point] at the last update's temperature
     cell_visit_ns: Times
     cell_drawn_ratio: Floats  # since the cells were visited
+    visited_ns: int
     cells: CellState
     anomalies: AnomalyState
 
     def copy(self) -> EstimatorState:
         """Return a second state to work in; the arrays are shared until replaced."""
-        return replace(self)
+        return copy.copy(self)
 
     def to_bytes(self) -> bytes:
         """Return everything as bytes for retained state; findings are kept by the alarm list, not here."""
@@ -115,7 +122,7 @@ def initial(
         block_drawn_ratio=zeros,
         block_moved_ratio=zeros,
         block_extra_ratio=zeros,
-        block_sums=np.zeros((racks, 3 + pairs)),
+        block_sums=np.zeros((racks, FIRST_PAIR_SUM + pairs)),
         block_samples=np.zeros(racks, dtype=np.int64),
         hypotheses=mixture,
         soc_ratio=soc,
@@ -127,14 +134,18 @@ def initial(
         updated_ns=never,
         capacity_ah_ratio=np.ones(racks),
         capacity_sigma_ratio=prior(config).scale,
+        capacity_low_ratio=np.zeros(racks),
+        capacity_high_ratio=np.full(racks, 2.0),
         resistance_ratio=np.ones(racks),
         resistance_ohm=np.full(racks, np.nan),
         energy_to_empty_wh=np.full(racks, np.nan),
         energy_to_full_wh=np.full(racks, np.nan),
         power_discharge_w=np.zeros((racks, len(HORIZONS_S))),
         power_charge_w=np.zeros((racks, len(HORIZONS_S))),
+        curves=curves_at(config.tables, config.cell_index, np.full(racks, 25.0)),
         cell_visit_ns=never,
         cell_drawn_ratio=zeros,
+        visited_ns=now_ns,
         cells=initial_cells(racks, cells),
         anomalies=initial_anomalies(racks, cells, config.temperature_sensors, now_ns),
     )
@@ -200,7 +211,9 @@ def _after_absence(
         time_ns=fresh.time_ns,
         cell_time_ns=fresh.cell_time_ns,
         cell_visit_ns=fresh.cell_visit_ns,
-        pair_current_a=state.pair_current_a * np.exp(-away_s / config.tables.pair_time_constant_s[config.cell_index]),
+        updated_ns=np.where(state.updated_ns == NEVER, NEVER, now_ns),
+        visited_ns=now_ns,
+        pair_current_a=state.pair_current_a * np.exp(-away_s / config.pair_time_constant_s),
         block_start_ns=fresh.block_start_ns,
         block_sums=fresh.block_sums,
         block_samples=fresh.block_samples,

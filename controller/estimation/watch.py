@@ -18,20 +18,19 @@ FAST_PAIR_S = 100.0
 """Pairs slower than this are not part of a cell's own resistance: they differ with its past."""
 
 
-def watch_cells(
-    config: EstimatorConfig, state: EstimatorState, sample: RackSample, curves: Floats, now_ns: int
-) -> None:
+def watch_cells(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> None:
     """Visit every cell with the latest voltages; replaces the state's cells and anomalies."""
+    curves, soc = state.curves, np.clip(state.soc_ratio - state.block_drawn_ratio, 0.0, 1.0)
     if state.cells.states.shape[2] < MOST_USEFUL_CELLS:
         return
     seen = state.cell_visit_ns != NEVER
     elapsed_s = np.where(seen, np.maximum(state.cell_time_ns - state.cell_visit_ns, 0), 0) * 1e-9
     use = (state.cell_time_ns != state.cell_visit_ns) & (state.soc_high_ratio - state.soc_low_ratio < USEFUL_WIDTH)
-    resistive_v = _resistive(config, state, curves)
+    resistive_v = _resistive(config, state, soc)
     visit = Visit(
         elapsed_s=elapsed_s,
         drawn_ratio=state.cell_drawn_ratio,
-        soc_ratio=state.soc_ratio,
+        soc_ratio=soc,
         curve_v=curves[:, OCV] + state.hysteresis[:, None] * curves[:, HALF_GAP],
         resistive_v=resistive_v,
         current_a=state.current_a,
@@ -63,10 +62,10 @@ MOST_USEFUL_CELLS = 8
 USEFUL_WIDTH = 0.5
 
 
-def _resistive(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Floats:
-    at = state.soc_ratio[:, None]
+def _resistive(config: EstimatorConfig, state: EstimatorState, soc_ratio: Floats) -> Floats:
+    at, curves = soc_ratio[:, None], state.curves
     drop = look_up(curves[:, SERIES], at)[:, 0] * state.current_a
-    constants = config.tables.pair_time_constant_s[config.cell_index]
+    constants = config.pair_time_constant_s
     for k in range(config.tables.pairs):
         fast = constants[:, k] < FAST_PAIR_S
         drop = drop + np.where(fast, look_up(curves[:, FIRST_PAIR + k], at)[:, 0] * state.pair_current_a[:, k], 0.0)

@@ -74,7 +74,7 @@ def test_a_repeated_source_time_counts_no_charge():
     run(config, state, range(1, 30), current_a=-5.0, voltage_v=3.60)
     before = estimate(config, state, sample(config, 29, 140.0, 3.3), 30 * SECOND_NS)
     after = estimate(config, state, sample(config, 29, 140.0, 3.3), 300 * SECOND_NS)
-    assert np.allclose(before.soc_ratio, after.soc_ratio)
+    assert np.allclose(before.soc_ratio, after.soc_ratio, atol=0.01)  # 140 A over the time would be 4 points
 
 
 def test_a_gap_widens_the_bounds():
