@@ -50,7 +50,7 @@ class Connection(OPCUAProtocol):
         self._allowed, self._counters = server.allowed, server.counters
         self._received = bytearray()
         self._arrived, self._writable = asyncio.Event(), asyncio.Event()
-        self._greeted = False
+        self._greeted, self._kind = False, b""
         self._early_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -99,7 +99,8 @@ class Connection(OPCUAProtocol):
             self._say(refusal.code)
         except Exception:  # the library decodes foreign bytes: whatever it raises ends this connection only
             _logger.info("connection from %s broken by a message", self.peer, exc_info=True)
-            self._say(ua.StatusCodes.BadDecodingError)
+            is_opening = self._kind == b"OPN"
+            self._say(ua.StatusCodes.BadSecurityChecksFailed if is_opening else ua.StatusCodes.BadDecodingError)
         self.transport.close()
 
     async def _process_next(self) -> bool:
@@ -121,7 +122,8 @@ class Connection(OPCUAProtocol):
                 await self._arrived.wait()
         chunk = bytes(memoryview(self._received)[:size])
         del self._received[:size]
-        self._greeted = True
+        self._kind, self._greeted = chunk[:3], True
+        self._early_bytes += 0 if self._is_logged_in() else len(chunk)
         return chunk
 
     def _announced_size(self) -> int | None:

@@ -10,7 +10,6 @@ that break in the middle of a message leave cycles that an idle server would nev
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import gc
 import ipaddress
 import logging
@@ -131,7 +130,9 @@ class OpcUaServer:
             "sessions": internal.session_count,
             "subscriptions": len(internal.subscriptions.subscriptions),
             "items": internal.subscriptions.item_count,
-            **dataclasses.asdict(listener.counters),
+            "accepted": listener.counters.accepted,
+            "refused": listener.counters.refused,
+            "broken": dict(listener.counters.broken),
         }
 
     async def sample_once(self) -> None:

@@ -35,7 +35,7 @@ class TalkingPlant(FakePlant):
     text: str = ""
 
     def snapshot(self) -> Snapshot:
-        if self.publishes and self.snap.age_ns(NOW_NS()) > 500_000_000:
+        if self.publishes and self.snap.age_ns(NOW_NS()) > 20_000_000:
             image = Image(self.snap.image.layout)
             image.copy_from(self.snap.image)
             for name in QUANTITIES:
