@@ -12,14 +12,16 @@ from controller.plant.model import Link, SerialAddress, TcpAddress
 
 
 async def connect(address: TcpAddress | SerialAddress, link: Link) -> Connection:
-    """Return a connection that has been made; OSError or TimeoutError if it can't be."""
+    """Return a connection that has been made; OSError (TimeoutError is one) or LinkDownError if it can't be."""
     match address:
         case TcpAddress():
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(link.connect_timeout_s):
-                _, connection = await loop.create_connection(TcpConnection, address.host, address.port)
+                _, connection = await loop.create_connection(
+                    lambda: TcpConnection(link.timeout_s, link.in_flight, link.gap_s), address.host, address.port
+                )
             return connection
         case SerialAddress():
-            return await RtuConnection.open(address, link.timeout_s)
+            return await RtuConnection.open(address, link.timeout_s, link.gap_s)
         case _:
             assert_never(address)

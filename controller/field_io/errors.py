@@ -10,9 +10,15 @@ A device that answers "no" (`controller.modbus.errors.ExceptionReply`) is not am
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class FieldError(Exception):
-    """A request without a sound answer."""
+    """A request without a sound answer. `units`: who may be to blame, as far as is known."""
+
+    def __init__(self, message: str, units: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.units = frozenset(units)
 
 
 class LinkDownError(FieldError):
@@ -20,10 +26,10 @@ class LinkDownError(FieldError):
 
 
 class NoAnswerError(FieldError):
-    """Nothing came in time. `unit` is who was silent."""
+    """Nothing came in time."""
 
     def __init__(self, unit: int) -> None:
-        super().__init__(f"unit {unit} did not answer in time")
+        super().__init__(f"unit {unit} did not answer in time", (unit,))
         self.unit = unit
 
 

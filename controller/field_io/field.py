@@ -91,7 +91,7 @@ class Field:
         now_ns = self._clock.mono_ns()
         for place, worker in enumerate(self._workers):
             delay_s = place * spread_s
-            if worker.fed_ns() <= now_ns + delay_s / _NS:
+            if worker.fed_ns <= now_ns + delay_s / _NS:
                 loop.call_later(delay_s, worker.look)
 
     def _make_workers(self, plant: Plant, moved: Mapping[int, TcpAddress]) -> tuple[LinkWorker, ...]:
@@ -124,14 +124,11 @@ class Field:
                     requests.state[index] = WriteState.NOT_SERVED
 
     def _start(self, group: asyncio.TaskGroup, worker: LinkWorker) -> None:
-        status = worker.status
-        status.alive_ns = self._clock.mono_ns()
-        self._tasks[worker] = group.create_task(worker.run(), name=f"link {status.address}")
+        self._tasks[worker] = group.create_task(worker.run(), name=f"link {worker.status.address}")
 
     def _restart_what_hangs(self, group: asyncio.TaskGroup) -> None:
-        now_ns = self._clock.mono_ns()
         for worker in self._workers:
-            if (now_ns - worker.status.alive_ns) * _NS > worker.silent_at_most_s:
+            if worker.is_hanging:
                 worker.status.restarts += 1
                 self._tasks[worker].cancel()
                 self._start(group, worker)

@@ -48,16 +48,17 @@ async def identify(line: Line, unit: Unit) -> None:
         UndecidedError: it does not say, for the moment.
         FieldError: no sound answer.
     """
-    if unit.identified:
-        return
-    if unit.wrong and line.now_ns() < unit.asked_again_ns:
-        raise WrongDeviceError(unit.wrong)
-    try:
-        await _ask_who(line, unit)
-    except WrongDeviceError as error:
-        unit.wrong, unit.asked_again_ns = str(error), line.now_ns() + REST_OF_WRONG_NS
-        raise
-    unit.identified, unit.wrong = True, ""
+    async with line.identifying:  # polls and writes may ask at the same time
+        if unit.identified:
+            return
+        if unit.wrong and line.now_ns() < unit.asked_again_ns:
+            raise WrongDeviceError(unit.wrong)
+        try:
+            await _ask_who(line, unit)
+        except WrongDeviceError as error:
+            unit.wrong, unit.asked_again_ns = str(error), line.now_ns() + REST_OF_WRONG_NS
+            raise
+        unit.identified, unit.wrong = True, ""
 
 
 async def _ask_who(line: Line, unit: Unit) -> None:

@@ -12,7 +12,7 @@ class LinkStatus:
     """Counters only grow. `last_error` is in the words of the person who will look for the cable.
 
     `connected`: somebody behind it gives sound answers; a connection that is being made anew still counts, until that
-    fails. `alive_ns`: when its worker last did anything.
+    fails. `restarts`: how often its worker hung.
     """
 
     address: str
@@ -26,7 +26,6 @@ class LinkStatus:
     refusals: int = 0
     restarts: int = 0
     last_error: str = ""
-    alive_ns: int = 0
 
     @property
     def wrong_identity(self) -> dict[int, str]:

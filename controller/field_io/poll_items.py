@@ -38,7 +38,7 @@ class PollItem:
         """Ask where the device has its registers: SunSpec models may begin elsewhere than expected."""
         if self.shifts is not self.unit.shifts:
             self.shifts = self.unit.shifts
-            self.asked = tuple((unit, self.unit.moved(plain)) for unit, plain in _asked(self.unit, self.group))
+            self.asked = tuple(Asked(one.unit, self.unit.moved(one.request)) for one in _asked(self.unit, self.group))
 
     def postpone(self, now_ns: int, least_ns: int = 0) -> None:
         """Move to the next time of the item's own grid after now, at least `least_ns` away."""
@@ -70,7 +70,7 @@ def _item(unit: Unit, group: RawGroup, row: int) -> PollItem:
 
 
 def _asked(unit: Unit, group: RawGroup) -> tuple[Asked, ...]:
-    return tuple((unit.device.unit, read(s.function, s.address, s.count)) for s in group.spans)
+    return tuple(Asked(unit.device.unit, read(s.function, s.address, s.count)) for s in group.spans)
 
 
 def _spread(items: Iterable[PollItem], start_ns: int) -> None:

@@ -2,7 +2,7 @@
 
 Rules. A unit whose last exchange failed is asked alone. A refusal fails the block's row: at once where the device says
 that there is no such register (and then only every ten seconds), never where a gateway says that somebody else is
-silent. Writes that fall due go between two portions of a long poll.
+silent.
 """
 
 from __future__ import annotations
@@ -16,19 +16,39 @@ from controller.field_io.identity import MISCONFIGURED, REST_OF_WRONG_NS, Undeci
 from controller.field_io.line import UNREACHABLE, Line
 from controller.field_io.link_status import LinkStatus
 from controller.field_io.poll_items import PollItem
-from controller.field_io.write_items import NEVER_NS
-from controller.field_io.writer import Writer
+from controller.field_io.wake import IDLE_S, Wake
 from controller.modbus.errors import ExceptionReply
 
+IDLE_NS = round(IDLE_S * 1e9)
+PORTION = 16
+"""Most requests of one exchange where fewer may be in flight: so often a worker that is well shows it."""
 _BY_TIME = attrgetter("next_ns")
 
 
 class Poller:
     """All that a link polls."""
 
-    def __init__(self, items: Sequence[PollItem], in_flight: int, status: LinkStatus) -> None:
+    def __init__(self, items: Sequence[PollItem], in_flight: int, status: LinkStatus, now_ns: int) -> None:
         """Take the items."""
         self._items, self._in_flight, self._status = tuple(items), in_flight, status
+        self._portion = max(in_flight, PORTION)
+        self._wake = Wake()
+        self.alive_ns = now_ns
+
+    def wake(self) -> None:
+        """End the wait that is on."""
+        self._wake.wake()
+
+    async def run(self, line: Line) -> None:
+        """Poll until the connection is lost: raises FieldError then."""
+        while True:
+            line.check()
+            self.alive_ns = now_ns = line.now_ns()
+            due = self.due(now_ns)
+            if due:
+                await self.poll(line, due)
+            else:
+                await self._wake.wait(min((self._next_ns(now_ns) - now_ns) * 1e-9, IDLE_S))
 
     def due(self, now_ns: int) -> list[PollItem]:
         """Return the most overdue items that fit into one exchange; a suspect unit comes alone."""
@@ -48,11 +68,10 @@ class Poller:
                 taken.append(item)
         return taken
 
-    def next_ns(self, now_ns: int) -> int:
-        """Return when something is due next."""
-        return min((_askable_ns(item, now_ns) for item in self._items), default=NEVER_NS)
+    def _next_ns(self, now_ns: int) -> int:
+        return min((_askable_ns(item, now_ns) for item in self._items), default=now_ns + IDLE_NS)
 
-    async def poll(self, line: Line, items: Sequence[PollItem], writer: Writer) -> None:
+    async def poll(self, line: Line, items: Sequence[PollItem]) -> None:
         """Ask and store; raises FieldError if there was no sound answer."""
         sound = [i for i in items if _is_in_place(i) or await self._is_sound(line, i)]
         if not sound:
@@ -60,7 +79,7 @@ class Poller:
         asked = sound[0].asked if len(sound) == 1 else [a for item in sound for a in item.asked]
         sampled_ns = line.now_ns()
         try:
-            answers = await self._exchange(line, asked, writer)
+            answers = await self._exchange(line, asked)
         except FieldError:
             self._retry(sound, line.now_ns())
             raise
@@ -71,15 +90,13 @@ class Poller:
             self._take(item, answers[start:end], sampled_ns, now_ns)
             start = end
 
-    async def _exchange(self, line: Line, asked: Sequence[Asked], writer: Writer) -> list[Answer]:
-        if len(asked) <= self._in_flight:
+    async def _exchange(self, line: Line, asked: Sequence[Asked]) -> list[Answer]:
+        if len(asked) <= self._portion:
             return await line.ask(asked)
         answers: list[Answer] = []
-        for start in range(0, len(asked), self._in_flight):
-            self._status.alive_ns = now_ns = line.now_ns()
-            if now_ns >= writer.soonest_ns:
-                await writer.write_due(line)
-            answers += await line.ask(asked[start : start + self._in_flight])
+        for start in range(0, len(asked), self._portion):
+            self.alive_ns = line.now_ns()
+            answers += await line.ask(asked[start : start + self._portion])
         return answers
 
     async def _is_sound(self, line: Line, item: PollItem) -> bool:

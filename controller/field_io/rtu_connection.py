@@ -49,11 +49,13 @@ class _Sent(ModbusPDU):
 class RtuConnection:
     """An open serial port. `lost` is done when it is closed."""
 
-    def __init__(self, address: SerialAddress) -> None:
+    def __init__(self, address: SerialAddress, timeout_s: float, gap_s: float = 0.0) -> None:
         """Prepare; `open` makes it usable."""
+        self._timeout_s = timeout_s
+        self._turn = asyncio.Lock()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._character_s = BITS_A_CHARACTER / address.baud
-        self._silence_s = max(SILENT_CHARACTERS * self._character_s, SILENCE_LEAST_S)
+        self._silence_s = max(SILENT_CHARACTERS * self._character_s, SILENCE_LEAST_S, gap_s)
         self._heard = b""
         self._client = AsyncModbusSerialClient(
             address.path,
@@ -68,38 +70,42 @@ class RtuConnection:
         )
 
     @classmethod
-    async def open(cls, address: SerialAddress, quiet_s: float) -> RtuConnection:
-        """Open the port and let what is late pass for `quiet_s`; OSError if it can't be opened."""
-        connection = cls(address)
+    async def open(cls, address: SerialAddress, timeout_s: float, gap_s: float = 0.0) -> RtuConnection:
+        """Open the port and let what is late pass for one time-out; LinkDownError if it can't be opened."""
+        connection = cls(address, timeout_s, gap_s)
         if not await connection._client.connect():
             raise LinkDownError(f"{address.path} can't be opened")
         try:
-            await asyncio.sleep(quiet_s)
+            await asyncio.sleep(timeout_s)
         except asyncio.CancelledError:
             connection.drop(LinkDownError("given up"))
             raise
         return connection
 
-    async def exchange(self, asked: Sequence[Asked], timeout_s: float) -> list[Answer]:
-        """Send the requests one after the other and return their answers.
+    async def exchange(self, asked: Sequence[Asked], *, urgent: bool = False) -> list[Answer]:  # noqa: ARG002 - turns are taken request by request, so that nobody waits for long
+        """Send the requests one after the other, in turn with others who ask, and return their answers.
 
         Raises:
             FieldError: no sound answer to one of them; the port is closed then.
         """
-        return [await self._ask(unit, request, timeout_s) for unit, request in asked]
+        answers = []
+        for one in asked:
+            async with self._turn:
+                answers.append(await self._ask(one.unit, one.request))
+        return answers
 
     def drop(self, reason: FieldError) -> None:  # noqa: ARG002 - nothing else is out that could be told
         """Close the port at once."""
         self._client.close()
         self._note_state(connected=False)
 
-    async def _ask(self, unit: int, request: Request, timeout_s: float) -> Answer:
+    async def _ask(self, unit: int, request: Request) -> Answer:
         if self.lost.done():
             raise LinkDownError("the port is closed")
         self._heard = b""
         on_the_wire_s = (len(request.pdu) + request.reply_size + 2 * FRAME_BYTES) * self._character_s
         try:
-            async with asyncio.timeout(timeout_s + on_the_wire_s):
+            async with asyncio.timeout(self._timeout_s + on_the_wire_s):
                 await self._client.execute(False, _Sent(unit, request))
         except TimeoutError:
             self.drop(NoAnswerError(unit))
@@ -109,7 +115,7 @@ class RtuConnection:
             raise
         except ModbusException as error:
             self.drop(LinkDownError(str(error)))
-            raise LinkDownError(str(error)) from error
+            raise LinkDownError(str(error), (unit,)) from error
         await asyncio.sleep(self._silence_s)
         return self._checked(unit, request)
 
@@ -121,7 +127,7 @@ class RtuConnection:
             return refusal
         except ReplyError as error:
             self.drop(WrongAnswerError(str(error)))
-            raise WrongAnswerError(str(error)) from error
+            raise WrongAnswerError(str(error), (unit,)) from error
 
     def _hear(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus's signature
         """Keep what came since the request; pymodbus hands over all of it each time."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+IDLE_S = 0.5
+"""How long a worker waits at most before it looks around again."""
+WAIT_LEAST_S = 0.001
+
 
 class Wake:
     """One waiter; a wake-up while nobody waits is remembered."""
@@ -20,11 +24,11 @@ class Wake:
             self._waiter.set_result(None)
 
     async def wait(self, duration_s: float) -> None:
-        """Return after `duration_s`, or earlier when woken."""
-        if not self._woken and duration_s > 0:
+        """Return after `duration_s` (and a moment at least), or earlier when woken."""
+        if not self._woken:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()
-            timer = loop.call_later(duration_s, _finish, waiter)
+            timer = loop.call_later(max(duration_s, WAIT_LEAST_S), _finish, waiter)
             try:
                 await waiter
             finally:

@@ -1,4 +1,7 @@
-"""Writing on a link: what is due is written, checked by its echo, and read back where that says more."""
+"""Writing on a link: what is due is written, checked by its echo, and read back where that says more.
+
+Rule: writes do not wait for polls; they go before every request that has not been sent yet.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from controller.field_io.arming import NotArmedError, arm
 from controller.field_io.errors import FieldError
 from controller.field_io.line import Line
 from controller.field_io.link_status import LinkStatus
+from controller.field_io.wake import IDLE_S, Wake
 from controller.field_io.write_items import NEVER_NS, WriteItem
 from controller.modbus.errors import EncodeError, ExceptionReply, RequestError
 from controller.modbus.field_codec import encode_write
@@ -15,18 +19,25 @@ from controller.modbus.pdu import FunctionCode, Request, read
 
 
 class Writer:
-    """All that a link writes. `soonest_ns`: when something must be written next, as far as is known."""
+    """All that a link writes. `alive_ns`: when it last did anything."""
 
-    def __init__(self, items: Sequence[WriteItem], status: LinkStatus) -> None:
+    def __init__(self, items: Sequence[WriteItem], status: LinkStatus, now_ns: int) -> None:
         """Take the items, in the order in which they are written when several are due."""
         self._items, self._status = tuple(items), status
-        self.soonest_ns = NEVER_NS
+        self._soonest_ns = NEVER_NS
+        self._wake = Wake()
         self.fed_ns = min((item.fed_ns() for item in items), default=NEVER_NS)
+        self.alive_ns = now_ns
+
+    def wake(self) -> None:
+        """End the wait that is on."""
+        self._wake.wake()
 
     def look(self, now_ns: int) -> None:
-        """Find out again when something is due: after a new request, or a scan that succeeded."""
-        self.soonest_ns = min((_writable_ns(item, now_ns) for item in self._items), default=NEVER_NS)
-        self.fed_ns = min((item.fed_ns() for item in self._items), default=NEVER_NS)
+        """Find out again when something is due (a new request, a scan that succeeded), and write it if it is now."""
+        self._find_soonest(now_ns)
+        if self._soonest_ns <= now_ns:
+            self._wake.wake()
 
     def expire(self, now_ns: int, reason: str) -> None:
         """Fail what waited too long, as when there is no connection."""
@@ -35,18 +46,23 @@ class Writer:
                 item.begin(now_ns)
                 item.done(reason)
 
-    async def write_due(self, line: Line) -> None:
-        """Write what is due; raises FieldError if there was no sound answer."""
-        now_ns = line.now_ns()
-        if now_ns < self.soonest_ns:
-            return
-        self.expire(now_ns, "the device does not answer")
-        try:
+    async def run(self, line: Line) -> None:
+        """Write until the connection is lost: raises FieldError then."""
+        while True:
+            line.check()
+            self.alive_ns = now_ns = line.now_ns()
+            self.expire(now_ns, "the device does not answer")
             for item in self._items:
                 if _writable_ns(item, now_ns) <= now_ns:
+                    self.alive_ns = line.now_ns()
                     await self._write(line, item)
-        finally:
-            self.look(line.now_ns())
+            now_ns = line.now_ns()
+            self._find_soonest(now_ns)
+            await self._wake.wait(min((self._soonest_ns - now_ns) * 1e-9, IDLE_S))
+
+    def _find_soonest(self, now_ns: int) -> None:
+        self._soonest_ns = min((_writable_ns(item, now_ns) for item in self._items), default=NEVER_NS)
+        self.fed_ns = min((item.fed_ns() for item in self._items), default=NEVER_NS)
 
     async def _write(self, line: Line, item: WriteItem) -> None:
         value = item.begin(line.now_ns())

@@ -228,16 +228,19 @@ async def serial_line(answer: RtuAnswer, delay_s: float = 0.0) -> AsyncIterator[
     loop = asyncio.get_running_loop()
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
+    answering: list[asyncio.TimerHandle] = []
 
     def heard() -> None:
         data = os.read(ours, 512)
         assert rtu_frame(data[0], data[1:-2]) == data
-        loop.call_later(delay_s, os.write, ours, answer(data[0], data[1:-2]))
+        answering.append(loop.call_later(delay_s, os.write, ours, answer(data[0], data[1:-2])))
 
     loop.add_reader(ours, heard)
     try:
         yield SerialAddress(os.ttyname(theirs), 115_200, "N", 1)
     finally:
+        for timer in answering:
+            timer.cancel()
         loop.remove_reader(ours)
         os.close(ours)
         os.close(theirs)

@@ -30,14 +30,14 @@ async def test_a_worker_that_hangs_is_started_anew(make_rig, rack_type, monkeypa
     hanging = asyncio.Event()
     exchange = TcpConnection.exchange
 
-    async def hang_once(self, asked, timeout_s):
+    async def hang_once(self, asked, *, urgent=False):
         if not hanging.is_set() and rig.arrivals(0) > 2:
             hanging.set()
             await asyncio.Event().wait()
-        return await exchange(self, asked, timeout_s)
+        return await exchange(self, asked, urgent=urgent)
 
     monkeypatch.setattr(TcpConnection, "exchange", hang_once)
-    monkeypatch.setattr("controller.field_io.link_worker.LinkWorker.silent_at_most_s", 0.6)
+    monkeypatch.setattr("controller.field_io.link_worker.LinkWorker.silent_at_most_s", 1.0)
     async with running(rig):
         await rig.until(lambda: sum(link.restarts for link in rig.field.links) == 1)
         await rig.more_polls(0, 2)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from controller.image.outputs import WriteState
 from controller.modbus.raw_blocks import RowState
 from controller.plant.signals import Owner
-from tests.field_io.rig import Rig, running
+from tests.field_io.rig import TIMEOUT_S, Rig, running
 
 UNITS, ELSEWHERE = 16, 8
 SICK = 6
@@ -49,6 +49,21 @@ async def test_the_others_keep_nine_tenths_of_their_rate(gateway, fault):
         assert polled.mean() >= 0.9 * usual.mean()
         assert polled.min() >= 0.9 * usual.mean() - 1  # one alone may just miss the window's end
         assert len(sick.asked) > asked  # it was tried again
+
+
+@pytest.mark.parametrize("fault", ["silent", "garbage", "rst", "wrong_unit", "late"])
+async def test_a_sick_unit_is_left_alone_and_the_others_go_on(gateway, fault):
+    gateway.check_what_is_stored()
+    async with running(gateway) as rig:
+        await rig.until(lambda: _counts(rig).min() >= 1)
+        sick = rig.devices[SICK]
+        sick.disturb(fault, 5 * TIMEOUT_S)
+        await rig.until(lambda: rig.field.links[0].dead_units == (SICK + 1,))
+        before, asked = _counts(rig), len(sick.asked)
+        await rig.until(lambda: (_counts(rig) - before).min() >= 2)
+
+        assert len(sick.asked) <= asked + 2
+        assert rig.field.links[0].connected
 
 
 async def test_a_unit_that_the_gateway_does_not_reach_is_silent_and_not_wrong(gateway):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from controller.field_io.connection import Asked
 from controller.field_io.errors import LinkDownError, NoAnswerError, WrongAnswerError
 from controller.field_io.rtu_connection import RtuConnection
 from controller.modbus.errors import ExceptionReply
@@ -34,7 +35,7 @@ GOOD = bytes([3, 4, 0, 1, 0, 2])
 @contextlib.asynccontextmanager
 async def _connected(answer: RtuAnswer, delay_s: float = 0.0) -> AsyncIterator[RtuConnection]:
     async with serial_line(answer, delay_s) as address:
-        connection = await RtuConnection.open(address, 0.0)
+        connection = await RtuConnection.open(address, TIMEOUT_S)
         try:
             yield connection
         finally:
@@ -44,7 +45,7 @@ async def _connected(answer: RtuAnswer, delay_s: float = 0.0) -> AsyncIterator[R
 
 async def test_a_right_answer_is_the_payload():
     async with _connected(lambda unit, _: rtu_frame(unit, GOOD)) as connection:
-        assert await connection.exchange([(UNIT, READ), (UNIT, READ)], TIMEOUT_S) == [GOOD[2:], GOOD[2:]]
+        assert await connection.exchange([Asked(UNIT, READ), Asked(UNIT, READ)]) == [GOOD[2:], GOOD[2:]]
 
 
 REQUESTS = {
@@ -71,7 +72,7 @@ async def test_every_function_is_spoken(name):
         return rtu_frame(unit, reply(request, payload))
 
     async with _connected(answer) as connection:
-        assert await connection.exchange([(UNIT, request)], TIMEOUT_S) == [payload]
+        assert await connection.exchange([Asked(UNIT, request)]) == [payload]
 
 
 async def test_a_refusal_keeps_the_line():
@@ -79,7 +80,7 @@ async def test_a_refusal_keeps_the_line():
         return rtu_frame(unit, bytes([0x83, 4]) if pdu[2] == 100 else GOOD)
 
     async with _connected(answer) as connection:
-        refused, good = await connection.exchange([(UNIT, READ), (UNIT, read(3, 200, 2))], TIMEOUT_S)
+        refused, good = await connection.exchange([Asked(UNIT, READ), Asked(UNIT, read(3, 200, 2))])
 
     assert isinstance(refused, ExceptionReply)
     assert refused.code == 4
@@ -106,26 +107,26 @@ WRONG: dict[str, RtuAnswer] = {
 async def test_a_wrong_answer_closes_the_port(fault):
     async with _connected(WRONG[fault]) as connection:
         with pytest.raises((WrongAnswerError, NoAnswerError)):
-            await connection.exchange([(UNIT, READ)], TIMEOUT_S)
+            await connection.exchange([Asked(UNIT, READ)])
         assert connection.lost.done()
         with pytest.raises(LinkDownError):
-            await connection.exchange([(UNIT, READ)], TIMEOUT_S)
+            await connection.exchange([Asked(UNIT, READ)])
 
 
 @pytest.mark.parametrize("echo", [b"\x06\x00\x0a\x00\x08", b"\x06\x00\x0b\x00\x07", b"\x03\x02\x00\x07"])
 async def test_a_write_with_a_wrong_echo_fails(echo):
     async with _connected(lambda unit, _: rtu_frame(unit, echo)) as connection:
         with pytest.raises(WrongAnswerError):
-            await connection.exchange([(UNIT, write_register(10, b"\x00\x07"))], TIMEOUT_S)
+            await connection.exchange([Asked(UNIT, write_register(10, b"\x00\x07"))])
 
 
 async def test_a_late_answer_is_thrown_away_when_the_port_is_opened_again():
     async with serial_line(lambda unit, _: rtu_frame(unit, GOOD), delay_s=1.3 * TIMEOUT_S) as address:
-        first = await RtuConnection.open(address, 0.0)
+        first = await RtuConnection.open(address, TIMEOUT_S)
         with pytest.raises(NoAnswerError):
-            await first.exchange([(UNIT, READ)], TIMEOUT_S)
-        second = await RtuConnection.open(address, TIMEOUT_S)
-        asking = asyncio.ensure_future(second.exchange([(UNIT, read(3, 300, 2))], 10 * TIMEOUT_S))  # noqa: TID251 - to see that it waits
+            await first.exchange([Asked(UNIT, READ)])
+        second = await RtuConnection.open(address, 2 * TIMEOUT_S)
+        asking = asyncio.ensure_future(second.exchange([Asked(UNIT, read(3, 300, 2))]))  # noqa: TID251 - to see that it waits
         await asyncio.sleep(TIMEOUT_S)
         assert not asking.done()
         assert await asking == [GOOD[2:]]
@@ -134,4 +135,4 @@ async def test_a_late_answer_is_thrown_away_when_the_port_is_opened_again():
 
 async def test_a_port_that_is_not_there_is_no_connection():
     with pytest.raises(LinkDownError, match="no-such-port"):
-        await RtuConnection.open(SerialAddress("/dev/no-such-port", 19_200, "E", 1), 0.0)
+        await RtuConnection.open(SerialAddress("/dev/no-such-port", 19_200, "E", 1), TIMEOUT_S)

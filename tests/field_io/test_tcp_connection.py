@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from controller.field_io.connection import Asked
 from controller.field_io.errors import LinkDownError, NoAnswerError, WrongAnswerError
 from controller.field_io.tcp_connection import TcpConnection
 from controller.modbus.errors import ExceptionReply
@@ -57,11 +58,15 @@ RESET = b"reset"
 
 
 @contextlib.asynccontextmanager
-async def _connected(answer: Answer, collect: int = 1, delay_s: float = 0.0) -> AsyncIterator[TcpConnection]:
+async def _connected(
+    answer: Answer, collect: int = 1, delay_s: float = 0.0, timeout_s: float = 5.0, in_flight: int = 12
+) -> AsyncIterator[TcpConnection]:
     loop = asyncio.get_running_loop()
     device = Device(answer, collect, delay_s)
     server = await loop.create_server(lambda: device, "127.0.0.1", 0)
-    _, connection = await loop.create_connection(TcpConnection, *server.sockets[0].getsockname())
+    _, connection = await loop.create_connection(
+        lambda: TcpConnection(timeout_s, in_flight), *server.sockets[0].getsockname()
+    )
     try:
         async with asyncio.timeout(20):
             yield connection
@@ -73,12 +78,12 @@ async def _connected(answer: Answer, collect: int = 1, delay_s: float = 0.0) -> 
 
 async def test_a_right_answer_is_the_payload() -> None:
     async with _connected(lambda t, u, _: _frame(t, u, GOOD)) as connection:
-        assert await connection.exchange([(1, READ)], 5) == [GOOD[2:]]
+        assert await connection.exchange([Asked(1, READ)]) == [GOOD[2:]]
 
 
 async def test_pipelined_answers_may_come_in_any_order() -> None:
     async with _connected(lambda t, u, pdu: _frame(t, u, bytes([3, 2]) + pdu[1:3]), collect=5) as connection:
-        answers = await connection.exchange([(unit, read(3, 10 * unit, 1)) for unit in range(1, 6)], 5)
+        answers = await connection.exchange([Asked(unit, read(3, 10 * unit, 1)) for unit in range(1, 6)])
 
     assert answers == [(10 * unit).to_bytes(2) for unit in range(1, 6)]
 
@@ -88,7 +93,7 @@ async def test_a_refusal_keeps_the_connection() -> None:
         return _frame(transaction, unit, bytes([0x83, 4]) if pdu[2] == 100 else GOOD)
 
     async with _connected(answer) as connection:
-        refused, good = await connection.exchange([(1, READ), (1, read(3, 200, 2))], 5)
+        refused, good = await connection.exchange([Asked(1, READ), Asked(1, read(3, 200, 2))])
 
         assert isinstance(refused, ExceptionReply)
         assert refused.code == 4
@@ -116,10 +121,10 @@ WRONG: dict[str, Answer] = {
 async def test_a_wrong_answer_drops_the_connection(fault: str) -> None:
     async with _connected(WRONG[fault]) as connection:
         if fault == "the same answer twice":
-            await connection.exchange([(1, READ)], 5)
+            await connection.exchange([Asked(1, READ)])
             await asyncio.wait_for(connection.lost, 5)
         with pytest.raises((WrongAnswerError, LinkDownError)):
-            await connection.exchange([(1, READ)], 5)
+            await connection.exchange([Asked(1, READ)])
         await asyncio.wait_for(connection.lost, 5)
 
 
@@ -127,30 +132,30 @@ async def test_a_wrong_answer_drops_the_connection(fault: str) -> None:
 async def test_a_write_with_a_wrong_echo_fails(echo: bytes) -> None:
     async with _connected(lambda t, u, _: _frame(t, u, echo)) as connection:
         with pytest.raises(WrongAnswerError):
-            await connection.exchange([(1, write_register(10, b"\x00\x07"))], 5)
+            await connection.exchange([Asked(1, write_register(10, b"\x00\x07"))])
 
 
 async def test_silence_names_the_unit_and_drops_the_connection() -> None:
     def answer(transaction: int, unit: int, _pdu: bytes) -> bytes:
         return b"" if unit == 7 else _frame(transaction, unit, GOOD)
 
-    async with _connected(answer) as connection:
+    async with _connected(answer, timeout_s=0.1) as connection:
         with pytest.raises(NoAnswerError) as silence:
-            await connection.exchange([(1, READ), (7, READ)], 0.1)
+            await connection.exchange([Asked(1, READ), Asked(7, READ)])
 
         assert silence.value.unit == 7
         await asyncio.wait_for(connection.lost, 5)
 
 
 async def test_a_late_answer_is_never_anybodys() -> None:
-    async with _connected(lambda t, u, _: _frame(t, u, GOOD), delay_s=0.3) as connection:
+    async with _connected(lambda t, u, _: _frame(t, u, GOOD), delay_s=0.3, timeout_s=0.1) as connection:
         with pytest.raises(NoAnswerError):
-            await connection.exchange([(1, READ)], 0.1)
+            await connection.exchange([Asked(1, READ)])
         with pytest.raises(LinkDownError):
-            await connection.exchange([(1, read(3, 300, 2))], 1)
+            await connection.exchange([Asked(1, read(3, 300, 2))])
 
 
 async def test_a_reset_fails_at_once_what_is_out() -> None:
     async with _connected(lambda _t, _u, _: RESET) as connection:
         with pytest.raises(LinkDownError):
-            await connection.exchange([(1, READ)], 60)
+            await connection.exchange([Asked(1, READ)])
