@@ -23,7 +23,7 @@ CELLS_NEEDED_SHARE = 0.8
 
 def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:
     """Take a sample into the open block; returns which racks had a new one. Replaces arrays of `state`."""
-    elapsed_s: Floats = (sample.source_time_ns - state.time_ns) * 1e-9
+    elapsed_s = np.asarray((sample.source_time_ns - state.time_ns) * 1e-9, dtype=np.float64)
     seen = state.time_ns != NEVER
     possible = np.abs(sample.current_a) < config.impossible_current_a
     new: Mask = sample.valid & possible & (~seen | (elapsed_s > 0.0))
