@@ -59,6 +59,7 @@ def test_the_hash_is_salted_and_holds_no_password():
         (ANNA.line()[:-40], "line 1: hash of 'anna' has 12 bytes; at least 16 expected"),
         (f"{ANNA.line()}\n{ANNA.line()}", "line 2: user 'anna' twice"),
     ],
+    ids=["parts", "scheme", "role", "cost", "cost no power of two", "odd hex", "short hash", "twice"],  # salts differ
 )
 def test_a_mistake_in_the_file_is_named(line, message):
     with pytest.raises(UsersError, match=message):
