@@ -8,6 +8,7 @@ lasted for a second, or that only a silent unit has cost us.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 from controller.field_io.connecting import connect
@@ -116,6 +117,12 @@ class LinkWorker:
         return 0.8 + 0.2 * ((self._link.index * 0.618 + self.status.connects * 0.382) % 1.0)
 
     def _note(self, error: Exception) -> None:
-        self.status.last_error = str(error) or type(error).__name__
+        self.status.last_error = _in_words(error)
         self.status.silences += isinstance(error, NoAnswerError)
         self.status.wrong_answers += isinstance(error, WrongAnswerError)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return "no connection in time" if isinstance(error, TimeoutError) else str(error)

@@ -161,6 +161,39 @@ async def test_a_device_of_another_serial_number_is_refused_until_the_first_is_b
         assert rig.field.links[0].wrong_identity == {}
 
 
+async def test_models_that_have_moved_since_are_found_again(converter):
+    async with _polled(converter) as rig:
+        _device(rig).by = 10_000
+        rig.servers.drop(0)
+        await rig.until(lambda: rig.field.links[0].connects == 2 and rig.field.links[0].connected)
+        await rig.more_polls(0, 2)
+
+        assert rig.state(0) is RowState.GOOD
+        assert 59 < _decoded(rig, "pcs.frequency") < 61
+
+
+async def test_without_its_scale_factor_nothing_is_written(converter, monkeypatch):
+    device = _device(converter)
+    usual = device.answer
+    setpoint = converter.groups[0].register_map.fields["pcs.active_power_setpoint"]
+    assert setpoint.factor_addresses is not None
+    factor = int(setpoint.factor_addresses[0, 0])
+
+    def answer(request: Request) -> bytes:
+        if (request.address, request.count) == (factor, 1):
+            return exception_reply(request.function, ExceptionCode(4))
+        return usual(request)
+
+    monkeypatch.setattr(device, "answer", answer)
+    async with _polled(converter) as rig:
+        requests = rig.outputs["pcs.active_power_setpoint"]
+        for _ in range(2):
+            requests.repeat(0, 1000.0)
+            assert await rig.written(requests, 0) == WriteState.FAILED
+            assert "scale factor" in rig.field.links[0].last_error
+        assert device.written_at(int(setpoint.addresses[0, 0])) == []
+
+
 async def test_a_known_device_is_recognised_by_one_read(converter):
     async with _polled(converter) as rig:
         device = _device(rig)

@@ -136,3 +136,19 @@ async def test_a_late_answer_is_thrown_away_when_the_port_is_opened_again():
 async def test_a_port_that_is_not_there_is_no_connection():
     with pytest.raises(LinkDownError, match="no-such-port"):
         await RtuConnection.open(SerialAddress("/dev/no-such-port", 19_200, "E", 1), TIMEOUT_S)
+
+
+async def test_who_gives_up_closes_the_port():
+    async with _connected(lambda _unit, _: b"") as connection:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(connection.exchange([Asked(UNIT, READ)]), TIMEOUT_S / 4)
+
+        assert connection.lost.done()
+
+
+async def test_a_port_that_vanishes_is_noticed():
+    async with serial_line(lambda unit, _: rtu_frame(unit, GOOD)) as address:
+        connection = await RtuConnection.open(address, TIMEOUT_S)
+    with pytest.raises((LinkDownError, NoAnswerError)):
+        await connection.exchange([Asked(UNIT, READ)])
+    assert connection.lost.done()

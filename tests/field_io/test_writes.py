@@ -197,3 +197,45 @@ async def test_a_write_does_not_wait_for_a_long_poll(make_rig, pcs_type, rack_ty
         after = asked[asked.index(600) :]
         assert after.index(0) <= 2
         await asyncio.sleep(0.1)
+
+
+async def test_what_is_asked_while_nobody_listens_fails_and_names_the_reason(pcs_rig, monkeypatch):
+    monkeypatch.setattr("controller.field_io.write_items.WRITTEN_WITHIN_NS", 100_000_000)
+    async with running(pcs_rig) as rig:
+        await rig.more_polls(0, 1)
+        await rig.servers.close()
+        await rig.until(lambda: not rig.field.links[0].connected)
+        requests = rig.outputs["pcs.operation"]
+        requests.ask(0, 1)
+
+        assert await rig.written(requests, 0) == WriteState.FAILED
+        assert rig.field.links[0].last_error == "connection refused"
+
+
+async def test_a_device_that_is_too_busy_to_say_who_it_is_gets_no_command(pcs_rig):
+    pcs_rig.devices[0].disturb("exception", 6)
+    async with running(pcs_rig) as rig:
+        await rig.until(lambda: "can't be identified now" in rig.field.links[0].last_error)
+        requests = rig.outputs["pcs.operation"]
+        requests.ask(0, 1)
+
+        assert await rig.written(requests, 0) == WriteState.FAILED
+        assert rig.field.links[0].wrong_identity == {}
+        assert rig.devices[0].writes == []
+
+
+async def test_a_device_without_the_register_that_names_it_is_wrong(pcs_rig):
+    pcs_rig.devices[0].disturb("exception", 2)
+    async with running(pcs_rig) as rig:
+        await rig.until(lambda: rig.field.links[0].wrong_identity != {})
+
+        assert "refuses to be identified: exception 2" in rig.field.links[0].wrong_identity[0]
+
+
+async def test_a_device_that_the_gateway_never_reached_is_dead_and_not_wrong(pcs_rig):
+    pcs_rig.devices[0].disturb("exception", 11)
+    async with running(pcs_rig) as rig:
+        await rig.until(lambda: rig.field.links[0].dead_units == (1,))
+
+        assert rig.field.links[0].wrong_identity == {}
+        assert rig.field.links[0].connects == 1
