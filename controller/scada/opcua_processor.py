@@ -21,6 +21,7 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
 from controller.scada.opcua_decoding import announced, check_additional_header
+from controller.scada.opcua_encoding import packed, response_bytes
 from controller.scada.opcua_internal_server import PlantInternalServer, PlantSession
 from controller.scada.opcua_limits import Limits
 from controller.scada.opcua_trust import check_application
@@ -220,10 +221,18 @@ class Processor(UaProcessor):
     def send_response(
         self, requesthandle: Any, seqhdr: Any, response: Any, msgtype: Any = ua.MessageType.SecureMessage
     ) -> None:
-        """Add the reasons of refused writes and calls where the client asked for diagnostics."""
+        """Send a response, with the reasons of refused writes and calls where the client asked for diagnostics."""
         if self._wants_texts and self.session and isinstance(response, ua.WriteResponse | ua.CallResponse):
             response.DiagnosticInfos = [_diagnostics(text) for text in self.session.texts]
-        cast("Any", super()).send_response(requesthandle, seqhdr, response, msgtype)
+        response.ResponseHeader.RequestHandle = requesthandle
+        data = response_bytes(response)
+        self._transport.write(self._connection.message_to_binary(data, msgtype, seqhdr.RequestId))
+
+    async def forward_publish_response(self, result: ua.PublishResult, requestdata: Any) -> None:
+        """Send notifications, encoded once, also for those who will ask for them again."""
+        message = result.NotificationMessage
+        message.NotificationData = [packed(one) for one in message.NotificationData]
+        await cast("Any", super()).forward_publish_response(result, requestdata)
 
     def _should_close_session_on_transport_loss(self) -> bool:
         """A session that went on to another connection outlives this one."""

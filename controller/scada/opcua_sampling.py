@@ -8,7 +8,8 @@ silent is noticed by everybody within one pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -16,9 +17,10 @@ from asyncua import ua
 from numpy.typing import NDArray
 
 from controller.image.data_periods import DataPeriods
-from controller.image.quality import usable
+from controller.image.quality import WORST_USABLE, Quality, usable
 from controller.points.point_list import Point
 from controller.scada.opcua_values import Moment
+from controller.scada.readings import Reading, shown
 
 
 class Listener(Protocol):
@@ -54,8 +56,11 @@ class Sampler:
         if not watched:
             del self._quantities[point.quantity]
 
-    def changes(self, moment: Moment) -> Iterator[tuple[Point, tuple[Listener, ...]]]:
-        """Yield each point that has changed since the last pass with who listens; watching meanwhile is allowed."""
+    def changes(self, moment: Moment) -> Iterator[tuple[ua.DataValue, tuple[Listener, ...]]]:
+        """Yield the value of each point that has changed since the last pass, and who listens.
+
+        Points may be watched and unwatched between two values.
+        """
         for watched in tuple(self._quantities.values()):
             yield from watched.changes(moment, self._periods)
 
@@ -88,15 +93,27 @@ class _Watched:
             del self._listeners[point.tag]
         self._is_arranged = False
 
-    def changes(self, moment: Moment, periods: DataPeriods) -> Iterator[tuple[Point, tuple[Listener, ...]]]:
+    def changes(self, moment: Moment, periods: DataPeriods) -> Iterator[tuple[ua.DataValue, tuple[Listener, ...]]]:
         if not self._is_arranged:
             self._arrange()
-        changed = self._changed(moment, periods)
-        points = self._points
-        for position in np.flatnonzero(changed).tolist():
-            listeners = self._listeners.get(points[position].tag)
+        changed = np.flatnonzero(self._changed(moment, periods))
+        points = [self._points[position] for position in changed.tolist()]
+        for point, reading in zip(points, self._readings(points, changed, moment), strict=True):
+            listeners = self._listeners.get(point.tag)
             if listeners is not None:
-                yield points[position], tuple(listeners[1])
+                yield (moment.made_of(point, reading) if reading else moment.read(point)), tuple(listeners[1])
+
+    def _readings(self, points: list[Point], changed: NDArray[np.int64], moment: Moment) -> Iterable[Reading | None]:
+        """Return the readings of changed points from the arrays at hand; None for arrays, which are read one by one."""
+        values = moment.snapshot.image[self._quantity]
+        if values.value.ndim > 1:
+            return itertools.repeat(None, len(points))
+        rows = self._rows[changed]
+        columns = (values.value[rows].tolist(), self._quality[changed].tolist(), self._time_ns[changed].tolist())
+        return (
+            Reading(shown(point, value) if quality <= WORST_USABLE else None, Quality(quality), time_ns)
+            for point, value, quality, time_ns in zip(points, *columns, strict=True)
+        )
 
     def _arrange(self) -> None:
         """Line up the points anew; everything counts as changed once (whoever knows a value already drops it)."""

@@ -138,8 +138,7 @@ class OpcUaServer:
     async def sample_once(self) -> None:
         """Offer what has changed to who monitors it. Asks for the snapshot also when nobody does."""
         moment = self._moments.now()
-        for number, (point, listeners) in enumerate(self._sampler.changes(moment), 1):
-            value = moment.read(point)
+        for number, (value, listeners) in enumerate(self._sampler.changes(moment), 1):
             for listener in listeners:
                 listener.offer(value)
             if number % _SAMPLED_AT_ONCE == 0:

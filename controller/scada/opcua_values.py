@@ -78,7 +78,10 @@ class Moment:
 
     def read(self, point: Point) -> ua.DataValue:
         """Return the point as it is now; a bad one has no value, one without a sample time the present one."""
-        reading = self._reader.read(self.snapshot, point, self.now_ns)
+        return self.made_of(point, self._reader.read(self.snapshot, point, self.now_ns))
+
+    def made_of(self, point: Point, reading: Reading) -> ua.DataValue:
+        """Return a reading with its status and its times."""
         return data_value(_variant(point, reading), STATUS[reading.quality], self._time(reading.mono_ns), self._stamp)
 
     def quality(self, quantity: str, periods: DataPeriods) -> NDArray[np.uint8]:

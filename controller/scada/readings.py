@@ -74,19 +74,23 @@ class PointReader:
         return Quality(int(own))
 
 
-def _value(image: Image, point: Point) -> Value:
-    value = image[point.quantity].value[point.index]
+def shown(point: Point, value: float) -> float | int | bool | str:
+    """Return what is shown of a stored value: in face units, as a number of its kind, or in words."""
     match point.type:
         case PointType.NUMBER:
             return float(value) * point.factor
-        case PointType.NUMBERS:
-            return _cells(image, point)
         case PointType.BOOL:
             return bool(value)
         case PointType.TEXT:
             return limit_reason_text(int(value))
         case _:
             return int(value)
+
+
+def _value(image: Image, point: Point) -> Value:
+    if point.type is PointType.NUMBERS:
+        return _cells(image, point)
+    return shown(point, image[point.quantity].value[point.index])
 
 
 def _cells(image: Image, point: Point) -> NDArray[np.float32]:
