@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +31,27 @@ POLICIES: dict[str, Any] = {
 }
 SECURE_FACE = OpcUaFace("127.0.0.1", 0, tuple(POLICIES), anonymous=False, users_secret="masters")
 PASSWORD = "correct horse"
-USERS = [user_record(role, role, PASSWORD) for role in ("viewer", "operator", "engineer")]
-MASTER = make()
+ROLES = ("viewer", "operator", "engineer")
 SETPOINT = "Plant.ActivePowerSetpoint"
+
+
+@pytest.fixture(scope="module")
+def users() -> str:
+    return "\n".join(user_record(role, role, PASSWORD).line() for role in ROLES)
+
+
+@functools.cache
+def master() -> Owned:
+    """Return the certificate that is trusted from the start."""
+    return make()
+
+
+@pytest.fixture(scope="module")
+def known_server(tmp_path_factory) -> Path:
+    """Return the folder of a server that has its certificate: making one takes long."""
+    pki: Path = tmp_path_factory.mktemp("server") / "pki"
+    load_or_make(pki, "127.0.0.1", SystemClock())
+    return pki
 
 
 @pytest.fixture
@@ -40,12 +60,13 @@ async def view(demo_plant):
 
 
 @pytest.fixture
-async def face(demo_plant, view, state):
+async def face(demo_plant, view, state, users, known_server):
     (state / "secrets").mkdir()
     secret = state / "secrets" / "masters"
-    secret.write_text("\n".join(record.line() for record in USERS), encoding="utf-8")
+    secret.write_text(users, encoding="utf-8")
     secret.chmod(0o400)
-    trust(state, MASTER)
+    shutil.copytree(known_server, state / "pki")
+    trust(state, master())
     async with served(demo_plant, view, state, SECURE_FACE) as up:
         yield up
 
@@ -59,7 +80,7 @@ def trust(state: Path, owned: Owned) -> None:
 async def secured(
     face: Served,
     folder: Path,
-    owned: Owned = MASTER,
+    owned: Owned | None = None,
     *,
     user: str = "operator",
     password: str = PASSWORD,
@@ -67,7 +88,7 @@ async def secured(
     uri: str = URI,
 ) -> Client:
     """Return a client with a certificate and a user, not connected yet."""
-    certificate, key = owned.save(folder / "client")
+    certificate, key = (owned or master()).save(folder / "client")
     client = Client(face.url, timeout=30, watchdog_intervall=30)
     client.application_uri = uri
     await client.set_security(POLICIES[policy], certificate, key)
@@ -126,16 +147,17 @@ async def test_who_is_no_user_does_not_come_in(face, state, user, password, erro
 
 
 @pytest.mark.parametrize(
-    ("owned", "trusted", "reason"),
+    ("form", "trusted", "reason"),
     [
-        (make(), False, "BadCertificateUntrusted"),
-        (make(start=NOW - 3 * DAY, end=NOW - DAY), True, "BadCertificateTimeInvalid"),
-        (make(start=NOW + DAY, end=NOW + 3 * DAY), True, "BadCertificateTimeInvalid"),
-        (make(bits=1024), True, "BadCertificatePolicyCheckFailed"),
+        ({}, False, "BadCertificateUntrusted"),
+        ({"start": NOW - 3 * DAY, "end": NOW - DAY}, True, "BadCertificateTimeInvalid"),
+        ({"start": NOW + DAY, "end": NOW + 3 * DAY}, True, "BadCertificateTimeInvalid"),
+        ({"bits": 1024}, True, "BadCertificatePolicyCheckFailed"),
     ],
     ids=["stranger", "expired", "not-yet-valid", "rsa-1024"],
 )
-async def test_a_certificate_that_is_not_accepted_opens_no_channel(face, state, owned, trusted, reason):
+async def test_a_certificate_that_is_not_accepted_opens_no_channel(face, state, form, trusted, reason):
+    owned = make(**form)
     if trusted:
         trust(state, owned)
 
@@ -179,7 +201,7 @@ async def test_without_security_there_is_only_the_list_of_endpoints(face):
 
 
 async def test_only_signing_is_not_offered(face, state):
-    certificate, key = MASTER.save(state / "client")
+    certificate, key = master().save(state / "client")
     client = Client(face.url, timeout=30)
     with pytest.raises(ua.UaError, match="No matching endpoint"):
         await client.set_security(POLICIES["Basic256Sha256"], certificate, key, mode=ua.MessageSecurityMode.Sign)
@@ -219,7 +241,7 @@ async def test_a_session_states_the_certificate_of_its_channel(face, state):
     params.ClientCertificate = cast("Any", None)
     with pytest.raises(ua.uaerrors.BadCertificateInvalid):
         await client.uaclient.create_session(params)
-    params.ClientCertificate, params.ClientNonce = cast("Any", (MASTER.der, b"short"))
+    params.ClientCertificate, params.ClientNonce = cast("Any", (master().der, b"short"))
     with pytest.raises(ua.uaerrors.BadNonceInvalid):
         await client.uaclient.create_session(params)
     client.disconnect_socket()
@@ -265,7 +287,7 @@ def test_for_anybody_or_without_security_it_stays_on_loopback(demo_plant, view, 
 
 
 async def test_without_a_file_of_users_it_starts_and_lets_nobody_in(demo_plant, view, state):
-    trust(state, MASTER)
+    trust(state, master())
     async with served(demo_plant, view, state, SECURE_FACE) as face:
         with pytest.raises(ua.uaerrors.BadUserAccessDenied):
             await (await secured(face, state)).connect()
