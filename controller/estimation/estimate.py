@@ -11,11 +11,11 @@ from controller.estimation import rack_filter
 from controller.estimation.cell_tables import HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
 from controller.estimation.config import EstimatorConfig, SocSource
 from controller.estimation.findings import Finding
-from controller.estimation.integrate import integrate, take_temperatures, take_voltages
+from controller.estimation.integrate import GAP_PERIODS, integrate, take_temperatures, take_voltages
 from controller.estimation.power import PowerBasis, energy_limits, power_limits
 from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
-from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior
+from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior, unseen_ratio
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
 
@@ -24,6 +24,8 @@ Mask = NDArray[np.bool_]
 
 STEEP_V = 0.3
 """OCV slope, V per unit of SOC, from which a voltage ties the SOC down (3 mV a point)."""
+LASTING_SHARE, FLAT_V = 0.6, 0.5
+"""Part of the model's error that is the same each time a SOC is visited: no repetition averages it away."""
 ANCHOR_SIGMA = 0.0125
 BMS_STEP_RATIO = 0.01
 """A BMS states its SOC in whole points: so much does not count as disagreement."""
@@ -146,6 +148,11 @@ def _at_anchors(
 
 def _store_soc(config: EstimatorConfig, state: EstimatorState, mixture: Hypotheses, curves: Floats) -> None:
     soc, sigma, low, high = rack_filter.soc_bounds(mixture)
+    at = np.clip(soc, 0.01, 0.99)[:, None]
+    slope = (look_up(curves[:, OCV], at + 0.01) - look_up(curves[:, OCV], at - 0.01))[:, 0] / 0.02
+    lasting = LASTING_SHARE * look_up(curves[:, MODEL_ERROR], at)[:, 0] / np.maximum(slope, FLAT_V)
+    wider = np.hypot(sigma, lasting) / sigma
+    low, high = soc - wider * (soc - low), soc + wider * (high - soc)
     state.soc_ratio, state.soc_sigma_ratio = np.clip(soc, 0.0, 1.0), sigma
     state.soc_low_ratio = np.clip(low, 0.0, state.soc_ratio)
     state.soc_high_ratio = np.clip(high, state.soc_ratio, 1.0)
@@ -156,11 +163,10 @@ def _store_soc(config: EstimatorConfig, state: EstimatorState, mixture: Hypothes
     spread_ratio = NORMAL_95 * np.hypot(state.capacity_sigma_ratio, config.current_gain_ratio)
     state.capacity_low_ratio = state.capacity_ah_ratio * (1.0 - spread_ratio)
     state.capacity_high_ratio = state.capacity_ah_ratio * (1.0 + spread_ratio)
-    at = np.clip(soc, 0.01, 0.99)[:, None]
-    slope = (look_up(curves[:, OCV], at + 0.01) - look_up(curves[:, OCV], at - 0.01))[:, 0] / 0.02
     anchored = (sigma < ANCHOR_SIGMA) & (slope > STEEP_V) & (state.block_samples > 0)
     state.anchor_time_ns = np.where(anchored, state.time_ns, state.anchor_time_ns)
     ohm = look_up(curves[:, SERIES], at)[:, 0]
+    state.series_ohm = ohm
     state.resistance_ohm = ohm * state.resistance_ratio
 
 
@@ -200,7 +206,7 @@ def _store_power(config: EstimatorConfig, state: EstimatorState, sample: RackSam
 def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
     """Return the values as of each rack's last sample: the last correction plus the charge counted since."""
     drawn = state.block_drawn_ratio
-    wider = NORMAL_95 * state.block_extra_ratio
+    wider = NORMAL_95 * np.hypot(state.block_extra_ratio, _silence(config, state, now_ns))
     soc = np.minimum(np.maximum(state.soc_ratio - drawn, 0.0), 1.0)
     low = np.minimum(np.maximum(state.soc_low_ratio - drawn - wider, 0.0), soc)
     high = np.maximum(np.minimum(state.soc_high_ratio - drawn + wider, 1.0), soc)
@@ -229,6 +235,14 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     )
 
 
+def _silence(config: EstimatorConfig, state: EstimatorState, now_ns: int) -> Floats:
+    """Return the 1-sigma of SOC that may have flowed since each rack's last sample, beyond its usual period."""
+    silent_s = (now_ns - state.time_ns) * 1e-9 - GAP_PERIODS * np.maximum(state.period_s, 1.0)
+    if silent_s.max() <= 0.0:
+        return np.zeros(config.racks)
+    return unseen_ratio(config, np.where(state.time_ns == NEVER, 0.0, np.maximum(silent_s, 0.0)))
+
+
 def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
     """Return the SOC that the plant runs on; a BMS that serves none leaves ours."""
     match config.soc_source:
@@ -241,6 +255,7 @@ def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
 
 
 def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
-    """Return good, uncertain where the bounds are wide, and never-read before the first correction."""
-    quality = (high - low > UNCERTAIN_WIDTH) * np.uint8(Quality.UNCERTAIN)
+    """Return good, uncertain where the bounds are wide or the current is in doubt, and never-read at first."""
+    doubtful = (high - low > UNCERTAIN_WIDTH) | state.current_doubtful
+    quality = doubtful * np.uint8(Quality.UNCERTAIN)
     return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * np.uint8(Quality.NEVER_READ)))

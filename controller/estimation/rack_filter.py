@@ -30,7 +30,9 @@ SPLIT_SIGMA = 1.0 * SPACING
 DEAD_LOG_WEIGHT = -30.0
 FLOOR_LOG_WEIGHT = -1000.0
 GATE_SIGMA = 3.0
-MODEL_FORGETS_S = 4.0 * 3600.0
+BIAS_FORGETS_S = 86400.0
+"""The model is off by as much each day at the same place: what one day taught must not add up over many."""
+MODEL_FORGETS_S = 24.0 * 3600.0
 RESISTANCE_FORGETS_SOC = 0.3
 ERROR_MARGIN = 1.15
 """What a held-out error is multiplied by: it was measured on few records."""
@@ -125,6 +127,8 @@ def predict(was: Hypotheses, block: Block, prior: Prior, model_error_v: Floats, 
     keep_resistance = np.exp(-block.moved_ratio / RESISTANCE_FORGETS_SOC)[:, None]
     _forget(mean, cov, MODEL, keep, model_error_v)
     _forget(mean, cov, RESISTANCE, keep_resistance, prior.resistance[:, None])
+    keep_bias = np.exp(-block.duration_s / BIAS_FORGETS_S)[:, None]
+    _forget(mean, cov, BIAS, keep_bias, prior.bias_v[:, None])
     cov[..., SOC, SOC] += (block.extra_sigma_ratio**2)[:, None]
     cov[..., MODEL, MODEL] += (block.branch_sigma_v**2)[:, None]
     cov[..., OFFSET, OFFSET] += ((OFFSET_DRIFT_PER_SQRT_DAY * prior.offset_per_h) ** 2 * days)[:, None]
@@ -286,11 +290,9 @@ def _quantiles(share: Floats, soc: Floats, sigma: Floats) -> tuple[Floats, Float
     lowest = np.min(np.where(share > LEAST_SHARE, soc - 3.0 * sigma, np.inf), axis=1)
     highest = np.max(np.where(share > LEAST_SHARE, soc + 3.0 * sigma, -np.inf), axis=1)
     grid = lowest[:, None] + (highest - lowest)[:, None] * np.linspace(0.0, 1.0, 61)
-    place = (grid[:, None, :] - soc[:, :, None]) / sigma[:, :, None]
+    place = np.clip((grid[:, None, :] - soc[:, :, None]) / sigma[:, :, None], -8.0, 8.0)
     # a logistic curve through the normal distribution's 2.5 % points
-    below = np.einsum(
-        "rh,rhg->rg", share, 1.0 / (1.0 + np.exp(-place * (1.5976 + 0.0706 * np.minimum(place**2, 60.0))))
-    )
+    below = np.einsum("rh,rhg->rg", share, 1.0 / (1.0 + np.exp(-place * (1.5976 + 0.0706 * place**2))))
     rows = np.arange(len(grid))
     first = np.maximum(np.argmax(below >= 0.025, axis=1) - 1, 0)
     last = np.argmax(below >= 0.975, axis=1)

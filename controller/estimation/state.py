@@ -57,6 +57,13 @@ class EstimatorState:
     block_extra_ratio: Floats  # 1-sigma of charge that may have flowed unseen
     block_sums: Floats  # [rack, voltage | current | hysteresis | charge drawn | pairs]
     block_samples: NDArray[np.int64]
+    series_ohm: Floats
+    step_voltage_v: Floats  # mean cell at the last voltage sample
+    step_current_a: Floats
+    step_trend_v: Floats
+    step_misfit_v2: Floats  # mean square of voltage steps that the current does not explain
+    step_expected_v2: Floats
+    current_doubtful: NDArray[np.bool_]
     hypotheses: Hypotheses
     soc_ratio: Floats  # at the last update
     soc_sigma_ratio: Floats
@@ -124,6 +131,13 @@ def initial(
         block_extra_ratio=zeros,
         block_sums=np.zeros((racks, FIRST_PAIR_SUM + pairs)),
         block_samples=np.zeros(racks, dtype=np.int64),
+        series_ohm=np.zeros(racks),
+        step_voltage_v=np.full(racks, np.nan),
+        step_current_a=zeros,
+        step_trend_v=zeros,
+        step_misfit_v2=zeros,
+        step_expected_v2=zeros,
+        current_doubtful=np.zeros(racks, dtype=bool),
         hypotheses=mixture,
         soc_ratio=soc,
         soc_sigma_ratio=sigma,
@@ -211,6 +225,7 @@ def _after_absence(
         time_ns=fresh.time_ns,
         cell_time_ns=fresh.cell_time_ns,
         cell_visit_ns=fresh.cell_visit_ns,
+        step_voltage_v=fresh.step_voltage_v,
         updated_ns=np.where(state.updated_ns == NEVER, NEVER, now_ns),
         visited_ns=now_ns,
         pair_current_a=state.pair_current_a * np.exp(-away_s / config.pair_time_constant_s),

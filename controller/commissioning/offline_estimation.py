@@ -1,0 +1,225 @@
+"""`bess estimate`: the estimators over a recording on disk, one row out a row in, findings and a plot beside it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from controller.commissioning.recording_files import (
+    CELL_PREFIX,
+    SENSOR_PREFIX,
+    FileError,
+    Floats,
+    column,
+    mapped,
+    numbered,
+    read_columns,
+    write_columns,
+)
+from controller.estimation import EstimatorConfig, Finding, RackSpec, Severity, estimator_config
+from controller.estimation.offline import OfflineResult, RecordError, Recording, estimate_recording, quality_word
+from controller.plant.cell_types import (
+    BOUND_TO_SIGMA,
+    CellType,
+    CellTypeError,
+    SensorSpec,
+    packaged_cell_names,
+    packaged_cell_type,
+    parse_cell_type,
+    scaled,
+)
+
+HINT_SIGMA = 0.1
+WIDE = (0.5, 0.5)
+
+
+class EstimationInputError(ValueError):
+    """Something asked for that can't be done; the text is for the user, exit code 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class EstimationRequest:
+    """What the command line asks for; file names as given, None where not."""
+
+    cell: str
+    data: Path
+    initial_soc: str | None = None
+    sensors: Path | None = None
+    columns: str = ""
+    temperature_degc: float | None = None
+    capacity_ah: float | None = None
+    out: Path | None = None
+    findings: Path | None = None
+    plot: Path | None = None
+
+
+def run_estimation(request: EstimationRequest) -> OfflineResult:
+    """Return the result, with all files written that were asked for; EstimationInputError says what to mend."""
+    try:
+        cell = load_cell(request.cell)
+        cell = scaled(cell, request.capacity_ah) if request.capacity_ah else cell
+        recording = load_recording(request, cell)
+        config = _config(request, cell, recording)
+        result = estimate_recording(config, recording, *parse_hint(request.initial_soc))
+        write_result(request, result)
+    except (CellTypeError, FileError, RecordError) as error:
+        raise EstimationInputError(str(error)) from error
+    return result
+
+
+def load_cell(name: str) -> CellType:
+    """Return a cell type by its library name or from a YAML file."""
+    if name in packaged_cell_names():
+        return packaged_cell_type(name)
+    path = Path(name)
+    if not path.is_file():
+        raise EstimationInputError(
+            f"--cell {name!r}: neither in the library ({', '.join(packaged_cell_names())}) nor a file"
+        )
+    return parse_cell_type(path.read_text(encoding="utf-8"), str(path))
+
+
+def load_recording(request: EstimationRequest, cell: CellType) -> Recording:
+    """Return the recording that the data file holds; temperatures fall back to --temperature, else 25 degC."""
+    path = request.data
+    columns = mapped(read_columns(path), request.columns, path)
+    time_s = column(columns, "time_s", path)
+    cells = numbered(columns, CELL_PREFIX)
+    voltage_v = column(columns, "voltage_v", path)[:, None] if cells is None else cells
+    sensors = numbered(columns, SENSOR_PREFIX)
+    warmth = columns.get("temperature_degc") if sensors is None else None
+    if request.temperature_degc is not None:
+        sensors = np.full((len(time_s), 1), request.temperature_degc)
+    elif sensors is None:
+        sensors = (np.full(len(time_s), 25.0) if warmth is None else warmth)[:, None]
+    _check_voltage(voltage_v, cell, path)
+    return Recording(time_s, column(columns, "current_a", path), voltage_v, sensors)
+
+
+def _check_voltage(voltage_v: Floats, cell: CellType, path: Path) -> None:
+    known = voltage_v[np.isfinite(voltage_v)]
+    if len(known) == 0:
+        raise EstimationInputError(f"{path}: no voltage is a number")
+    middle = float(np.median(known))
+    low, high = 0.7 * cell.limits.voltage_min_v, 1.3 * cell.limits.voltage_max_v
+    if not low < middle < high:
+        raise EstimationInputError(
+            f"{path}: the median voltage is {middle:.4g} V, expected {low:.3g} to {high:.3g} V for a cell {cell.name}"
+            " (a whole rack? give its cells; millivolts? convert)"
+        )
+
+
+def _config(request: EstimationRequest, cell: CellType, recording: Recording) -> EstimatorConfig:
+    sensors = load_sensors(request.sensors, cell.sensors) if request.sensors else cell.sensors
+    most_a = float(np.nanmax(np.abs(recording.current_a), initial=0.0))
+    limits = cell.limits
+    spec = RackSpec(
+        cell=cell,
+        capacity_ah=cell.capacity_ah,
+        cells_in_series=recording.cell_voltage_v.shape[1],
+        charge_current_max_a=max(limits.charge_current_max_a, 0.5 * most_a),
+        discharge_current_max_a=max(limits.discharge_current_max_a, 0.5 * most_a),
+        sensors=sensors,
+        temperature_sensors=recording.temperature_degc.shape[1],
+        balancing_a=0.0,
+    )
+    return estimator_config([spec])
+
+
+def load_sensors(path: Path, default: SensorSpec) -> SensorSpec:
+    """Return the sensor errors of a YAML or JSON file; each a 1-sigma or `{bound: x}`; what it lacks stays."""
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise FileError(f"{path}: not YAML or JSON: {error}") from error
+    if not isinstance(document, Mapping):
+        raise FileError(f"{path}: expected keys with numbers")
+    known = set(SensorSpec.__dataclass_fields__)
+    if unknown := sorted(str(key) for key in document if key not in known):
+        raise FileError(f"{path}: unknown key {', '.join(unknown)}; expected {', '.join(sorted(known))}")
+    return replace(default, **{str(key): _sigma(path, str(key), value) for key, value in document.items()})
+
+
+def _sigma(path: Path, key: str, value: object) -> float:
+    bound = value.get("bound") if isinstance(value, Mapping) and set(value) == {"bound"} else None
+    number = value if bound is None else bound
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0.0 <= number < float("inf"):
+        raise FileError(f"{path}: {key}: expected a number >= 0 or {{bound: number}}, got {value!r}")
+    if bound is not None and key != "voltage_step_v":
+        return float(number) * BOUND_TO_SIGMA
+    return float(number)
+
+
+def parse_hint(text: str | None) -> tuple[float, float]:
+    """Return SOC and its 1-sigma from `0.8` (1-sigma 0.1) or `0.8+-0.2`; wide where there is no hint."""
+    if text is None:
+        return WIDE
+    value, mark, sigma = text.partition("+-")
+    try:
+        hint = float(value), float(sigma) if mark else HINT_SIGMA
+    except ValueError:
+        hint = (-1.0, 0.0)
+    if not (0.0 <= hint[0] <= 1.0 and 0.0 < hint[1] <= 1.0):
+        raise EstimationInputError(f"--initial-soc {text!r}: expected 0 to 1, such as 0.8 or 0.8+-0.2")
+    return hint
+
+
+def write_result(request: EstimationRequest, result: OfflineResult) -> None:
+    """Write output, findings and plot where asked for."""
+    if request.out:
+        words = [quality_word(code) for code in result.columns["quality"]]
+        write_columns(request.out, {**result.columns, "quality": words})
+    if request.findings:
+        start_s = float(result.columns["time_s"][0])
+        lines = [json.dumps(finding_row(f, start_s)) + "\n" for f in result.findings]
+        request.findings.write_text("".join(lines), encoding="utf-8")
+    if request.plot:
+        _plot(request.plot, result)
+
+
+def finding_row(finding: Finding, start_s: float) -> dict[str, object]:
+    """Return a finding as the interface writes it; the recording's first row was taken at 1 s."""
+    row: dict[str, object] = {
+        "time_s": start_s + finding.first_raised_ns * 1e-9 - 1.0,
+        "cell": finding.cell,
+        "kind": finding.kind.value,
+        "severity": "alarm" if finding.severity is Severity.ALARM else "warning",
+        "evidence": finding.evidence,
+        "size": finding.size,
+        "size_unit": finding.size_unit,
+    }
+    if finding.sensor:
+        row["sensor"] = finding.sensor
+    if np.isfinite(finding.days_high):
+        row["days_to_limit_low"], row["days_to_limit_high"] = finding.days_low, finding.days_high
+    return row
+
+
+def _plot(path: Path, result: OfflineResult) -> None:
+    try:
+        matplotlib = importlib.import_module("matplotlib")
+    except ImportError as error:
+        raise FileError(f"{path}: plots need the extra 'tools' (pip install bess-controller[tools])") from error
+    matplotlib.use("Agg")
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    figure, (top, bottom) = pyplot.subplots(2, 1, sharex=True, figsize=(9, 6))
+    c = result.columns
+    hours = (c["time_s"] - c["time_s"][0]) / 3600.0
+    top.fill_between(hours, 100 * c["soc_low_ratio"], 100 * c["soc_high_ratio"], alpha=0.3, label="95 %")
+    top.plot(hours, 100 * c["soc_ratio"], label="SOC")
+    top.set_ylabel("SOC, %")
+    top.legend()
+    bottom.plot(hours, 1e3 * c["voltage_residual_v"], linewidth=0.5)
+    bottom.set_ylabel("voltage residual, mV")
+    bottom.set_xlabel("time, h")
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
