@@ -24,7 +24,7 @@ STEP_SAMPLES = 100.0
 STEP_RATIO = 2.8
 STEP_NOISES = 3.0
 STEP_FLOOR_V = 0.002
-STEP_MOST_V = 0.02
+STEP_MOST_V = 0.01
 """One step says no more than this: a knee or a late sample makes a single large one."""
 TREND_SHARE = 0.2
 
@@ -107,7 +107,9 @@ def _compare_steps(
     close = use & np.isfinite(state.step_voltage_v) & (elapsed_ns < STEP_WITHIN_S * 1e9)
     expected_v = state.series_ohm * (state.current_a - state.step_current_a)
     raw_v = np.where(close, mean_v - state.step_voltage_v + expected_v, 0.0)
-    misfit_v = np.clip(raw_v - state.step_trend_v, -STEP_MOST_V, STEP_MOST_V)
+    fair = STEP_MOST_V / np.maximum(np.abs(expected_v), STEP_MOST_V)
+    expected_v = fair * expected_v
+    misfit_v = np.clip(fair * (raw_v - state.step_trend_v), -2.2 * STEP_MOST_V, 2.2 * STEP_MOST_V)
     state.step_trend_v = np.where(close, state.step_trend_v + TREND_SHARE * misfit_v, 0.0)
     keep = np.where(close, 1.0 - 1.0 / STEP_SAMPLES, 1.0)
     state.step_misfit_v2 = np.where(
