@@ -23,16 +23,17 @@ $(BIN)/python:
 	@echo "making $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV) >&2
 
-# The stamps lie in the environment: removing it removes them.
+# The stamps lie in the environment: removing it removes them. The locks are closed, hence `--no-deps`: pip before 23.3
+# would look for newer versions of what a package asks for with an extra, and then refuse them.
 $(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
 	@echo "installing requirements.txt (a minute on a fresh machine)" >&2
-	@$(PIP) install --require-hashes -r requirements.txt >&2
+	@$(PIP) install --require-hashes --no-deps -r requirements.txt >&2
 	@$(PIP) install --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@echo "installing requirements-dev.txt" >&2
-	@$(PIP) install --require-hashes -r requirements-dev.txt >&2
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.txt >&2
 	@touch $@
 
 # ----------------------------------------------------------------------------------------------------------- targets
@@ -79,7 +80,7 @@ wheel: $(VENV)/.runtime ## build the wheel into build/wheel
 wheel-demo: wheel ## the wheel in an environment of its own: does what we ship start?
 	@rm -rf build/fresh
 	$(PYTHON) -m venv build/fresh
-	build/fresh/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r requirements.txt
+	build/fresh/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes --no-deps -r requirements.txt
 	build/fresh/bin/python -m pip --disable-pip-version-check --no-input -q install --no-deps build/wheel/*.whl
 	cd build && fresh/bin/bess demo --headless --json --ports auto --for 45 > demo.json
 	@grep -q '"opcua".*"modbus"' build/demo.json || { echo "the wheel's demo did not get ready" >&2; exit 1; }
