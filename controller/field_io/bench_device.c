@@ -1,5 +1,6 @@
-/* A device for benchmarks: prints its port and answers every request of 12 bytes with the same 125 registers, all of
- * one connection with one write. Nothing is checked, so that what is measured is the client. Ends with its input. */
+/* A device for benchmarks: prints its port and answers every request of 12 bytes with 125 registers, all of one
+ * connection with one write; the registers are others each time. Nothing is checked, so that what is measured is the
+ * client. Ends with its input. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@ enum { REGISTERS = 125, REQUEST = 12, REPLY = 9 + 2 * REGISTERS, AT_ONCE = 64, S
 
 static unsigned char pending[SOCKETS_MAX][REQUEST];
 static int pending_bytes[SOCKETS_MAX];
+
+static unsigned char noise;
 
 static int take(int link) {
     unsigned char in[REQUEST * AT_ONCE + REQUEST], out[(AT_ONCE + 1) * REPLY];
@@ -26,7 +29,8 @@ static int take(int link) {
         memcpy(reply, request, 4);
         reply[4] = 0, reply[5] = 3 + 2 * REGISTERS, reply[6] = request[6], reply[7] = request[7];
         reply[8] = 2 * REGISTERS;
-        for (int n = 0; n < REGISTERS; n++) reply[9 + 2 * n] = 12, reply[10 + 2 * n] = 228;
+        for (int n = 0; n < REGISTERS; n++) reply[9 + 2 * n] = 12, reply[10 + 2 * n] = noise;
+        noise++;
     }
     memcpy(pending[link], request, have);
     pending_bytes[link] = have;

@@ -11,13 +11,13 @@ from controller.field_io.unit import Unit
 class LinkStatus:
     """Counters only grow. `last_error` is in the words of the person who will look for the cable.
 
-    `connected`: somebody behind it gives sound answers; a connection that is being made anew still counts, until that
-    fails. `restarts`: how often its worker hung.
+    `connected`: nothing is known against it: the last connection could be made and gave sound answers; one that is
+    being made (the first, or anew) counts until that fails. `restarts`: how often its worker hung.
     """
 
     address: str
     units: tuple[Unit, ...] = ()
-    connected: bool = False
+    connected: bool = True
     connects: int = 0
     polls: int = 0
     writes: int = 0
