@@ -198,7 +198,7 @@ async def running(rig: Rig) -> AsyncIterator[Rig]:
         await rig.servers.close()
         await asyncio.sleep(0.02)
     assert rig.wrong == []
-    assert broken == []
+    assert broken == [], broken
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert _open_files() <= files_before
 
