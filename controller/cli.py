@@ -203,6 +203,32 @@ def status(site: Annotated[Path | None, typer.Argument(metavar="[SITE]")] = None
 
 
 @app.command()
+def estimate(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A recording, csv or parquet: one row a sample.")],
+    cell: Annotated[str, typer.Option("--cell", help="Cell type: a name of the library, or its YAML file.")],
+    initial_soc: Annotated[str | None, typer.Option("--initial-soc", help="A hint: 0.8, or 0.8+-0.2.")] = None,
+    sensors: Annotated[Path | None, typer.Option("--sensors", help="YAML or JSON with the sensors' errors.")] = None,
+    columns: Annotated[str, typer.Option("--columns", help="Maps, flips: time_s=t_s,current_a=-I_A,...")] = "",
+    temperature: Annotated[float | None, typer.Option("--temperature", help="A constant one, degC.")] = None,
+    capacity: Annotated[float | None, typer.Option("--capacity", help="Scales the cell type, Ah.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="csv or parquet, one row out a row in.")] = None,
+    findings: Annotated[Path | None, typer.Option("--findings", help="One JSON object a line.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="png, svg or pdf.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the estimators off-line over a recording; exit 1 if something was found wrong with a cell or a sensor."""
+    from controller.commissioning import offline_estimation as offline
+
+    request = offline.EstimationRequest(
+        cell, data, initial_soc, sensors, columns, temperature, capacity, out, findings, plot
+    )
+    result = offline.run_estimation(request)
+    print(offline.summary(result, as_json=as_json))
+    if result.findings:
+        raise typer.Exit(NO)
+
+
+@app.command()
 def bench(
     racks: Annotated[int, typer.Option("--racks", help="Size of the benchmark plant.")] = 240,
     faults: Annotated[bool, typer.Option("--faults", help="Run the fault matrix.")] = False,

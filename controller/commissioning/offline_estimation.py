@@ -185,6 +185,30 @@ def write_result(request: EstimationRequest, result: OfflineResult) -> None:
         _plot(request.plot, result)
 
 
+def summary(result: OfflineResult, *, as_json: bool = False) -> str:
+    """Return where the recording ended, for people or as one JSON object."""
+    last = {name: float(values[-1]) for name, values in result.columns.items()}
+    word = quality_word(last["quality"])
+    if as_json:
+        known = {name: value if np.isfinite(value) else None for name, value in last.items()}
+        return json.dumps(
+            {**known, "quality": word, "rows": len(result.columns["time_s"]), "findings": len(result.findings)}
+        )
+    age = last["anchor_age_s"]
+    anchor = f"last anchor {age / 3600.0:.1f} h ago" if np.isfinite(age) else "no anchor yet"
+    lines = [
+        f"SOC {_percent(last, 'soc')}, {word}, {anchor}",
+        f"capacity {last['capacity_ah']:.4g} Ah [{last['capacity_low_ah']:.4g} .. {last['capacity_high_ah']:.4g}]",
+    ]
+    lines += [f"{f.severity.name.lower()}: cell {f.cell}: {f.kind.value}: {f.evidence}" for f in result.findings]
+    return "\n".join(lines)
+
+
+def _percent(last: Mapping[str, float], name: str) -> str:
+    value, low, high = (100.0 * last[f"{name}{part}_ratio"] for part in ("", "_low", "_high"))
+    return f"{value:.1f} % [{low:.1f} .. {high:.1f}]"
+
+
 def finding_row(finding: Finding, start_s: float) -> dict[str, object]:
     """Return a finding as the interface writes it; the recording's first row was taken at 1 s."""
     row: dict[str, object] = {

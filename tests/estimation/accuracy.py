@@ -1,0 +1,215 @@
+"""The whole table of docs/estimation.md, and its plots: `make accuracy DATA=FOLDER`.
+
+Every record is run by the estimator of the scan, started wrong and right, with the sensors' errors in all four
+combinations of signs; the worst of them counts. All tries of a record are racks of one plant, so they cost one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation import EstimatorConfig, RackSample, RackSpec, estimate, estimator_config, initial
+from controller.estimation.rack_filter import initial_hypotheses
+from controller.estimation.state import INITIAL_SOC_SIGMA, prior
+from controller.plant.cell_types import BOUND_TO_SIGMA, SensorSpec, packaged_cell_names, packaged_cell_type
+from tests.estimation.records import Record, all_records, disturbed, lfp_first_script_rows, part
+
+Floats = NDArray[np.float64]
+
+GAIN, OFFSET_PER_H, BIAS_V = 0.01, 0.002, 0.002
+SIGNS = ((1, 1, 1), (-1, -1, -1), (1, -1, 1), (-1, 1, -1))
+"""Of gain, offset and bias; the first is the corruption that the goals are stated for."""
+WRONG = 0.20
+HINT_SIGMA = 0.1
+MIDDLE_SOC = 0.65
+SETTLING_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Try:
+    """One run: the record as the sensors show it, and what the estimator is told of its SOC at the start."""
+
+    group: str
+    name: str
+    record: Record
+    hint: float | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors in SOC points after the first hour (or quarter): what the goals speak of."""
+
+    group: str
+    name: str
+    rmse: float
+    largest: float
+    inside: float
+    width: float
+    anchor_h: float
+    anchored_rmse: float
+    anchored_largest: float
+    anchored_inside: float
+    anchored_width: float
+    last_width: float
+
+
+def tries(record: Record) -> list[Try]:
+    """Return the runs of a record: measured ones disturbed in all signs, simulated ones as they are."""
+    if not record.measured:
+        start = float(record.soc_true_ratio[0])
+        return [Try(record.name, "no hint", record, None)] + [
+            Try(record.name, f"{points:+.0f} points", record, start + 0.01 * points)
+            for points in (-20, 20)
+            if 0.0 <= start + 0.01 * points <= 1.0
+        ]
+    found = []
+    for kind, rows, wrongs in _cuts(record):
+        cut = part(record, f"{record.name}{kind}", rows)
+        start = float(cut.soc_true_ratio[0])
+        for k, (gain, offset, bias) in enumerate(SIGNS):
+            seen = disturbed(cut, 1.0 + gain * GAIN, offset * OFFSET_PER_H, bias * BIAS_V, seed=7 + k)
+            errors = "".join("+" if sign > 0 else "-" for sign in (gain, offset, bias))
+            for wrong in wrongs:
+                hint = None if wrong is None else min(max(start + wrong, 0.0), 1.0)
+                told = "no hint" if wrong is None else f"{100 * wrong:+.0f} points"
+                found.append(Try(cut.name, f"{told}, errors {errors}", seen, hint))
+    return found
+
+
+def _cuts(record: Record) -> Iterator[tuple[str, slice, Sequence[float | None]]]:
+    if not record.cell.startswith("a123"):
+        yield "", slice(None), (-WRONG, None)
+        return
+    end = lfp_first_script_rows(record)
+    middle = int(np.flatnonzero(record.soc_true_ratio < MIDDLE_SOC)[0])
+    empty = int(np.flatnonzero(record.soc_true_ratio < 1e-4)[0]) if record.soc_true_ratio.min() < 1e-4 else end
+    yield ", from full", slice(0, end), (-WRONG, None)
+    yield ", from the plateau", slice(middle, max(empty, end)), (-WRONG, WRONG, None)
+
+
+def sensors(record: Record) -> SensorSpec:
+    """Return what a data sheet would say of these sensors: limits of gain, offset and bias, sigmas of noise."""
+    return SensorSpec(
+        current_gain_ratio=GAIN * BOUND_TO_SIGMA,
+        current_offset_a=OFFSET_PER_H * record.capacity_ah * BOUND_TO_SIGMA,
+        current_noise_a=0.0005 * record.capacity_ah,
+        voltage_bias_v=BIAS_V * BOUND_TO_SIGMA,
+        voltage_noise_v=1e-3,
+        voltage_step_v=1e-3,
+        temperature_bias_k=1.0,
+    )
+
+
+def run(these: Sequence[Try]) -> tuple[Floats, ...]:
+    """Return SOC, low, high and anchor age [try, row] of tries on one time axis."""
+    record = these[0].record
+    cell = packaged_cell_type(record.cell)
+    limits = cell.limits
+    grow = record.capacity_ah / cell.capacity_ah
+    spec = RackSpec(
+        cell, record.capacity_ah, record.cell_voltage_v.shape[1], limits.charge_current_max_a * grow,
+        limits.discharge_current_max_a * grow, sensors=sensors(record), balancing_a=0.0,
+    )  # fmt: skip
+    config = estimator_config([spec] * len(these))
+    state = initial(config, 0)
+    hints = np.array([0.5 if t.hint is None else t.hint for t in these])
+    sigmas = np.array([INITIAL_SOC_SIGMA if t.hint is None else HINT_SIGMA for t in these])
+    state.hypotheses = initial_hypotheses(prior(config), hints, sigmas)
+    current = np.stack([t.record.current_a for t in these], axis=1)
+    voltage = np.stack([t.record.cell_voltage_v for t in these], axis=1)
+    out = np.empty((4, len(these), len(record.time_s)))
+    times_ns = ((record.time_s - record.time_s[0] + 1.0) * 1e9).astype(np.int64)
+    for k, now_ns in enumerate(times_ns.tolist()):
+        e = estimate(config, state, _sample(config, now_ns, current[k], voltage[k], record.temperature_degc[k]), now_ns)
+        out[:, :, k] = e.soc_ratio, e.soc_low_ratio, e.soc_high_ratio, e.anchor_age_s
+    return tuple(out)
+
+
+def _sample(config: EstimatorConfig, now_ns: int, current: Floats, voltage: Floats, warmth: Floats) -> RackSample:
+    racks = config.racks
+    time, yes = np.full(racks, now_ns, dtype=np.int64), np.ones(racks, dtype=bool)
+    return RackSample(
+        source_time_ns=time, valid=yes, current_a=current, voltage_v=voltage.sum(axis=1),
+        soc_bms_ratio=np.full(racks, np.nan), contactor_open=~yes, bms_alarm_free=yes, cell_time_ns=time,
+        cell_voltage_v=voltage, cell_valid=np.isfinite(voltage),
+        cell_temperature_degc=np.tile(warmth, (racks, 1)), temperature_valid=np.ones((racks, len(warmth)), dtype=bool),
+    )  # fmt: skip
+
+
+def score(one: Try, soc: Floats, low: Floats, high: Floats, age_s: Floats) -> Score:
+    record = one.record
+    since_s = record.time_s - record.time_s[0]
+    late = since_s >= min(SETTLING_S, 0.25 * since_s[-1])
+    error = 100.0 * (soc - record.soc_true_ratio)
+    width = 100.0 * (high - low)
+    inside = (record.soc_true_ratio >= low) & (record.soc_true_ratio <= high)
+    anchored = np.isfinite(age_s)
+    first_h = float(since_s[anchored][0] / 3600.0) if anchored.any() else float("inf")
+    both = late & anchored
+    return Score(
+        one.group, one.name, _rms(error[late]), float(np.abs(error[late]).max()), float(inside[late].mean()),
+        float(np.median(width[late])), first_h, _rms(error[both]),
+        float(np.abs(error[both]).max(initial=0.0)), float(inside[both].mean()) if both.any() else float("nan"),
+        float(np.median(width[both])) if both.any() else float("nan"), float(width[-1]),
+    )  # fmt: skip
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else float("nan")
+
+
+def run_record(record: Record) -> list[tuple[Score, dict[str, Floats]]]:
+    """Return the scores of all tries of a record, each with a thinned-out series for plots."""
+    groups: dict[str, list[Try]] = {}
+    for one in tries(record):
+        groups.setdefault(one.group, []).append(one)
+    found = []
+    for these in groups.values():
+        series = run(these)
+        for k, one in enumerate(these):
+            soc, low, high, age = (values[k] for values in series)
+            step = max(len(soc) // 600, 1)
+            thin = {
+                "time_h": (one.record.time_s[::step] - one.record.time_s[0]) / 3600.0,
+                "true": one.record.soc_true_ratio[::step],
+                "soc": soc[::step],
+                "low": low[::step],
+                "high": high[::step],
+            }
+            found.append((score(one, soc, low, high, age), thin))
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--workers", type=int, default=1)
+    asked = parser.parse_args(arguments)
+    records = [r for r in all_records(asked.data) if asked.only in r.name and r.cell in packaged_cell_names()]
+    with ProcessPoolExecutor(asked.workers) as pool:
+        results = [item for found in pool.map(run_record, records) for item in found]
+    for s, _ in results:
+        print(  # noqa: T201
+            f"{s.group[:34]:34s} {s.name[:26]:26s} rmse {s.rmse:5.2f} max {s.largest:5.2f} in {s.inside:4.2f}"
+            f" width {s.width:5.1f} | anchor {s.anchor_h:5.2f} h rmse {s.anchored_rmse:5.2f} max"
+            f" {s.anchored_largest:5.2f} in {s.anchored_inside:4.2f} width {s.anchored_width:5.1f} last"
+            f" {s.last_width:5.1f}"
+        )
+    if asked.json:
+        asked.json.write_text(json.dumps([asdict(s) for s, _ in results], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
