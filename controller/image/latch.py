@@ -1,4 +1,4 @@
-"""The latch: raw register blocks -> measured quantities, all devices of a type at once; and age -> quality.
+"""The latch: raw register blocks -> measured quantities, all devices at once; and age -> quality.
 
 Rule: a row of raw bytes that has arrived since the last scan is decoded and replaces value, quality and time of
 everything it holds; an invalid value is DEVICE_FAILURE, a device that answered "no" fails all its values. Then every
@@ -8,7 +8,8 @@ device serves is ABSENT.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,17 @@ from numpy.typing import NDArray
 from controller.image.data_periods import NEVER_NS, Ages, DataPeriods, binding_owner, data_periods, flat_ages
 from controller.image.image import Image
 from controller.image.quality import Quality, judge
-from controller.image.quantities import QUANTITIES
+from controller.image.quantities import QUANTITIES, Section
 from controller.modbus.poll_groups import PollGroup
 from controller.modbus.raw_blocks import RawGroup, RowState
 from controller.modbus.register_map import RegisterMap, WireField, is_repeated
-from controller.modbus.registers import Decoded
 from controller.modbus.row_decoder import RowDecoder
+from controller.modbus.scalar_decoder import Part, ScalarDecoder
 from controller.plant.model import Device, Plant
 
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
 NOBODY = -1
 _QUALITY_OF_VALID = np.array([Quality.DEVICE_FAILURE, Quality.GOOD], np.uint8)
 
@@ -36,16 +39,18 @@ class Latch:
         """Prepare every group and mark what nobody serves."""
         periods = data_periods(plant)
         self._image = image
-        self._groups = [_GroupLatch(plant, group, image) for group in groups]
+        self._scalars = _ScalarLatch(plant, groups, image)
+        self._cells = [_CellLatch(plant, group, fields, image) for group in groups if (fields := _cell_fields(group))]
         self._ages = flat_ages(periods, image.layout)
         self._cell_ages = {name: ages for name, ages in periods.items() if QUANTITIES[name].per_cell}
         _mark_absent(image, periods)
 
     def take(self, now_ns: int) -> bool:
         """Take what has arrived and judge all ages; return whether cell values changed."""
+        self._scalars.take()
         cells_changed = False
-        for group in self._groups:
-            cells_changed |= group.take()
+        for cells in self._cells:
+            cells_changed |= cells.take()
         quality = self._image.measured_quality
         ages = self._ages
         aged = judge(quality, self._image.measured_time_ns, now_ns, ages.uncertain_after_ns, ages.bad_after_ns)
@@ -65,120 +70,166 @@ class Latch:
         return changed
 
 
-class _GroupLatch:
-    """One group's rows: which signals they hold, and where each goes."""
+class _ScalarLatch:
+    """All scalars of all groups: decoded together whenever a row has arrived, and put where they belong.
 
-    def __init__(self, plant: Plant, group: PollGroup, image: Image) -> None:
-        self._raw: RawGroup = group.raw
-        self._decoder = RowDecoder(group.register_map, group.raw.block, group.raw.spans)
+    A *row* is a device in a group; rows are counted through all groups. Elements [E] are the decoder's quantities, then
+    its whole numbers: `_rows` says which row each stands in, `_flat` where it lies among the measured qualities.
+    """
+
+    def __init__(self, plant: Plant, groups: Sequence[PollGroup], image: Image) -> None:
+        self._raw = [group.raw for group in groups]
+        self._taken = np.zeros(sum(len(raw.devices) for raw in self._raw), np.uint32)
+        bound = {(id(part.group), part.field): (part, equipment) for part, equipment in _scalars(plant, groups)}
+        self._decoder = ScalarDecoder(part for part, _ in bound.values())
+        parts = [*self._decoder.quantities.parts, *self._decoder.wholes.parts]
+        equipment = [bound[id(part.group), part.field][1] for part in parts]
+        self._rows = _joined([_first_row(self._raw, part.group) + part.rows for part in parts])
+        self._flat = _joined([_quality_places(image, p, whose) for p, whose in zip(parts, equipment, strict=True)])
+        self._targets = _targets(image, parts, equipment, len(self._decoder.quantities.values))
+        self._quality, self._time_ns = image.measured_quality, image.measured_time_ns
+
+    def take(self) -> None:
+        """Take the rows that arrived."""
+        arrivals = np.concatenate([raw.arrivals for raw in self._raw]) if self._raw else self._taken
+        arrived = arrivals != self._taken
+        if not arrived.any():
+            return
+        self._taken = arrivals
+        self._decoder.decode()
+        good = arrived & (np.concatenate([raw.state for raw in self._raw]) == RowState.GOOD)
+        valid = np.concatenate([self._decoder.quantities.valid, self._decoder.wholes.valid])
+        times = np.concatenate([raw.time_ns for raw in self._raw])[self._rows]
+        values = self._decoder.quantities.values, self._decoder.wholes.values
+        if good.all():
+            self._put_all(values, valid, times)
+        else:
+            self._put_some(values, valid, times, good[self._rows], arrived[self._rows])
+
+    def _put_all(self, values: tuple[FloatArray, IntArray], valid: BoolArray, times: IntArray) -> None:
+        for target in self._targets:
+            target.array[target.places] = values[target.whole][target.elements]
+        self._quality[self._flat] = _QUALITY_OF_VALID[valid.view(np.uint8)]
+        self._time_ns[self._flat] = times
+
+    def _put_some(
+        self,
+        values: tuple[FloatArray, IntArray],
+        valid: BoolArray,
+        times: IntArray,
+        good: BoolArray,
+        arrived: BoolArray,
+    ) -> None:
+        """Values of good rows [E]; qualities and times of all rows that arrived: one that failed keeps its values."""
+        first_whole = len(values[0])
+        for target in self._targets:
+            mine = (good[first_whole:] if target.whole else good[:first_whole])[target.elements]
+            target.array[target.places[mine]] = values[target.whole][target.elements][mine]
+        quality = np.where(good, _QUALITY_OF_VALID[valid.view(np.uint8)], np.uint8(Quality.DEVICE_FAILURE))
+        flat = self._flat[arrived]
+        self._quality[flat], self._time_ns[flat] = quality[arrived], times[arrived]
+
+
+class _Target(NamedTuple):
+    """Elements of one stored type: their places in the rack section, seen as an array of that type."""
+
+    array: NDArray[Any]
+    places: IntArray
+    whole: bool  # among the whole numbers, not the quantities
+    elements: IntArray
+
+
+def _targets(image: Image, parts: Sequence[Part], equipment: Sequence[IntArray], quantities: int) -> list[_Target]:
+    """Return where all elements go, by the type in which the image stores them."""
+    ends = np.cumsum([0, *map(len, equipment)]).tolist()
+    found: dict[str, list[tuple[IntArray, IntArray]]] = {}
+    for part, whose, start in zip(parts, equipment, ends, strict=False):
+        name = part.field.signal.name
+        dtype = QUANTITIES[name].dtype
+        places = image.layout.offsets[f"{name}.value"] // np.dtype(dtype).itemsize + whose
+        found.setdefault(dtype, []).append((places, np.arange(start, start + len(whose))))
+    section = image.buffers[Section.RACKS]
+    targets = []
+    for dtype, runs in found.items():
+        elements = np.concatenate([numbers for _, numbers in runs])
+        whole = bool(elements[0] >= quantities)
+        places = np.concatenate([place for place, _ in runs])
+        targets.append(_Target(section.view(dtype), places, whole, elements - quantities * whole))
+    return targets
+
+
+def _scalars(plant: Plant, groups: Sequence[PollGroup]) -> Iterator[tuple[Part, IntArray]]:
+    """Yield every scalar field of every group with whose values it holds; elements that are nobody's are left out."""
+    for group in groups:
+        devices = [plant.devices[d] for d in group.raw.devices]
+        for field in group.register_map.block(group.raw.block):
+            if field.signal.name in QUANTITIES and not field.is_array:
+                equipment = _equipment(devices, group.register_map, field)
+                rows, instances = np.nonzero(equipment != NOBODY)
+                yield Part(group.raw, field, rows, instances), equipment[rows, instances]
+
+
+def _first_row(groups: Sequence[RawGroup], group: RawGroup) -> int:
+    """Return how many rows stand before a group's."""
+    return sum(len(before.devices) for before in groups[: groups.index(group)])
+
+
+def _quality_places(image: Image, part: Part, equipment: IntArray) -> IntArray:
+    offset = image.layout.offsets[f"{part.field.signal.name}.quality"] - image.layout.measured_region("quality").start
+    places: IntArray = equipment + offset
+    return places
+
+
+def _joined(parts: list[IntArray]) -> IntArray:
+    return np.concatenate([*parts, np.zeros(0, np.int64)])
+
+
+def _cell_fields(group: PollGroup) -> list[WireField]:
+    """Return the fields of cells and sensors that a group serves."""
+    fields = group.register_map.block(group.raw.block)
+    return [f for f in fields if f.is_array and f.signal.name in QUANTITIES]
+
+
+class _CellLatch:
+    """Cells and sensors of one group, row by row as they arrive."""
+
+    def __init__(self, plant: Plant, group: PollGroup, fields: list[WireField], image: Image) -> None:
+        self._raw, self._image = group.raw, image
+        signals = {field.signal.name for field in fields}
+        self._decoder = RowDecoder(group.register_map, group.raw.block, group.raw.spans, signals)
         self._taken = np.zeros(len(group.raw.devices), np.uint32)
         devices = [plant.devices[d] for d in group.raw.devices]
-        fields = [f for f in group.register_map.block(group.raw.block) if f.signal.name in QUANTITIES]
-        self._arrays = [(f.signal.name, _equipment(devices, group.register_map, f)) for f in fields if f.is_array]
-        self._scalars = [(f.signal.name, _equipment(devices, group.register_map, f)) for f in fields if not f.is_array]
-        self._image = image
-        self._flat = self._flat_places()
-        self._whole = self._whole_targets()
-        self._seen = self._raw.data[:0]
-        self._found: Mapping[str, Decoded] | None = None
+        self._racks = [(f.signal.name, _equipment(devices, group.register_map, f)) for f in fields]
 
     def take(self) -> bool:
-        """Take the rows that arrived; return whether cells were among them."""
+        """Take the rows that arrived; return whether there were any."""
         arrived = np.flatnonzero(self._raw.arrivals != self._taken)
         if not arrived.size:
             return False
         self._taken[arrived] = self._raw.arrivals[arrived]
         good = self._raw.state[arrived] == RowState.GOOD
-        rows = arrived[good]
-        if rows.size:
-            self._store(rows)
-        if not good.all():
-            self._fail(arrived[~good])
-        return bool(self._arrays)
-
-    def _flat_places(self) -> IntArray:
-        """Where each scalar of a row lies in the flat quality vector [device, element]; NOBODY: unbound."""
-        layout = self._image.layout
-        start = layout.measured_region("quality").start
-        places = [
-            np.where(equipment == NOBODY, NOBODY, layout.offsets[f"{name}.quality"] - start + equipment)
-            for name, equipment in self._scalars
-        ]
-        return np.concatenate(places, axis=1) if places else np.zeros((len(self._raw.devices), 0), np.int64)
-
-    def _whole_targets(self) -> list[tuple[str, slice | IntArray]] | None:
-        """Where each scalar goes when every device has arrived; None if some instance is nobody's."""
-        if not self._scalars or (self._flat == NOBODY).any():
-            return None
-        return [(name, _as_slice(equipment.ravel())) for name, equipment in self._scalars]
+        self._store(arrived[good])
+        self._fail(arrived[~good])
+        return True
 
     def _store(self, rows: IntArray) -> None:
-        whole = rows.size == len(self._raw.devices)
-        found = self._decoded() if whole else self._decoder.decode(self._raw.data[rows])
-        times = self._raw.time_ns[rows]
-        if whole and self._whole is not None:
-            self._store_whole(found, times)
-        else:
-            self._store_scalars(rows, found, times)
-        for name, equipment in self._arrays:
-            self._store_cells(name, equipment[rows], found[name], times)
-
-    def _decoded(self) -> Mapping[str, Decoded]:
-        """Decode all rows; the same bytes again mean the same values again."""
-        if self._found is None or not np.array_equal(self._raw.data, self._seen):
-            self._seen = self._raw.data.copy()
-            self._found = self._decoder.decode(self._seen)
-        return self._found
-
-    def _store_whole(self, found: Mapping[str, Decoded], times: IntArray) -> None:
-        """The usual case: all devices at once, nothing to be left out."""
-        assert self._whole is not None
-        for name, target in self._whole:
-            self._image[name].value[target] = found[name].values.ravel()
-        valid = np.concatenate([found[name].valid for name, _ in self._whole], axis=1)
-        self._image.measured_quality[self._flat] = _QUALITY_OF_VALID[valid.view(np.uint8)]
-        self._image.measured_time_ns[self._flat] = times[:, None]
-
-    def _store_scalars(self, rows: IntArray, found: Mapping[str, Decoded], times: IntArray) -> None:
-        for name, equipment in self._scalars:
-            where = equipment[rows]
-            bound = where != NOBODY
-            self._image[name].value[where[bound]] = found[name].values[bound]
-        if self._scalars:
-            valid = np.concatenate([found[name].valid for name, _ in self._scalars], axis=1)
-            quality = np.where(valid, np.uint8(Quality.GOOD), np.uint8(Quality.DEVICE_FAILURE))
-            self._set_flat(rows, quality, times)
-
-    def _set_flat(self, rows: IntArray, quality: NDArray[np.uint8], times: IntArray) -> None:
-        places = self._flat[rows]
-        bound = places != NOBODY
-        self._image.measured_quality[places[bound]] = quality[bound]
-        self._image.measured_time_ns[places[bound]] = np.broadcast_to(times[:, None], places.shape)[bound]
-
-    def _store_cells(self, name: str, equipment: IntArray, found: Decoded, times: IntArray) -> None:
-        values = self._image[name]
-        count = min(found.values.shape[2], values.value.shape[1])
-        bound = equipment != NOBODY
-        racks = equipment[bound]
-        values.value[racks, :count] = found.values[bound][:, :count]
-        values.quality[racks, :count] = _QUALITY_OF_VALID[found.valid[bound][:, :count].view(np.uint8)]
-        values.time_ns[racks] = np.broadcast_to(times[:, None], equipment.shape)[bound]
+        if not rows.size:
+            return
+        found, times = self._decoder.decode(self._raw.data[rows]), self._raw.time_ns[rows]
+        for name, equipment in self._racks:
+            values, decoded, whose = self._image[name], found[name], equipment[rows]
+            count = min(decoded.values.shape[2], values.value.shape[1])
+            bound = whose != NOBODY
+            racks = whose[bound]
+            values.value[racks, :count] = decoded.values[bound][:, :count]
+            values.quality[racks, :count] = _QUALITY_OF_VALID[decoded.valid[bound][:, :count].view(np.uint8)]
+            values.time_ns[racks] = np.broadcast_to(times[:, None], whose.shape)[bound]
 
     def _fail(self, rows: IntArray) -> None:
-        times = self._raw.time_ns[rows]
-        failed = np.full((rows.size, self._flat.shape[1]), Quality.DEVICE_FAILURE, np.uint8)
-        self._set_flat(rows, failed, times)
-        for name, equipment in self._arrays:
-            racks = equipment[rows]
-            values = self._image[name]
+        for name, equipment in self._racks:
+            values, racks = self._image[name], equipment[rows]
             racks = racks[racks != NOBODY]
             values.quality[racks] = np.maximum(values.quality[racks], Quality.DEVICE_FAILURE)
-
-
-def _as_slice(indices: IntArray) -> slice | IntArray:
-    """Return indices that follow one another as a slice."""
-    first = int(indices[0])
-    return slice(first, first + indices.size) if (np.diff(indices) == 1).all() else indices
 
 
 def _equipment(devices: Sequence[Device], register_map: RegisterMap, field: WireField) -> IntArray:

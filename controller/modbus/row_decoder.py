@@ -6,7 +6,7 @@ comparison for all their elements on all devices; each signal then is a view of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,16 @@ Columns = slice | NDArray[np.intp]
 class RowDecoder:
     """Decodes what the reads of one polling class brought. Made once; holds no values."""
 
-    def __init__(self, register_map: RegisterMap, block: str, spans: Sequence[ReadSpan]) -> None:
-        """Find every field of the block in the rows that these spans make."""
+    def __init__(
+        self,
+        register_map: RegisterMap,
+        block: str,
+        spans: Sequence[ReadSpan],
+        signals: Collection[str] | None = None,
+    ) -> None:
+        """Find the fields of the block, or those of some `signals`, in the rows that these spans make."""
         row = Row(spans)
-        fields = register_map.block(block)
+        fields = [f for f in register_map.block(block) if signals is None or f.signal.name in signals]
         self._word_bytes = 2 * row.word_count
         self._words = WordFields([f for f in fields if not f.is_bits], row)
         self._bits = [(f, row.bits(f) - 16 * row.word_count) for f in fields if f.is_bits]
