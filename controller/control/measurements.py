@@ -7,7 +7,6 @@ are read as one matrix [quantity, equipment] and judged in one operation. While 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 
 from controller.control.masks import anywhere
 from controller.image.image import Image
-from controller.image.layout import Layout
+from controller.image.matrix import Matrix, matrix_of
 from controller.image.quality import Quality
-from controller.image.quantities import Section
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -53,21 +51,6 @@ METER_QUANTITIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
-    """Views of one kind of equipment's scalars in the image [quantity, equipment]."""
-
-    value: FloatArray
-    quality: NDArray[np.uint8]
-
-    def usable(self) -> tuple[FloatArray, bool]:
-        """Return the values, NaN where not usable, and whether all of them are."""
-        bad = self.quality > USABLE
-        if anywhere(bad):
-            return np.where(bad, np.nan, self.value), False
-        return self.value, True
-
-
-@dataclass(frozen=True, slots=True)
 class Views:
     """Live views of an image, made once."""
 
@@ -79,30 +62,14 @@ class Views:
 
 
 def views_of(image: Image) -> Views:
-    """Return the views. Asserts that the scalars lie evenly, as `controller.image.layout` promises."""
+    """Return the views."""
     return Views(
         image,
-        _matrix(image, RACK_QUANTITIES),
-        _matrix(image, PCS_POWERS),
-        _matrix(image, PCS_LIMITS),
-        _matrix(image, METER_QUANTITIES),
+        matrix_of(image, RACK_QUANTITIES),
+        matrix_of(image, PCS_POWERS),
+        matrix_of(image, PCS_LIMITS),
+        matrix_of(image, METER_QUANTITIES),
     )
-
-
-def _matrix(image: Image, names: tuple[str, ...]) -> Matrix:
-    data, shape = image.buffers[Section.RACKS].data, (len(names), len(image[names[0]].value))
-    offset, stride = _even(image.layout, [f"{n}.value" for n in names])
-    value: FloatArray = np.ndarray(shape, "<f8", data, offset, (stride, 8))
-    offset, stride = _even(image.layout, [f"{n}.quality" for n in names])
-    quality: NDArray[np.uint8] = np.ndarray(shape, "u1", data, offset, (stride, 1))
-    return Matrix(value, quality)
-
-
-def _even(layout: Layout, names: list[str]) -> tuple[int, int]:
-    offsets = [layout.offsets[name] for name in names]
-    strides = {b - a for a, b in pairwise(offsets)}
-    assert len(strides) == 1, f"{names[0]} and its neighbours do not lie evenly in the image"
-    return offsets[0], strides.pop()
 
 
 class Measurements(NamedTuple):
@@ -151,8 +118,8 @@ class Measurements(NamedTuple):
 def measurements_of(views: Views) -> Measurements:
     """Read the image. Good, substituted and uncertain values are usable; anything else is NaN."""
     image = views.image
-    rack, rack_all_usable = views.rack.usable()
-    limit_w, limits_usable = views.pcs_limit.usable()
+    rack, rack_all_usable = _usable(views.rack)
+    limit_w, limits_usable = _usable(views.pcs_limit)
     contactor, state = image["rack.contactor"], image["pcs.state"]
     tripped, watchdog = image["rack.tripped"], image["pcs.watchdog_timeout"]
     watchdog_bad = watchdog.quality > USABLE
@@ -160,11 +127,11 @@ def measurements_of(views: Views) -> Measurements:
         rack=rack,
         rack_all_usable=rack_all_usable,
         rack_quality=views.rack.quality,
-        pcs_power=views.pcs_power.usable()[0],
+        pcs_power=_usable(views.pcs_power)[0],
         pcs_limit_w=limit_w[::-1],
         pcs_limits_usable=limits_usable,
         pcs_limit_quality=views.pcs_limit.quality[::-1],
-        meter=views.meter.usable()[0],
+        meter=_usable(views.meter)[0],
         contactor=contactor.value,
         contactor_fresh=contactor.quality <= USABLE,
         rack_tripped=(tripped.quality <= USABLE) & (tripped.value != 0),
@@ -172,3 +139,11 @@ def measurements_of(views: Views) -> Measurements:
         pcs_state_fresh=state.quality <= USABLE,
         pcs_watchdog_s=np.where(watchdog_bad, np.nan, watchdog.value) if anywhere(watchdog_bad) else watchdog.value,
     )
+
+
+def _usable(of: Matrix) -> tuple[FloatArray, bool]:
+    """Return the values, NaN where not usable, and whether all of them are."""
+    bad = of.quality > USABLE
+    if anywhere(bad):
+        return np.where(bad, np.nan, of.value), False
+    return of.value, True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -92,16 +91,6 @@ class PlantResult(NamedTuple):
     soc_ratio: float
     soc_installed_ratio: float
     soh_ratio: float
-    racks_installed: int
-    racks_connected: int
-    racks_available: int
-    operating_state: int
-    sequence_state: int
-    mode: int
-    control_owner: int
-    tripped: bool
-    limit_reason: int
-    scada_heartbeat: int
     active_power_setpoint_w: float
     reactive_power_setpoint_var: float
     active_power_accepted_w: float
@@ -109,9 +98,19 @@ class PlantResult(NamedTuple):
     active_power_in_effect_w: float
     reactive_power_in_effect_var: float
     setpoint_remaining_s: float
-    setpoint_source: int
     export_limit_w: float
     import_limit_w: float
+    operating_state: int
+    sequence_state: int
+    mode: int
+    control_owner: int
+    limit_reason: int
+    setpoint_source: int
+    racks_installed: int
+    racks_connected: int
+    racks_available: int
+    scada_heartbeat: int
+    tripped: bool
 
 
 class ControlResult(NamedTuple):
@@ -158,8 +157,12 @@ _NAMES = {
 }
 
 
+PLANT_QUANTITIES = tuple(quantity for _, quantity in _NAMES["plant"])
+"""What the fields of `PlantResult` are, in their order."""
+
+
 def published(result: ControlResult) -> Iterator[Published]:
-    """Yield (quantity, value or array, quality or array) of everything that control computes for the image.
+    """Yield (quantity, value, quality) of all that control computes for equipment: arrays, and a quality for all.
 
     NaN is DEVICE_FAILURE: computed from something unknown.
     """
@@ -169,18 +172,21 @@ def published(result: ControlResult) -> Iterator[Published]:
         ("pcs", result.pcs),
         ("block", result.blocks),
     ):
-        for name, quantity in _NAMES[owner]:
-            value = getattr(values, name)
+        for (_, quantity), value in zip(_NAMES[owner], values, strict=True):
             yield quantity, value, _quality(value) if quantity in _MAY_BE_UNKNOWN else Quality.GOOD
-    for name, quantity in _NAMES["plant"]:
-        number: float = getattr(result.plant, name)
-        quality = result.poi_quality if name in _AT_METER else Quality.GOOD
-        yield quantity, number, Quality.DEVICE_FAILURE if math.isnan(number) else quality
+
+
+def plant_quality(result: ControlResult, numbers: FloatArray) -> NDArray[np.uint8]:
+    """Return the quality of the plant's values, those of `PLANT_QUANTITIES` from the first on, given as numbers."""
+    at_meter = np.where(_OF_METER[: len(numbers)], np.uint8(result.poi_quality), np.uint8(Quality.GOOD))
+    return np.where(np.isnan(numbers), _UNKNOWN, at_meter)
 
 
 _MAY_BE_UNKNOWN = frozenset({"rack.power", "rack.data_age", "bus.voltage", "block.active_power", "block.soc"})
 _UNKNOWN = np.uint8(Quality.DEVICE_FAILURE)
+_OF_METER = np.array([name in _AT_METER for name in PlantResult._fields], np.bool_)
 
 
-def _quality(value: FloatArray) -> NDArray[np.uint8]:
-    return np.isnan(value) * _UNKNOWN
+def _quality(value: NDArray[Any]) -> NDArray[np.uint8]:
+    quality: NDArray[np.uint8] = np.isnan(value) * _UNKNOWN
+    return quality

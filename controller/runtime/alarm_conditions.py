@@ -29,13 +29,14 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
 
 
 class AlarmConditions:
-    """Fills a `Conditions` from the results of a scan; protection's part only when its result has changed."""
+    """Fills a `Conditions` from the results of a scan, where they are others than in the scan before."""
 
     def __init__(self, alarms: AlarmTable, protection: ProtectionTable) -> None:
         """Begin with all normal."""
         self.conditions = Conditions(alarms)
         self._alarms, self._protection = alarms, protection
         self._seen: ProtectionResult | None = None
+        self._held: dict[SystemAlarm, bytes] = {}
 
     def of_protection(self, result: ProtectionResult, now_ns: int) -> None:
         """Take over levels, latches and evidence."""
@@ -52,4 +53,7 @@ class AlarmConditions:
     def hold(self, alarm: SystemAlarm, active: object, now_ns: int, value: object = np.nan) -> None:
         """Say of a system alarm which of its equipment is in it: a mask, or one yes/no."""
         mask = np.atleast_1d(np.asarray(active, np.bool_))
-        self.conditions.hold(self._alarms.system(alarm), mask, now_ns, value)
+        held = mask.tobytes()
+        if held != self._held.get(alarm):
+            self._held[alarm] = held
+            self.conditions.hold(self._alarms.system(alarm), mask, now_ns, value)

@@ -2,46 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.alarms.life_cycle import AlarmCounts
 from controller.alarms.life_cycle import published as published_by_alarms
-from controller.control.result import ControlResult
+from controller.control.result import PLANT_QUANTITIES, ControlResult, plant_quality
 from controller.control.result import published as published_by_control
 from controller.estimation import Estimate
 from controller.image.image import Image
+from controller.image.matrix import Matrix, matrix_of
 from controller.image.quality import Quality
+from controller.image.quantities import QUANTITIES
 from controller.protection.protect import published as published_by_protection
 from controller.protection.result import ProtectionResult
 
 Published = Iterable[tuple[str, Any, Any]]
 
 
-def publish(
-    image: Image,
-    protection: ProtectionResult,
-    estimate: Estimate,
-    control: ControlResult,
-    alarms: AlarmCounts,
-    scan_count: int,
-    map_version: int,
-    now_ns: int,
-) -> None:
-    """Copy what every room has to say; where two speak of the same, control has the last word."""
-    image.computed_time_ns[:] = now_ns
-    _copy(image, published_by_protection(protection))
-    _copy(image, published_by_estimation(estimate))
-    _copy(image, published_by_control(control))
-    _copy(image, published_by_alarms(alarms))
-    own = (
-        ("plant.scan_count", scan_count & 0xFFFFFFFF, Quality.GOOD),
-        ("plant.heartbeat", scan_count & 0xFFFF, Quality.GOOD),
-        ("plant.map_version", map_version, Quality.GOOD),
-    )
-    _copy(image, own)
+class Publisher:
+    """Copies what every room has to say into one image; where two speak of the same, control has the last word.
+
+    What is the same object as in the scan before is not copied again: results never change once they are given.
+    """
+
+    def __init__(self, image: Image) -> None:
+        """Nothing published yet."""
+        self._image = image
+        self._last: dict[str, tuple[Any, Any]] = {}
+        self._plant = tuple(_runs(image, PLANT_QUANTITIES))
+
+    def publish(
+        self,
+        protection: ProtectionResult,
+        estimate: Estimate,
+        control: ControlResult,
+        alarms: AlarmCounts,
+        scan_count: int,
+        map_version: int,
+        now_ns: int,
+    ) -> None:
+        """Copy the results of a scan."""
+        self._image.computed_time_ns[:] = now_ns
+        self._copy(published_by_protection(protection))
+        self._copy(published_by_estimation(estimate))
+        self._copy(published_by_control(control))
+        self._copy(published_by_alarms(alarms))
+        self._copy(
+            (
+                ("plant.scan_count", scan_count & 0xFFFFFFFF, Quality.GOOD),
+                ("plant.heartbeat", scan_count & 0xFFFF, Quality.GOOD),
+                ("plant.map_version", map_version, Quality.GOOD),
+            )
+        )
+        self._copy_plant(control)
+
+    def _copy(self, published: Published) -> None:
+        image, last = self._image, self._last
+        for name, value, quality in published:
+            value_before, quality_before = last.get(name, _NOTHING)
+            if value is not value_before:
+                image[name].value[:] = value
+            if quality is not quality_before:
+                image[name].quality[:] = quality
+            last[name] = value, quality
+
+    def _copy_plant(self, control: ControlResult) -> None:
+        numbers = np.array(control.plant, np.float64)
+        quality = plant_quality(control, numbers)
+        for run in self._plant:
+            run.value[:], run.quality[:] = numbers[run.fields], quality[run.fields]
+
+
+_NOTHING = (None, None)
+
+
+class _Run(NamedTuple):
+    """Neighbours in the image: which fields of the plant's result, and their live views."""
+
+    fields: slice
+    value: NDArray[Any]
+    quality: NDArray[np.uint8]
+
+
+def _runs(image: Image, names: tuple[str, ...]) -> Iterator[_Run]:
+    """Yield the plant's quantities by what lies side by side and is stored as one type."""
+    catalogue = list(QUANTITIES)
+    placed = [(catalogue.index(name) - field, QUANTITIES[name].dtype) for field, name in enumerate(names)]
+    for _, members in groupby(range(len(names)), key=lambda field: placed[field]):
+        fields = list(members)
+        run = slice(fields[0], fields[-1] + 1)
+        matrix: Matrix = matrix_of(image, names[run])
+        yield _Run(run, matrix.value[:, 0], matrix.quality[:, 0])
 
 
 def published_by_estimation(estimate: Estimate) -> Published:
@@ -58,10 +114,3 @@ def published_by_estimation(estimate: Estimate) -> Published:
     known = np.isfinite(estimate.anchor_age_s)
     age_quality = np.where(known, quality, np.uint8(Quality.NEVER_READ))
     yield "rack.anchor_age", np.where(known, estimate.anchor_age_s, np.nan), age_quality
-
-
-def _copy(image: Image, published: Published) -> None:
-    for name, value, quality in published:
-        place = image[name]
-        place.value[:] = value
-        place.quality[:] = quality

@@ -15,7 +15,7 @@ the same outputs, bit for bit, in a process, in fake time or in a replay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from controller.image.quality import Quality
 from controller.plant.protection_rows import ResetClass
 from controller.plant.signals import Owner
 from controller.protection.protect import protect, reset
-from controller.runtime.publish import publish
 from controller.runtime.rack_samples import rack_sample
 from controller.runtime.scan_state import State, Tables
 
@@ -70,7 +69,9 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
     if events or state.alarm_counts is None:
         state.alarm_counts = count_alarms(tables.alarms, state.alarms)
     state.scan_count += 1
-    publish(image, protection, estimated, controlled, state.alarm_counts, state.scan_count, tables.map_version, now_ns)
+    state.publisher.publish(
+        protection, estimated, controlled, state.alarm_counts, state.scan_count, tables.map_version, now_ns
+    )
     withheld = tuple(bool(w) for w in controlled.withhold_heartbeat)
     return ScanResult(controlled.replies, events, controlled.events, withheld, cells_changed)
 
@@ -92,7 +93,8 @@ def _estimate(tables: Tables, state: State, now_ns: int) -> Estimate:
     except Exception:
         if state.estimate is None:
             raise
-        state.estimate.quality[:] = np.maximum(state.estimate.quality, Quality.DEVICE_FAILURE)
+        quality = np.maximum(state.estimate.quality, np.uint8(Quality.DEVICE_FAILURE))
+        state.estimate = replace(state.estimate, quality=quality)
         state.conditions.hold(SystemAlarm.ESTIMATION_FAILED, active=True, now_ns=now_ns)
     return state.estimate
 

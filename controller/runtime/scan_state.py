@@ -19,6 +19,7 @@ from controller.plant.model import Plant, Rack
 from controller.protection.state import ProtectionState
 from controller.protection.table import ProtectionTable, compile_table
 from controller.runtime.alarm_conditions import AlarmConditions
+from controller.runtime.publish import Publisher
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class State:
     control: ControlState
     alarms: Alarms
     conditions: AlarmConditions
+    publisher: Publisher
     alarm_counts: AlarmCounts | None = None
     scan_count: int = 0
     last_ns: int = 0
@@ -86,6 +88,7 @@ def first_state(tables: Tables, groups: Sequence[PollGroup], now_ns: int) -> Sta
         control=control_state(tables.plant, tables.arrays),
         alarms=new_alarms(tables.alarms, image.arrays),
         conditions=AlarmConditions(tables.alarms, tables.protection),
+        publisher=Publisher(image),
     )
 
 

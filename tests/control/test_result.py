@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from controller.control.conditions import CONDITIONS
-from controller.control.result import published
+from controller.control.result import PLANT_QUANTITIES, ControlResult, plant_quality, published
 from controller.image.image import Image
 from controller.image.layout import plant_layout
 from controller.image.quality import Quality
@@ -34,10 +34,16 @@ NOT_OF_CONTROL = {
 }
 
 
+def _everything(result: ControlResult):
+    """What control publishes, the plant's values among it one by one."""
+    quality = plant_quality(result, np.array(result.plant, np.float64))
+    return [*published(result), *zip(PLANT_QUANTITIES, result.plant, quality, strict=True)]
+
+
 def test_every_computed_quantity_that_no_other_room_fills_is_published_and_fits_the_image(running):
     image = Image(plant_layout(running.plant))
     names = []
-    for name, value, quality in published(running.result):
+    for name, value, quality in _everything(running.result):
         image[name].value[:] = value
         image[name].quality[:] = quality
         names.append(name)
@@ -50,7 +56,7 @@ def test_every_computed_quantity_that_no_other_room_fills_is_published_and_fits_
 def test_what_rests_on_something_unknown_says_so(running):
     running.field.silent |= {("rack", 3), ("meter", 0), ("pcs", 1)}
     running.run(2)
-    found = {name: (value, quality) for name, value, quality in published(running.result)}
+    found = {name: (value, quality) for name, value, quality in _everything(running.result)}
     assert found["rack.power"][1].tolist() == [Quality.DEVICE_FAILURE if r == 3 else Quality.GOOD for r in range(24)]
     assert found["plant.active_power"][1] == Quality.DEVICE_FAILURE
     assert found["plant.pcs_power"][1] == Quality.DEVICE_FAILURE
