@@ -96,28 +96,51 @@ def explain(
 
 @app.command()
 def points(
-    words: Annotated[list[str], typer.Argument(metavar="[freeze|diff] SITE", help="A site; or a sub-verb and a site.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="[freeze|diff|import|export] WHAT", help="A site; or a sub-verb and what it works on."),
+    ],
     form: Annotated[str, typer.Option("--format", help="csv, json, md, xlsx or nodeset.")] = "csv",
     out: Annotated[Path | None, typer.Option("--out", help="File to write (needed for xlsx).")] = None,
     delimiter: Annotated[str, typer.Option("--delimiter", help="Between the columns of CSV.")] = ",",
+    device: Annotated[str, typer.Option("--device", help="import: name of the device type.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="import: rack_bms, bank_bms, pcs, meter or digital_io.")] = "",
+    maker: Annotated[str, typer.Option("--maker", help="import: who makes it.")] = "",
+    addresses: Annotated[str, typer.Option("--addresses", help="import: zero_based, one_based or modicon.")] = "",
+    table: Annotated[str, typer.Option("--table", help="import: holding or input, if the list does not say.")] = "",
+    order: Annotated[str, typer.Option("--words", help="import: high_first or low_first, if it does not say.")] = "",
 ) -> None:
-    """List every point of a site with its addresses; freeze the map, or compare with the frozen one."""
+    """List every point of a site with its addresses; freeze the map or compare with it; import a maker's list.
+
+    `import FILE --device NAME --kind KIND [--out DEVICE.yaml]` makes a device file of a CSV or XLSX list;
+    `export DEVICE [--out FILE]` makes a table of a device file, or of a library device.
+    """
     from controller.commissioning import point_map
 
-    verb, site = (words[0], words[1]) if len(words) == 2 else ("list", words[0])
-    plant = _load(Path(site))
+    verb, what = (words[0], words[1]) if len(words) == 2 else ("list", words[0])
     match verb:
         case "list":
-            answer = point_map.render(plant, Path(site), form, delimiter, out)
+            answer = point_map.render(_load(Path(what)), Path(what), form, delimiter, out)
         case "freeze":
-            answer = point_map.freeze(plant, Path(site))
+            answer = point_map.freeze(_load(Path(what)), Path(what))
         case "diff":
-            answer = point_map.diff(plant, Path(site))
+            answer = point_map.diff(_load(Path(what)), Path(what))
+        case "import":
+            stated = point_map.Stated(device, kind, maker, addresses, table, order)
+            answer = point_map.import_list(Path(what), stated, out)
+        case "export":
+            answer = point_map.export(what, out)
         case _:
-            answer = point_map.Answer(f"unknown sub-verb '{verb}'; expected freeze or diff", UNUSABLE)
-    print(answer.text, end="" if answer.text.endswith("\n") else "\n", file=sys.stderr if answer.code else sys.stdout)
-    if answer.code:
-        raise typer.Exit(answer.code)
+            text = f"unknown sub-verb '{verb}'; expected freeze, diff, import or export"
+            answer = point_map.Answer(text, UNUSABLE)
+    _print_answer(answer.text, answer.code)
+
+
+def _print_answer(text: str, code: int) -> None:
+    """Print an answer, to stderr if it is a no, and exit with its code."""
+    print(text, end="" if text.endswith("\n") else "\n", file=sys.stderr if code else sys.stdout)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

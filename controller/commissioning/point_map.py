@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.commissioning.point_import import Request, export_device, import_points
+from controller.commissioning.tables import TableError
+from controller.commissioning.vendor_cells import AddressStyle
+from controller.commissioning.vendor_entries import Options
+from controller.plant.messages import did_you_mean, one_of
 from controller.plant.model import Plant
 from controller.plant.site_loader import site_file
 from controller.points.addresses import FlatMap, FrozenMapError, Place, flat_map, freeze_text, read_frozen
@@ -24,6 +29,51 @@ class Answer:
 
     text: str
     code: int = OK
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the person who imports a list says about it."""
+
+    device: str
+    kind: str
+    maker: str
+    addresses: str
+    table: str
+    words: str
+
+
+def import_list(file: Path, stated: Stated, out: Path | None) -> Answer:
+    """Make a device file of a point list; without `out` it is the answer, else the summary is."""
+    for option, value, known in (
+        ("--addresses", stated.addresses, list(AddressStyle)),
+        ("--table", stated.table, ["holding", "input", "coil", "discrete"]),
+        ("--words", stated.words, ["high_first", "low_first"]),
+    ):
+        if value and value not in known:
+            hint = did_you_mean(value, known) or f"expected {one_of(known)}"
+            return Answer(f"error: {option} can't be '{value}'; {hint}", UNUSABLE)
+    if out is not None and out.exists():
+        return Answer(f"error: {out} is there already; expected a new file, nothing is overwritten", UNUSABLE)
+    style = AddressStyle(stated.addresses) if stated.addresses else None
+    options = Options(style, stated.table, stated.words)
+    device = stated.device or file.stem
+    found = import_points(Request(file, device, stated.kind, stated.maker, options))
+    if found.errors:
+        return Answer(found.errors, UNUSABLE if not file.is_file() else NO)
+    if out is None:
+        return Answer(found.text)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(found.text, encoding="utf-8")
+    return Answer(f"{found.summary}\nwrote {out}")
+
+
+def export(device: str, out: Path | None) -> Answer:
+    """Make a table of a device file or of a library device."""
+    try:
+        return Answer(export_device(device, out))
+    except TableError as error:
+        return Answer(f"error: {error}", UNUSABLE)
 
 
 def frozen_file(site: Path) -> Path:

@@ -1,0 +1,133 @@
+"""Which column of a maker's point list is what: the headings of the field, in the languages they come in.
+
+A heading is folded to lower case without punctuation before it is looked up; what stands in brackets behind it
+(`Address (hex)`, `Register [1-based]`) is kept as a remark. A column that nothing here knows is not lost: its cells go
+into the comment of their row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from controller.commissioning.tables import Cell, Sheet
+
+HEADINGS: dict[str, tuple[str, ...]] = {
+    "signal": ("signal", "our signal"),
+    "name": ("name", "point name", "signal name", "parameter", "parameter name", "tag", "variable", "data name", "item",
+             "register name", "point", "data point", "bezeichnung", "nom", "nombre"),
+    "description": ("description", "desc", "explanation", "definition", "meaning", "beschreibung", "content"),
+    "address": ("address", "addr", "register", "reg", "register address", "modbus address", "start address", "modicon",
+                "register number", "start register", "modbus register", "register no", "address dec", "dec address",
+                "pdu address", "protocol address", "adresse", "direccion", "plc address", "hex address", "address hex"),
+    "table": ("fc", "function", "function code", "read function", "register type", "area", "table", "object type",
+              "modbus function", "fcode", "read fc", "funktion", "object"),
+    "type": ("type", "data type", "format", "datatype", "data format", "datentyp", "register format", "var type"),
+    "length": ("length", "size", "words", "number of registers", "no of registers", "registers", "register count",
+               "len", "register length", "quantity", "word count", "num registers", "nr of registers", "lange"),
+    "order": ("word order", "byte order", "endianness", "endian", "order"),
+    "scale": ("scale", "factor", "multiplier", "resolution", "scale factor", "scaling", "faktor", "coefficient",
+              "precision", "conversion factor", "lsb", "ratio"),
+    "gain": ("gain", "divisor", "divide by", "denominator"),
+    "exponent": ("sf", "exponent", "scale exponent", "decimals", "decimal places"),
+    "offset": ("offset", "value offset", "bias"),
+    "unit": ("unit", "units", "einheit", "uom", "engineering unit", "eu"),
+    "access": ("access", "rw", "r w", "read write", "zugriff", "rights", "attribute", "permission", "mode",
+               "direction"),
+    "values": ("values", "enum", "enumeration", "bit definition", "bits", "states", "data definition", "encoding",
+               "value description", "enum values", "options", "coding"),
+    "minimum": ("min", "minimum", "lower limit", "low"),
+    "maximum": ("max", "maximum", "upper limit", "high"),
+    "range": ("range", "value range", "valid range"),
+    "missing": ("missing", "invalid", "invalid value", "nan", "na value", "not available"),
+    "sign": ("sign", "sign convention"),
+    "count": ("count", "elements", "array", "array size", "number of elements"),
+}  # fmt: skip
+ROLE_OF = {heading: role for role, headings in HEADINGS.items() for heading in headings}
+ENOUGH = 3
+"""Known headings that make a row the header of a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its role ("" = unknown), its heading as written, the remark in brackets."""
+
+    role: str
+    heading: Cell
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class VendorTable:
+    """A point list: its columns and its rows; `asides`: texts above the header and titles between the rows."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    asides: tuple[str, ...]
+
+    def cell(self, row: int, role: str) -> Cell:
+        """Return the first filled cell of a role in a row; an empty one at the right place if there is none."""
+        cells = [c for column, c in zip(self.columns, self.rows[row], strict=False) if column.role == role]
+        fallback = Cell("", self.rows[row][0].ref)
+        return next((c for c in cells if c.text), cells[0] if cells else fallback)
+
+    def column(self, role: str) -> Column | None:
+        """Return the first column of a role."""
+        return next((c for c in self.columns if c.role == role), None)
+
+    def unknown(self, row: int) -> Iterator[tuple[Column, Cell]]:
+        """Yield what stands in columns that are not used: unknown ones, and second ones of a role."""
+        seen: set[str] = set()
+        for column, cell in zip(self.columns, self.rows[row], strict=False):
+            used = bool(column.role) and column.role not in seen
+            if cell.text and not used:
+                yield column, cell
+            if cell.text:
+                seen.add(column.role)
+
+
+def vendor_tables(sheets: Sequence[Sheet]) -> tuple[list[VendorTable], list[str]]:
+    """Return the point lists of a file's sheets, and the names of sheets that hold none."""
+    tables, without = [], []
+    for sheet in sheets:
+        found = _table(sheet)
+        if found is None:
+            if any(c.text for row in sheet.rows for c in row):
+                without.append(sheet.name)
+        else:
+            tables.append(found)
+    return tables, without
+
+
+def _table(sheet: Sheet) -> VendorTable | None:
+    for number, row in enumerate(sheet.rows):
+        columns = tuple(_column(cell) for cell in row)
+        roles = {c.role for c in columns if c.role}
+        if len(roles) >= ENOUGH and "address" in roles:
+            above = [c.text for other in sheet.rows[:number] for c in other if c.text]
+            return _filled(columns, sheet.rows[number + 1 :], above)
+    return None
+
+
+def _filled(columns: tuple[Column, ...], below: Sequence[Sequence[Cell]], above: list[str]) -> VendorTable:
+    rows, asides = [], above
+    for row in below:
+        filled = [c for c in row if c.text]
+        if len(filled) == 1 and not any(c.isdigit() for c in filled[0].text[:3]):
+            asides.append(filled[0].text)
+        elif filled:
+            rows.append(tuple(row))
+    return VendorTable(columns, tuple(rows), tuple(asides))
+
+
+def _column(cell: Cell) -> Column:
+    matched = re.fullmatch(r"(.*?)\s*[\(\[](.*)[\)\]]\s*", cell.text, re.DOTALL)
+    base, remark = (matched[1], matched[2]) if matched and matched[1].strip() else (cell.text, "")
+    folded = _folded(base)
+    role = ROLE_OF.get(folded) or ROLE_OF.get(_folded(cell.text)) or ""
+    return Column(role, cell, f"{remark} {folded}".strip().lower())
+
+
+def _folded(text: str) -> str:
+    return " ".join(re.sub(r"[^a-z0-9]+", " ", text.casefold().replace("ä", "a").replace("é", "e")).split())

@@ -1,0 +1,294 @@
+"""Rows of a maker's point list -> entries: where each value stands and how it is coded, repeated rows folded into one.
+
+Rule for repeats: rows whose names differ only in a number are one entry, if their addresses advance by the same step;
+a number behind `rack`, `cluster` or `string` counts racks (a repeated block), any other counts elements (cells). A row
+that breaks the step is a complaint at that row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeVar
+
+from controller.commissioning.tables import Cell, Complaints
+from controller.commissioning.vendor_cells import (
+    AddressStyle,
+    decimal,
+    is_nothing,
+    number_of,
+    parse_address,
+    parse_number,
+    parse_order,
+    parse_pairs,
+    parse_table,
+    parse_type,
+    parse_unit_cell,
+)
+from controller.commissioning.vendor_columns import VendorTable
+from controller.plant.device_loader import words_of
+from controller.plant.messages import Complaint
+
+T = TypeVar("T")
+_RACK_NUMBER = re.compile(r"((?:rack|cluster|string|bms)[ _#-]*)(\d+)", re.IGNORECASE)
+_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+_STYLES = (
+    (r"modicon|plc", AddressStyle.MODICON),
+    (r"0 ?-? ?based|zero|pdu|protocol|hex|wire", AddressStyle.ZERO_BASED),
+    (r"1 ?-? ?based|one", AddressStyle.ONE_BASED),
+)
+"""How a heading says that its addresses count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the list does not say, said by who imports it."""
+
+    addresses: AddressStyle | None = None
+    table: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One point. `racks`, `rack_stride`: how often it repeats for racks; `count`, `stride`: its elements."""
+
+    cell: Cell  # where its name stands
+    name: str
+    table: str
+    address: int
+    type: str
+    words: str = ""
+    scale: str = ""
+    offset: str = ""
+    unit: str = ""
+    low: str = ""
+    high: str = ""
+    missing: str = ""
+    writable: bool = False
+    worn: bool = False
+    signal: str = ""
+    sign: str = ""
+    pairs: tuple[tuple[int, str], ...] = ()
+    values_cell: Cell | None = None
+    comment: str = ""
+    count: int = 1
+    stride: int = 0
+    racks: int = 1
+    rack_stride: int = 0
+
+    @property
+    def width(self) -> int:
+        """Registers of one element."""
+        return words_of(self.type) or 1
+
+
+def entries_of(table: VendorTable, options: Options, complaints: Complaints) -> list[Entry]:
+    """Return the entries of a list, repeated rows folded."""
+    style = _style(table, options, complaints)
+    if style is None:
+        return []
+    reader = _Reader(table, options, style, complaints)
+    entries = [entry for row in range(len(table.rows)) if (entry := reader.entry(row)) is not None]
+    return _folded(_folded(entries, complaints, racks=True), complaints, racks=False)
+
+
+def _style(table: VendorTable, options: Options, complaints: Complaints) -> AddressStyle | None:
+    """Return how the list counts: as told, as its heading says, as its numbers show; else ask."""
+    if options.addresses is not None:
+        return options.addresses
+    column = table.column("address")
+    remark = column.remark if column else ""
+    for pattern, style in _STYLES:
+        if re.search(pattern, remark):
+            return style
+    cells = [table.cell(row, "address") for row in range(len(table.rows))]
+    numbers = [c for c in cells if c.text]
+    if numbers and all(re.match(r"[134]\d{4,5}(?!\d)", c.text) for c in numbers):
+        return AddressStyle.MODICON
+    if any(number_of(c.text) == 0 for c in numbers):
+        return AddressStyle.ZERO_BASED
+    where = numbers[0] if numbers else (column.heading if column else "")
+    complaints.add(where, "the list does not say how it counts its addresses",
+                   "--addresses zero_based, one_based or modicon", "read one known register to find out")  # fmt: skip
+    return None
+
+
+class _Reader:
+    """Reads one row after the other; complains at their cells."""
+
+    def __init__(self, table: VendorTable, options: Options, style: AddressStyle, complaints: Complaints) -> None:
+        self.table, self.options, self.style, self.complaints = table, options, style, complaints
+        column = table.column("address")
+        self.is_hex = "hex" in (column.remark if column else "")
+
+    def entry(self, row: int) -> Entry | None:
+        """Return the entry of a row, None with complaints."""
+        before = len(self.complaints.lines)
+        name = self.table.cell(row, "name")
+        name = name if name.text else self.table.cell(row, "description")
+        if not name.text:
+            self.complaints.add(name, "the row has no name", "a name or a description")
+            return None
+        entry = self._placed(row, name)
+        return entry if entry is not None and len(self.complaints.lines) == before else None
+
+    def _placed(self, row: int, name: Cell) -> Entry | None:
+        at = self.table.cell(row, "address")
+        address = self._taken(at, parse_address(at.text, self.style, is_hex=self.is_hex))
+        length_cell = self.table.cell(row, "length")
+        length = number_of(length_cell.text)
+        kind = self._type(row, length if length is not None else _span(address))
+        table = self._table(row, address.table if address else "")
+        scaled = self._scaled(row)
+        if address is None or kind is None or table is None:
+            return None
+        span = length if length is not None else _span(address)
+        count = self._count(row, span, words_of(kind), length_cell if length is not None else at)
+        return self._described(row, replace(scaled, cell=name, name=name.text, table=table, address=address.first,
+                                            type=kind, count=count))  # fmt: skip
+
+    def _taken(self, cell: Cell, value: T | Complaint) -> T | None:
+        if isinstance(value, Complaint):
+            self.complaints.add(cell, value.message, value.expected, value.hint)
+            return None
+        return value
+
+    def _type(self, row: int, length: int | None) -> str | None:
+        cell = self.table.cell(row, "type")
+        return self._taken(cell, parse_type(cell.text, length))
+
+    def _table(self, row: int, by_number: str) -> str | None:
+        cell = self.table.cell(row, "table")
+        by_cell = self._taken(cell, parse_table(cell.text))
+        if by_cell is None:
+            return None
+        if by_cell and by_number and by_cell != by_number:
+            self.complaints.add(
+                cell, f"function {cell.text} reads {by_cell}, the address says {by_number}", "one of them"
+            )
+            return None
+        found = by_cell or by_number or self.options.table
+        if not found:
+            self.complaints.add(self.table.cell(row, "address"), "it is not said which table it stands in",
+                                "a column with the function code, or --table holding or input")  # fmt: skip
+        return found or None
+
+    def _count(self, row: int, span: int | None, width: int, cell: Cell) -> int:
+        stated = number_of(self.table.cell(row, "count").text)
+        if span is None or not width or span == width:
+            return stated or 1
+        if span % width or (stated is not None and stated * width != span):
+            self.complaints.add(
+                cell, f"{span} registers do not hold whole values of {width}", f"{width}, or a multiple"
+            )
+        return span // width
+
+    def _scaled(self, row: int) -> Entry:
+        """Return an entry that knows only its unit, scale, offset and word order."""
+        unit_cell = self.table.cell(row, "unit")
+        unit, scale = self._taken(unit_cell, parse_unit_cell(unit_cell.text)) or ("", Fraction(1))
+        scale *= self._factor(row)
+        offset = self.table.cell(row, "offset")
+        shift = Fraction(0) if is_nothing(offset.text) else self._taken(offset, parse_number(offset.text))
+        orders = [self.table.cell(row, role) for role in ("order", "type")]
+        order = next((found for cell in orders if (found := self._taken(cell, parse_order(cell.text)))), "")
+        return Entry(unit_cell, "", "", 0, "", order or self.options.words, "" if scale == 1 else decimal(scale),
+                     decimal(shift) if shift else "", unit)  # fmt: skip
+
+    def _factor(self, row: int) -> Fraction:
+        factor = Fraction(1)
+        for role in ("scale", "gain", "exponent"):
+            cell = self.table.cell(row, role)
+            if is_nothing(cell.text):
+                continue
+            value = self._taken(cell, parse_number(cell.text))
+            if value is None:
+                continue
+            column = self.table.column(role)
+            if role == "exponent":
+                decimals = column is not None and "decimal" in column.remark
+                factor *= Fraction(10) ** int(-value if decimals else value)
+            elif value == 0:
+                self.complaints.add(cell, "a scale of 0 would make every value 0", "such as 0.1")
+            else:
+                factor = factor / value if role == "gain" else factor * value
+        return factor
+
+    def _described(self, row: int, entry: Entry) -> Entry:
+        values, access = self.table.cell(row, "values"), self.table.cell(row, "access").text.casefold()
+        description = self.table.cell(row, "description")
+        pairs, left = parse_pairs(values.text)
+        if not values.text:
+            values = description
+            pairs, left = parse_pairs(values.text)
+            left = ""  # it stands in the comment anyway
+        low, high = self._limits(row)
+        missing = self.table.cell(row, "missing").text
+        notes = [
+            description.text if description.text != entry.name else "",
+            *(f"{column.heading.text}: {cell.text}" for column, cell in self.table.unknown(row)),
+            f"values: {left}" if left else "",
+        ]
+        comment = " · ".join(" ".join(note.split()) for note in (entry.name, *notes) if note)
+        everything = f"{comment} {access}".casefold()
+        return replace(
+            entry,
+            words=entry.words if entry.width > 1 and not entry.type.startswith("string") else "",
+            low=low,
+            high=high,
+            missing="" if is_nothing(missing) else missing,
+            writable="w" in access or "write" in access or "rw" in access,
+            worn=bool(re.search(r"eeprom|flash|persist|non ?volatile|\bnv\b", everything)),
+            signal=self.table.cell(row, "signal").text,
+            sign=self.table.cell(row, "sign").text,
+            pairs=tuple(pairs.items()),
+            values_cell=values,
+            comment=comment,
+        )
+
+    def _limits(self, row: int) -> tuple[str, str]:
+        span = self.table.cell(row, "range").text
+        ends = re.fullmatch(r"\s*\[?\s*([+-]?[\d.,]+)\s*(?:\.\.+|~|–|to|/|;|\s-\s|-)\s*([+-]?[\d.,]+)\s*\]?\s*", span)
+        low, high = (
+            (ends[1], ends[2]) if ends else (self.table.cell(row, "minimum").text, self.table.cell(row, "maximum").text)
+        )
+        return low, high
+
+
+def _span(address: object) -> int | None:
+    last, first = getattr(address, "last", None), getattr(address, "first", 0)
+    return None if last is None else last - first + 1
+
+
+# -------------------------------------------------------------------------------------------------------------- repeats
+
+
+def _folded(entries: Iterable[Entry], complaints: Complaints, *, racks: bool) -> list[Entry]:
+    """Fold rows whose names differ only in a number."""
+    families: dict[tuple[str, str, str], list[tuple[int, Entry]]] = {}
+    for entry in entries:
+        pattern = _RACK_NUMBER if racks else _LAST_NUMBER
+        matched = pattern.search(entry.name)
+        number = int(matched[2 if racks else 1]) if matched else -1
+        stem = pattern.sub(lambda m: (m[1] if racks else "") + "#", entry.name, count=1)
+        families.setdefault((stem, entry.table, entry.type), []).append((number, entry))
+    return [one for members in families.values() for one in _family(members, complaints, racks=racks)]
+
+
+def _family(members: list[tuple[int, Entry]], complaints: Complaints, *, racks: bool) -> list[Entry]:
+    if len(members) < (2 if racks else 3) or members[0][0] < 0:
+        return [entry for _, entry in members]
+    first = members[0][1]
+    step = members[1][1].address - first.address
+    for place, (number, entry) in enumerate(members):
+        expected = first.address + place * step
+        if number != members[0][0] + place or entry.address != expected or step < entry.width:
+            message = f"{entry.name} stands at {entry.address}; after {members[0][1].name} every {step} registers"
+            complaints.add(entry.cell, message, f"{expected}, or names that do not count")
+            return []
+    if racks:
+        return [replace(first, racks=len(members), rack_stride=step)]
+    return [replace(first, count=len(members), stride=0 if step == first.width else step)]
