@@ -257,5 +257,8 @@ def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
 def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
     """Return good, uncertain where the bounds are wide or the current is in doubt, and never-read at first."""
     doubtful = (high - low > UNCERTAIN_WIDTH) | state.current_doubtful
-    quality = doubtful * np.uint8(Quality.UNCERTAIN)
-    return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * np.uint8(Quality.NEVER_READ)))
+    quality = doubtful * _UNCERTAIN
+    return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * _NEVER_READ))
+
+
+_UNCERTAIN, _NEVER_READ = np.uint8(Quality.UNCERTAIN), np.uint8(Quality.NEVER_READ)

@@ -6,7 +6,6 @@ the original whole. Saved as one `npz`; a restart widens the bounds for the time
 
 from __future__ import annotations
 
-import copy
 import io
 import zipfile
 from dataclasses import dataclass, fields, replace
@@ -91,7 +90,10 @@ class EstimatorState:
 
     def copy(self) -> EstimatorState:
         """Return a second state to work in; the arrays are shared until replaced."""
-        return copy.copy(self)
+        second = object.__new__(EstimatorState)
+        for name in EstimatorState.__slots__:
+            setattr(second, name, getattr(self, name))
+        return second
 
     def to_bytes(self) -> bytes:
         """Return everything as bytes for retained state; findings are kept by the alarm list, not here."""

@@ -1,29 +1,68 @@
-"""What estimation is fed: the measured image as one sample of all racks."""
+"""What estimation is fed: the measured image as one sample of all racks.
+
+Estimation keeps parts of a sample until the next one: currents and times are copies, never the image's own arrays,
+which the next latch writes over.
+"""
 
 from __future__ import annotations
 
+from typing import Any, TypedDict
+
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.estimation import RackSample
 from controller.image.image import Image
 from controller.image.quality import usable
 from controller.plant.signals import ContactorState
 
+_OPEN = int(ContactorState.OPEN)
 
-def rack_sample(image: Image) -> RackSample:
-    """Return this scan's sample; what is not usable is marked invalid, never replaced."""
+
+class _Cells(TypedDict):
+    """A sample's part of cells and sensors; values are the image's own, to be read in this scan only."""
+
+    cell_time_ns: NDArray[np.int64]
+    cell_voltage_v: NDArray[Any]
+    cell_valid: NDArray[np.bool_]
+    cell_temperature_degc: NDArray[Any]
+    temperature_valid: NDArray[np.bool_]
+
+
+class RackSampler:
+    """Makes each scan's sample of one image; what is not usable is marked invalid, never replaced."""
+
+    def __init__(self, image: Image) -> None:
+        """No cells looked at yet."""
+        self._image = image
+        self._cells: _Cells | None = None
+
+    def sample(self, *, cells_changed: bool) -> RackSample:
+        """Return this scan's sample; cells are looked at again only when something about them has changed."""
+        if self._cells is None or cells_changed:
+            self._cells = _cells(self._image)
+        return _sample(self._image, self._cells)
+
+
+def _sample(image: Image, cells: _Cells) -> RackSample:
     current, voltage, soc = image["rack.current"], image["rack.voltage"], image["rack.soc"]
-    contactor, cells, sensors = image["rack.contactor"], image["cell.voltage"], image["cell.temperature"]
-    tripped = image["rack.tripped"]
+    contactor, tripped = image["rack.contactor"], image["rack.tripped"]
     return RackSample(
-        source_time_ns=current.time_ns,
+        source_time_ns=current.time_ns.copy(),
         valid=usable(current.quality) & usable(voltage.quality),
-        current_a=current.value,
-        voltage_v=voltage.value,
+        current_a=current.value.copy(),
+        voltage_v=voltage.value.copy(),
         soc_bms_ratio=np.where(usable(soc.quality), soc.value, np.nan),
-        contactor_open=usable(contactor.quality) & (contactor.value == ContactorState.OPEN),
+        contactor_open=usable(contactor.quality) & (contactor.value == _OPEN),
         bms_alarm_free=usable(tripped.quality) & (tripped.value == 0),
-        cell_time_ns=cells.time_ns,
+        **cells,
+    )
+
+
+def _cells(image: Image) -> _Cells:
+    cells, sensors = image["cell.voltage"], image["cell.temperature"]
+    return _Cells(
+        cell_time_ns=cells.time_ns.copy(),
         cell_voltage_v=cells.value,
         cell_valid=usable(cells.quality),
         cell_temperature_degc=sensors.value,

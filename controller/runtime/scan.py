@@ -31,7 +31,6 @@ from controller.image.quality import Quality
 from controller.plant.protection_rows import ResetClass
 from controller.plant.signals import Owner
 from controller.protection.protect import protect, reset
-from controller.runtime.rack_samples import rack_sample
 from controller.runtime.scan_state import State, Tables
 
 PAUSE_COUNTED_AT_MOST = 3
@@ -58,7 +57,7 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
 
     cells_changed = state.latch.take(now_ns)
     protection = protect(tables.protection, state.protection, image, now_ns, dt_s)
-    estimated = _estimate(tables, state, now_ns)
+    estimated = _estimate(tables, state, now_ns, cells_changed=cells_changed)
     controlled = control(plant, tables.arrays, state.control, image, protection, estimated, commands, now_ns, dt_s)
     _reset(tables, state, controlled)
     state.conditions.of_protection(protection, now_ns)
@@ -83,11 +82,11 @@ def _dt_s(state: State, now_ns: int, period_s: float) -> float:
     return min(elapsed_s, PAUSE_COUNTED_AT_MOST * period_s)
 
 
-def _estimate(tables: Tables, state: State, now_ns: int) -> Estimate:
+def _estimate(tables: Tables, state: State, now_ns: int, *, cells_changed: bool) -> Estimate:
     """Estimate in a copy; a failure leaves the last good values with bad quality and an alarm, and nothing else."""
-    working = state.estimator.copy()
+    working, sample = state.estimator.copy(), state.sampler.sample(cells_changed=cells_changed)
     try:
-        state.estimate = estimate(tables.estimator, working, rack_sample(state.image), now_ns)
+        state.estimate = estimate(tables.estimator, working, sample, now_ns)
         state.estimator = working
         state.conditions.hold(SystemAlarm.ESTIMATION_FAILED, active=False, now_ns=now_ns)
     except Exception:

@@ -20,6 +20,7 @@ from controller.protection.state import ProtectionState
 from controller.protection.table import ProtectionTable, compile_table
 from controller.runtime.alarm_conditions import AlarmConditions
 from controller.runtime.publish import Publisher
+from controller.runtime.rack_samples import RackSampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class State:
     control: ControlState
     alarms: Alarms
     conditions: AlarmConditions
+    sampler: RackSampler
     publisher: Publisher
     alarm_counts: AlarmCounts | None = None
     scan_count: int = 0
@@ -88,6 +90,7 @@ def first_state(tables: Tables, groups: Sequence[PollGroup], now_ns: int) -> Sta
         control=control_state(tables.plant, tables.arrays),
         alarms=new_alarms(tables.alarms, image.arrays),
         conditions=AlarmConditions(tables.alarms, tables.protection),
+        sampler=RackSampler(image),
         publisher=Publisher(image),
     )
 

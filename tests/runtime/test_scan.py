@@ -97,3 +97,22 @@ def test_a_stop_is_accepted_in_any_state(demo_plant: Plant) -> None:
 
     assert reply is not None
     assert reply.accepted
+
+
+def test_the_estimator_counts_the_charge_that_flows(running: LocalPlant) -> None:
+    """What one sample said is kept until the next one, though the image is written over in between."""
+    state = running.state
+    running.command(Action.SET_ACTIVE_POWER, value=2 * MW)
+    while state.estimator.block_drawn_ratio.any():  # until a new block begins
+        running.command(Action.SET_ACTIVE_POWER, value=2 * MW)
+        running.advance(1.0)
+    counted_ah, current = np.zeros(24), state.image["rack.current"]
+    for _ in range(9):
+        before_a = current.value.copy()
+        running.command(Action.SET_ACTIVE_POWER, value=2 * MW)
+        running.advance(1.0)
+        counted_ah += 0.5 * (before_a + current.value) / 3600.0
+    drawn_ah = state.estimator.block_drawn_ratio * running.tables.estimator.capacity_ah
+
+    assert drawn_ah == pytest.approx(counted_ah, rel=1e-6)
+    assert (counted_ah > 0.1).all()
