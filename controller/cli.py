@@ -148,7 +148,7 @@ def run(
     site: Site,
     simulated: Annotated[bool, typer.Option("--simulated", help="Simulate every device of the site.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Do every start-up check, start nothing.")] = False,
-    record: Annotated[Path | None, typer.Option("--record", help="Record the raw field blocks.")] = None,
+    record: Annotated[Path | None, typer.Option("--record", help="Record every scan, for `bess replay`.")] = None,
     ports: Ports = "",
     state: State = None,
     as_json: AsJson = False,
@@ -211,6 +211,31 @@ def rehearse(
     result = rehearse_site(_load(site), Rehearsal(hours=hours, scan=scan, scenario=scenario, seed=seed, out=out))
     print(json.dumps(result.as_json()) if as_json else result.as_text())
     if result.failed_expectations:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def replay(
+    site: Site,
+    recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="Made by `bess run SITE --record FILE`.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Series: .csv or .parquet; events beside it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Feed a recording through the whole controller in fake time, and compare each scan with the recorded one."""
+    from controller.plant.site_loader import SiteError, site_file
+    from controller.runtime.recording_file import RecordingError
+    from controller.runtime.replay import replay_site
+
+    try:
+        result = replay_site(site, recording, out)
+    except SiteError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(NO if site_file(site).is_file() else UNUSABLE) from error
+    except (RecordingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(UNUSABLE) from error
+    print(json.dumps(result.as_json()) if as_json else result.as_text())
+    if not result.is_same:
         raise typer.Exit(NO)
 
 

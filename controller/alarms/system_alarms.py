@@ -54,6 +54,7 @@ class SystemAlarm(StrEnum):
     STORAGE_FULL = "storage_full"
     RETAINED_STATE_LOST = "retained_state_lost"
     CLOCK_UNCERTAIN = "clock_uncertain"
+    RECORDING_INCOMPLETE = "recording_incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,4 +171,7 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.PLANT, "retained state could not be used", "Compare trips, lock-outs and limits with the journal."
     ),
     SystemAlarm.CLOCK_UNCERTAIN: _warning(Axis.PLANT, "clock is not synchronised", "Check NTP or PTP."),
+    SystemAlarm.RECORDING_INCOMPLETE: _warning(
+        Axis.PLANT, "recording lacks scans", "Free disk space, or record to a faster disk."
+    ),
 }

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import json
 import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from controller.alarms import retained as alarms_retained
 from controller.alarms.system_alarms import SystemAlarm
 from controller.commissioning.point_map import frozen_file, frozen_map
-from controller.control import state as control_state
 from controller.control.commands import Action, Command
 from controller.control.events import RETAINED_KINDS
-from controller.estimation import from_bytes as estimator_from_bytes
 from controller.field_io.field import Field
 from controller.image.quality import Quality
 from controller.image.quantities import Section
@@ -36,18 +35,20 @@ from controller.link.run_directory import prepare
 from controller.link.sealed_site import load_sealed, seal
 from controller.link.snapshot_file import SnapshotFile
 from controller.link.snapshot_memory import SnapshotFormat
-from controller.modbus.poll_groups import poll_groups
+from controller.modbus.poll_groups import PollGroup, poll_groups
 from controller.plant.clock import Clock
 from controller.plant.model import Plant, TcpAddress
 from controller.plant.site_loader import SiteError, load_site
 from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
-from controller.protection import retained as protection_retained
 from controller.runtime.event_rows import journal_rows, ring_records
 from controller.runtime.folders import Folders
 from controller.runtime.journal import Journal
 from controller.runtime.pacing import Pace
+from controller.runtime.recorded_scan import SystemConditions
+from controller.runtime.recorder import Recorder, header_of
 from controller.runtime.retained import RetainedStateError, load, save
+from controller.runtime.retained_parts import retained_parts, take_over
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
 from controller.runtime.watchdog import SystemdNotifier
@@ -62,11 +63,15 @@ FILES_BESIDE_LINKS = 128
 
 @dataclass(frozen=True, slots=True)
 class ControlOptions:
-    """How control is started. `again`: the supervisor restarts it, so it runs from the sealed site."""
+    """How control is started. `again`: the supervisor restarts it, so it runs from the sealed site.
+
+    `record`: the file that takes every scan; a restarted control takes the next free name beside it.
+    """
 
     site: Path
     folders: Folders
     again: bool = False
+    record: Path | None = None
 
 
 def plant_and_seal(options: ControlOptions) -> tuple[Plant, bytes]:
@@ -88,14 +93,19 @@ class ControlProcess:
     def __init__(self, options: ControlOptions, plant: Plant, site_hash: bytes, clock: Clock) -> None:
         """Build everything; nothing is open but the snapshot file."""
         self.plant, self._clock, self._folders = plant, clock, options.folders
-        self._started_ns = clock.mono_ns()
+        self._started_ns, started_utc_ns = clock.mono_ns(), clock.utc_ns()
         _allow_files(len(plant.links) + FILES_BESIDE_LINKS)
         listed = point_list(plant)
         groups = poll_groups(plant)
-        sealed = load_sealed(options.folders.run.folder, site_hash).folder / options.site.name
-        self._tables: Tables = tables_of(plant, flat_map(listed, frozen_map(sealed)).version)
-        self._state: State = first_state(self._tables, groups, clock.mono_ns())
-        self._retained_problem = self._restore()
+        sealed = load_sealed(options.folders.run.folder, site_hash)
+        frozen = frozen_map(sealed.folder / options.site.name)
+        self._tables: Tables = tables_of(plant, flat_map(listed, frozen).version)
+        self._state: State = first_state(self._tables, groups, self._started_ns)
+        retained, self._retained_problem = self._restore(started_utc_ns)
+        header = header_of(self._tables, options.site.name, site_hash, self._started_ns, started_utc_ns)
+        self._recorder = _recorder(
+            options, self._tables, self._state, groups, header, {**retained, **_in_folder("site", sealed.files)}
+        )
         layout = self._tables.layout
         form = SnapshotFormat(
             layout.hash, site_hash, layout.section_size(Section.RACKS), layout.section_size(Section.CELLS)
@@ -131,6 +141,8 @@ class ControlProcess:
         finally:
             self._save()
             self._journal.close()
+            if self._recorder is not None:
+                self._recorder.close()
             await self._server.stop()
         self._snapshot.set_run_state(RunState.STOPPED)
 
@@ -155,7 +167,11 @@ class ControlProcess:
     def _scan_once(self, commands: Sequence[Command]) -> None:
         now_ns = self._clock.mono_ns()
         self._pace.begin(now_ns)
-        self._hold_system_alarms(now_ns)
+        conditions = self._system_conditions(now_ns)
+        if self._recorder is not None:
+            self._recorder.inputs(now_ns, commands, conditions)
+        for alarm, active in conditions.items():
+            self._state.conditions.hold(alarm, active, now_ns)
         result = scan(self._tables, self._state, commands, now_ns)
         self._publish_pace()
         self._publish(cells_changed=result.cells_changed)
@@ -195,24 +211,31 @@ class ControlProcess:
         later = [r for r in replies if r.id in lasting]
         self._server.answer(r for r in replies if r.id not in lasting)
         rows = journal_rows(result, self.plant, self._tables.alarms, now_ns, utc_ns)
+        if self._recorder is not None:
+            self._recorder.outcome(result, rows, utc_ns)
         if rows or later:
             self._journal.write(rows, (lambda _done: self._server.answer(later)) if later else None)
         changed = any(event.kind in RETAINED_KINDS for event in result.control_events)
         if later or result.alarm_events or changed:
             self._save()
 
-    def _hold_system_alarms(self, now_ns: int) -> None:
-        conditions, links = self._state.conditions, self._field.links
+    def _system_conditions(self, now_ns: int) -> SystemConditions:
+        """Return what the scan cannot know of itself: links, identities, disk."""
+        links = self._field.links
         lost = np.zeros(len(self.plant.links), np.bool_)
         if now_ns - self._started_ns > LINKS_MUST_STAND_AFTER_S * 1e9:
             lost[: len(links)] = [not link.connected for link in links]
-        conditions.hold(SystemAlarm.LINK_LOST, lost, now_ns)
         wrong = np.zeros(len(self.plant.devices), np.bool_)
         for link in links:
             wrong[list(link.wrong_identity)] = True
-        conditions.hold(SystemAlarm.DEVICE_IDENTITY_WRONG, wrong, now_ns)
-        conditions.hold(SystemAlarm.JOURNAL_FAILING, self._journal.failures + self._journal.dropped > 0, now_ns)
-        conditions.hold(SystemAlarm.RETAINED_STATE_LOST, bool(self._retained_problem), now_ns)
+        unrecorded = self._recorder is not None and self._recorder.lost > 0
+        return {
+            SystemAlarm.LINK_LOST: lost,
+            SystemAlarm.DEVICE_IDENTITY_WRONG: wrong,
+            SystemAlarm.JOURNAL_FAILING: np.array([self._journal.failures + self._journal.dropped > 0]),
+            SystemAlarm.RETAINED_STATE_LOST: np.array([bool(self._retained_problem)]),
+            SystemAlarm.RECORDING_INCOMPLETE: np.array([unrecorded]),
+        }
 
     async def _unload(self) -> None:
         """Clean stop: ask the plant to stop, scan on until its power is at zero (or patience ends), publish."""
@@ -242,35 +265,49 @@ class ControlProcess:
             self._save()
 
     def _save(self) -> None:
-        parts = {
-            "control": control_state.to_bytes(self._state.control, self.plant),
-            "alarms": alarms_retained.to_bytes(self._tables.alarms, self._state.alarms, self._clock.mono_ns()),
-            "protection": protection_retained.to_bytes(self._tables.protection, self._state.protection),
-            "estimator": self._state.estimator.to_bytes(),
-        }
         try:
+            parts = retained_parts(self._tables, self._state, self._clock.mono_ns())
             save(self._folders.retained, parts, utc_ns=self._clock.utc_ns())
         except OSError as error:
             print(f"retained state was not saved: {error}", file=sys.stderr)
 
-    def _restore(self) -> str:
-        """Take over what was retained; return what could not be."""
-        now_ns = self._clock.mono_ns()
+    def _restore(self, utc_ns: int) -> tuple[dict[str, bytes], str]:
+        """Take over what was retained; return it by its names in a recording, and what could not be used."""
         try:
             parts = load(self._folders.retained)
-            if not parts:
-                return ""
-            control_state.from_bytes(self._state.control, self.plant, parts["control"], now_ns)
-            self._state.protection, lost = protection_retained.from_bytes(self._tables.protection, parts["protection"])
-            lost += alarms_retained.from_bytes(self._tables.alarms, self._state.alarms, parts["alarms"], now_ns)
-            for problem in lost:
-                print(problem, file=sys.stderr)
-            away_s = max(self._clock.utc_ns() - int(parts["saved_utc_ns"]), 0) * 1e-9
-            self._state.estimator = estimator_from_bytes(parts["estimator"], self._tables.estimator, now_ns, away_s)
-        except (RetainedStateError, KeyError, ValueError) as error:
+        except RetainedStateError as error:
             print(f"retained state is not used: {error}", file=sys.stderr)
-            return str(error)
-        return ""
+            return {}, str(error)
+        taken = take_over(self._tables, self._state, parts, self._started_ns, utc_ns)
+        for problem in (*taken.lost, *([f"retained state is not used: {taken.problem}"] if taken.problem else ())):
+            print(problem, file=sys.stderr)
+        return _in_folder("retained", parts), taken.problem
+
+
+def _in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{folder}/{name}": content for name, content in files.items()}
+
+
+def _recorder(
+    options: ControlOptions,
+    tables: Tables,
+    state: State,
+    groups: Sequence[PollGroup],
+    header: Mapping[str, Any],
+    parts: Mapping[str, bytes],
+) -> Recorder | None:
+    """Return the recorder of this run, None if none is asked for; raises OSError where its file can't be made.
+
+    `bess run` refuses a file that is there; what is there now is of an earlier life of control, and stays.
+    """
+    if options.record is None:
+        return None
+    return Recorder(_next_free(options.record), tables, state, tuple(group.raw for group in groups), header, parts)
+
+
+def _next_free(path: Path) -> Path:
+    names = itertools.chain([path], (path.with_stem(f"{path.stem}-{n}") for n in itertools.count(2)))
+    return next(name for name in names if not name.exists())
 
 
 def _allow_files(wanted: int) -> None:

@@ -72,7 +72,7 @@ async def _role(words: argparse.Namespace) -> int:
 async def _control(words: argparse.Namespace, folders: Folders, life: LifePipe, ending: asyncio.Event) -> None:
     from controller.runtime.control_process import ControlOptions, ControlProcess, plant_and_seal, prepare_folders  # noqa: PLC0415 - faces never load the field side
 
-    options = ControlOptions(Path(words.site), folders, again=words.again)
+    options = ControlOptions(Path(words.site), folders, again=words.again, record=words.record)
     prepare_folders(folders)
     with ControlLock(folders.state, None if folders.simulated else words.site_id):
         plant, site_hash = plant_and_seal(options)
@@ -135,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("--simulated", "--auto-ports", "--again"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("--life-pipe", type=int, default=None)
+    parser.add_argument("--record", type=Path, default=None)
     return parser
 
 

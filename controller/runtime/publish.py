@@ -23,6 +23,17 @@ from controller.protection.result import ProtectionResult
 
 Published = Iterable[tuple[str, Any, Any]]
 
+PACE_QUANTITIES = frozenset(
+    {
+        "plant.scan_overruns",
+        "plant.scan_lateness_p50",
+        "plant.scan_lateness_p99",
+        "plant.scan_lateness_p999",
+        "plant.scan_lateness_max",
+    }
+)
+"""What the process says of its own pace: the only computed quantities that do not follow from a scan's inputs."""
+
 
 class Publisher:
     """Copies what every room has to say into one image; where two speak of the same, control has the last word.

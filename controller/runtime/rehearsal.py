@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,20 +11,19 @@ from controller.control.commands import Action
 from controller.image.data_periods import data_periods
 from controller.plant.messages import render
 from controller.plant.model import Plant
-from controller.plant.signals import Owner
 from controller.plant.units import Dimension, parse_quantity
-from controller.points.point_list import Point, PointType, point_list
+from controller.points.point_list import Point, point_list
 from controller.protection.result import ProtectionResult
 from controller.runtime.event_rows import journal_rows
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.scan import ScanResult
+from controller.runtime.series import Series, is_trip, timed_events
 from controller.scada.readings import PointReader
 from controller.simulator.fault_commands import FaultCommand
 from controller.simulator.faults import FaultMenu
 from controller.simulator.scenario import Expectation, Operation, OperatorStep, Scenario, Step, load_scenario
 
 DEFAULT_HOURS = 1.0
-_EVENT_COLUMNS = ("time_s", "kind", "equipment", "function", "level", "value", "limit", "text")
 _ACTIONS = {
     Operation.SETPOINT: Action.SET_ACTIVE_POWER,
     Operation.REACTIVE: Action.SET_REACTIVE_POWER,
@@ -105,9 +101,7 @@ class _Run:
         listed = point_list(local.plant)
         self._points = {p.tag: p for p in listed.points}
         self._reader = PointReader(data_periods(local.plant))
-        shown = {Owner.PLANT, Owner.PCS}
-        scalar = {PointType.NUMBER, PointType.CODE, PointType.COUNT, PointType.BOOL}
-        self._series = _Series(out, [p for p in listed.points if p.owner in shown and p.type in scalar])
+        self._series = Series(out, listed)
         self._period_s = local.plant.control.scan_period_s
         self._time_s = 0.0
         self._tripped: ProtectionResult | None = None
@@ -179,53 +173,10 @@ class _Run:
     def _note_events(self, scanned: ScanResult) -> None:
         now_ns = self.local.clock.mono_ns()
         rows = journal_rows(scanned, self.local.plant, self.local.tables.alarms, now_ns, self.local.clock.utc_ns())
-        for _, mono_ns, kind, equipment, function, level, _, value, limit, _, _, text in rows:
-            self.result.alarms += kind == "raised"
-            self.result.trips += kind == "raised" and level == 3
-            time_s = round(self._time_s - (now_ns - mono_ns) * 1e-9, 3)
-            self._series.event((time_s, kind, equipment, function, level, value, limit, text))
-
-
-class _Series:
-    """The series file: one row a scan, one column a point; events beside it, one JSON object a line."""
-
-    def __init__(self, out: Path | None, points: Sequence[Point]) -> None:
-        self._out, self._points = out, points if out else []
-        self._columns: list[list[object]] = [[] for _ in self._points]
-        self._times: list[float] = []
-        self._events = out.with_suffix(".events.jsonl").open("w", encoding="utf-8") if out else None
-
-    def add(self, time_s: float, shown: Callable[[Point], object]) -> None:
-        if self._out is None:
-            return
-        self._times.append(time_s)
-        for column, point in zip(self._columns, self._points, strict=True):
-            column.append(shown(point))
-
-    def event(self, values: tuple[object, ...]) -> None:
-        if self._events is not None:
-            self._events.write(json.dumps(dict(zip(_EVENT_COLUMNS, values, strict=True))) + "\n")
-
-    def close(self) -> None:
-        if self._out is None or self._events is None:
-            return
-        self._events.close()
-        table = {"time_s": self._times} | {p.tag: c for p, c in zip(self._points, self._columns, strict=True)}
-        write_series(self._out, table)
-
-
-def write_series(out: Path, table: Mapping[str, Sequence[object]]) -> None:
-    """Write columns as csv, or as parquet where the `tools` extra is installed."""
-    if out.suffix == ".parquet":
-        import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load
-        import pyarrow.parquet  # noqa: PLC0415 - as above
-
-        pyarrow.parquet.write_table(pa.table(table), out, compression="zstd")
-        return
-    with out.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(table)
-        writer.writerows(zip(*table.values(), strict=True))
+        for row in timed_events(rows, now_ns, self._time_s):
+            self.result.alarms += row[1] == "raised"
+            self.result.trips += is_trip(row)
+            self._series.event(row)
 
 
 def _scenario(name: str | None) -> Scenario | None:

@@ -24,7 +24,7 @@ class RetainedStateError(Exception):
 
 def save(path: Path, parts: Mapping[str, bytes], *, utc_ns: int) -> None:
     """Write all parts in one atomic step. Raises OSError when the disk will not take it."""
-    body = _pack({**parts, "saved_utc_ns": str(utc_ns).encode()})
+    body = pack({**parts, "saved_utc_ns": str(utc_ns).encode()})
     aside = path.with_suffix(".new")
     with aside.open("wb") as file:
         file.write(_HEAD.pack(_MAGIC, crc32(body), len(body)) + body)
@@ -43,7 +43,7 @@ def load(path: Path) -> dict[str, bytes]:
     if not path.exists():
         return {}
     try:
-        return _unpack(_checked_body(path.read_bytes()))
+        return unpack(_checked_body(path.read_bytes()))
     except (struct.error, ValueError) as error:
         bad = path.with_suffix(".bad")
         path.replace(bad)
@@ -60,12 +60,14 @@ def _checked_body(data: bytes) -> bytes:
     return body
 
 
-def _pack(parts: Mapping[str, bytes]) -> bytes:
+def pack(parts: Mapping[str, bytes]) -> bytes:
+    """Return named parts as one run of bytes: length and JSON of the sizes, then the parts."""
     index = json.dumps({name: len(part) for name, part in parts.items()}).encode()
     return struct.pack("<I", len(index)) + index + b"".join(parts.values())
 
 
-def _unpack(body: bytes) -> dict[str, bytes]:
+def unpack(body: bytes) -> dict[str, bytes]:
+    """Return the parts of `pack`; ValueError or struct.error if it is something else."""
     (length,) = struct.unpack_from("<I", body)
     index: dict[str, int] = json.loads(body[4 : 4 + length])
     parts, start = {}, 4 + length

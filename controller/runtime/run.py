@@ -47,6 +47,7 @@ def run_site(options: RunOptions, status_line: Callable[[Plant, Folders], str] |
     folders = folders_of(result.plant.site_id, simulated=options.simulated, state=options.state)
     try:
         _take_folders(result.plant, folders)
+        _require_new(options.record)
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
@@ -67,6 +68,16 @@ def run_check(options: RunOptions) -> int:
         return NO
     print(f"state folder {folders.state}: ok\nrun directory {folders.run.folder}: ok", file=sys.stderr)
     return OK
+
+
+def _require_new(record: Path | None) -> None:
+    """Refuse to record over a file, or into a folder that is not there: nothing is started then."""
+    if record is None:
+        return
+    if record.exists():
+        raise FileExistsError(f"{record}: is there already; a recording never replaces a file, name another")
+    if not record.resolve().parent.is_dir():
+        raise FileNotFoundError(f"{record.resolve().parent}: there is no such folder to record into")
 
 
 def _take_folders(plant: Plant, folders: Folders) -> None:
@@ -134,7 +145,8 @@ def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[C
         folders.addresses.unlink(missing_ok=True)
         yield spec("simulator")
         first = ("simulator",)
-    yield spec("control", after=first, silence_s=CONTROL_SILENCE_S, essential=True)
+    record = () if options.record is None else ("--record", str(options.record.resolve()))
+    yield spec("control", *record, after=first, silence_s=CONTROL_SILENCE_S, essential=True)
     for role, face in (("opcua", plant.faces.opcua), ("modbus", plant.faces.modbus)):
         if face is not None:
             yield spec(role, after=("control",), nice=FACE_NICE, memory_bytes=FACE_MEMORY_BYTES)
