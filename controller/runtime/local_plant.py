@@ -61,6 +61,10 @@ class LocalPlant:
         """Queue a command of an operator for the next scan and return it."""
         number = f"local-{self.state.scan_count}-{len(self._waiting)}"
         command = Command(number, "local", "operator", "operator", action, target, value, self.clock.mono_ns())
+        return self.give(command)
+
+    def give(self, command: Command) -> Command:
+        """Queue a command for the next scan and return it."""
         self._waiting.append(command)
         return command
 

@@ -7,9 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from controller.control.commands import Action
 from controller.image.data_periods import data_periods
-from controller.plant.messages import render
 from controller.plant.model import Plant
 from controller.plant.units import Dimension, parse_quantity
 from controller.points.point_list import Point, point_list
@@ -17,20 +15,14 @@ from controller.protection.result import ProtectionResult
 from controller.runtime.event_rows import journal_rows
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.scan import ScanResult
+from controller.runtime.scenario_steps import ExpectedPoints, operator_command
 from controller.runtime.series import Series, is_trip, timed_events
 from controller.scada.readings import PointReader
 from controller.simulator.fault_commands import FaultCommand
 from controller.simulator.faults import FaultMenu
-from controller.simulator.scenario import Expectation, Operation, OperatorStep, Scenario, Step, load_scenario
+from controller.simulator.scenario import Expectation, OperatorStep, Scenario, Step, read_scenario, set_scene
 
 DEFAULT_HOURS = 1.0
-_ACTIONS = {
-    Operation.SETPOINT: Action.SET_ACTIVE_POWER,
-    Operation.REACTIVE: Action.SET_REACTIVE_POWER,
-    Operation.START: Action.START,
-    Operation.STOP: Action.STOP,
-    Operation.RESET: Action.RESET_TRIPS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +74,7 @@ def rehearse_site(plant: Plant, rehearsal: Rehearsal) -> RehearsalResult:
     Raises:
         ValueError: The scenario or the scan period can't be read; the text says where and why.
     """
-    scenario = _scenario(rehearsal.scenario)
+    scenario = None if rehearsal.scenario is None else read_scenario(rehearsal.scenario)[1]
     hours = rehearsal.hours or _scenario_hours(scenario)
     local = local_plant(plant, seed=rehearsal.seed, scan_period_s=_period_s(rehearsal.scan))
     run = _Run(local, scenario, RehearsalResult(hours, rehearsal.seed), rehearsal.out)
@@ -99,7 +91,7 @@ class _Run:
         self.local, self.result = local, result
         self._steps = list(scenario.steps) if scenario else []
         listed = point_list(local.plant)
-        self._points = {p.tag: p for p in listed.points}
+        self._expected = ExpectedPoints(listed)
         self._reader = PointReader(data_periods(local.plant))
         self._series = Series(out, listed)
         self._period_s = local.plant.control.scan_period_s
@@ -107,8 +99,7 @@ class _Run:
         self._tripped: ProtectionResult | None = None
         self._menu = FaultMenu(local.fake.devices)
         if scenario:
-            grid = local.fake.devices.virtual.grid
-            grid.profiles, grid.start_s = (*scenario.profiles, *grid.profiles), scenario.start_s
+            set_scene(scenario, local.fake.devices.virtual.grid, 0.0)
 
     def until(self, end_s: float) -> None:
         """Run to the end; expectations beyond it count as failed."""
@@ -134,22 +125,11 @@ class _Run:
                 answer = self._menu.execute(step.text)
                 if answer != "ok":
                     self.result.failed_expectations.append(f"line {step.line}: {step.text}: {answer}")
-            case OperatorStep(operation=operation, value=value):
-                has_value = operation in {Operation.SETPOINT, Operation.REACTIVE}
-                self.local.command(_ACTIONS[operation], value=value if has_value else None)
+            case OperatorStep():
+                self.local.give(operator_command(step.act, self.local.plant, self.local.clock.mono_ns()))
             case Expectation():
-                self._expect(step, step.act)
-
-    def _expect(self, step: Step, expectation: Expectation) -> None:
-        point = self._points.get(expectation.tag)
-        if point is None:
-            self.result.failed_expectations.append(f"line {step.line}: there is no point {expectation.tag}")
-            return
-        actual = self._shown(point)
-        if not expectation.is_met(actual, point.unit):
-            self.result.failed_expectations.append(
-                f"line {step.line}: {step.text} (at {step.at_s:g} s it was {actual})"
-            )
+                failure = self._expected.failure(step, step.act, self._shown)
+                self.result.failed_expectations += [failure] if failure else []
 
     def _shown(self, point: Point) -> float | str | None:
         reading = self._reader.read_image(self.local.state.image, point, self.local.clock.mono_ns())
@@ -177,19 +157,6 @@ class _Run:
             self.result.alarms += row[1] == "raised"
             self.result.trips += is_trip(row)
             self._series.event(row)
-
-
-def _scenario(name: str | None) -> Scenario | None:
-    if name is None:
-        return None
-    path = Path(name)
-    if not path.is_file():
-        raise ValueError(f"{name}: there is no such scenario file")
-    scenario, messages = load_scenario(path)
-    if scenario is None:
-        lines = {path.name: path.read_text(encoding="utf-8").splitlines()}
-        raise ValueError("the scenario can't be read\n" + render(messages, lines))
-    return scenario
 
 
 def _scenario_hours(scenario: Scenario | None) -> float:

@@ -7,9 +7,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from controller.link.control_lock import AlreadyControlledError, ControlLock
 from controller.link.run_directory import RunDirectoryError, prepare
@@ -38,7 +39,17 @@ class RunOptions:
     seconds: float | None = None
 
 
-def run_site(options: RunOptions, status_line: Callable[[Plant, Folders], str] | None = None) -> int:
+class Companion(Protocol):
+    """What runs beside the processes for a person: a status line, a scenario."""
+
+    async def run(self, plant: Plant, folders: Folders, about: Mapping[str, object]) -> None:
+        """Begin when all faces answer (`about` is what was announced); returning ends the run."""
+
+    def finish(self) -> int:
+        """Say what came of it, and return the exit code that is due to it."""
+
+
+def run_site(options: RunOptions, companion: Companion | None = None) -> int:
     """Supervise until stopped; return the exit code."""
     result = load_site(options.site)
     if result.plant is None:
@@ -51,7 +62,7 @@ def run_site(options: RunOptions, status_line: Callable[[Plant, Folders], str] |
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
-    return asyncio.run(_supervise(options, result.plant, folders, status_line))
+    return asyncio.run(_supervise(options, result.plant, folders, companion))
 
 
 def run_check(options: RunOptions) -> int:
@@ -88,20 +99,29 @@ def _take_folders(plant: Plant, folders: Folders) -> None:
         return
 
 
-async def _supervise(
-    options: RunOptions, plant: Plant, folders: Folders, status_line: Callable[[Plant, Folders], str] | None
-) -> int:
+async def _supervise(options: RunOptions, plant: Plant, folders: Folders, companion: Companion | None) -> int:
     run = _Run(options, plant, folders)
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, run.supervisor.stop)
     if options.seconds is not None:
         loop.call_later(options.seconds, run.supervisor.stop)
+    if companion is None:
+        return await run.supervisor.run()
     async with asyncio.TaskGroup() as group:
-        showing = group.create_task(_show(run.announced, plant, folders, status_line))
+        beside = group.create_task(_accompany(run, companion, plant, folders))
         code = await run.supervisor.run()
-        showing.cancel()
-    return code
+        beside.cancel()
+    return max(code, companion.finish())
+
+
+async def _accompany(run: _Run, companion: Companion, plant: Plant, folders: Folders) -> None:
+    """Run the companion once all faces answer; whatever ends it ends the run, and that cleanly."""
+    await run.announced.wait()
+    try:
+        await companion.run(plant, folders, run.about)
+    finally:
+        run.supervisor.stop()
 
 
 class _Run:
@@ -112,22 +132,15 @@ class _Run:
             left_over.unlink(missing_ok=True)
         self._options, self._folders = options, folders
         self.announced = asyncio.Event()
+        self.about: dict[str, object] = {}
         self.supervisor = Supervisor(list(_children(options, plant, folders)), SystemClock(), self._report)
 
     def _report(self) -> None:
         _write_processes(self.supervisor, self._folders)
         if all(c.ready.is_set() for c in self.supervisor.children.values()) and not self.announced.is_set():
             self.announced.set()
-            _announce(self.supervisor, as_json=self._options.json)
-
-
-async def _show(
-    announced: asyncio.Event, plant: Plant, folders: Folders, status_line: Callable[[Plant, Folders], str] | None
-) -> None:
-    await announced.wait()
-    while status_line is not None:
-        print(f"\r{status_line(plant, folders)}", end="", flush=True)
-        await asyncio.sleep(1.0)
+            self.about = _about(self.supervisor)
+            _announce(self.about, as_json=self._options.json)
 
 
 def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[ChildSpec]:
@@ -163,15 +176,19 @@ def _write_processes(supervisor: Supervisor, folders: Folders) -> None:
     aside.replace(folders.processes)
 
 
-def _announce(supervisor: Supervisor, *, as_json: bool) -> None:
-    answer: dict[str, object] = {}
+def _about(supervisor: Supervisor) -> dict[str, object]:
+    about: dict[str, object] = {}
     for child in supervisor.children.values():
-        answer |= {k: v for k, v in child.about.items() if k in {"opcua", "modbus", "faults", "devices"}}
-    answer["pids"] = {"supervisor": os.getpid(), **{role: c.pid for role, c in supervisor.children.items()}}
+        about |= {k: v for k, v in child.about.items() if k in {"opcua", "modbus", "faults", "devices"}}
+    about["pids"] = {"supervisor": os.getpid(), **{role: c.pid for role, c in supervisor.children.items()}}
+    return about
+
+
+def _announce(about: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(about), flush=True)
         return
     for key in ("opcua", "modbus", "faults"):
-        if key in answer:
-            print(f"{key:8s} {answer[key]}")
-    print(f"processes {answer['pids']}", flush=True)
+        if key in about:
+            print(f"{key:8s} {about[key]}")
+    print(f"processes {about['pids']}", flush=True)

@@ -22,6 +22,7 @@ from controller.simulator.fault_commands import FaultError
 from controller.simulator.fault_lines import CommandInput, CommandServer
 from controller.simulator.faults import FaultMenu, read_fault_file
 from controller.simulator.modbus_server import LOOPBACK, DeviceServers, ServedUnit
+from controller.simulator.scenario import read_scenario, set_scene
 from controller.simulator.simulated_field import SimulatedField
 
 STEP_S, STEP_MAX_S = 0.1, 10.0
@@ -39,7 +40,7 @@ class Simulation:
         self.devices, self._clock = SimulatedField(plant, seed), clock
         self._servers = DeviceServers()
         self.menu = FaultMenu(self.devices, self._servers.drop)
-        self._commands = CommandServer(self.menu.execute)
+        self._commands = CommandServer(self.execute)
 
     async def start(self, addresses: Path | None = None, *, auto_ports: bool = False) -> dict[str, Any]:
         """Open every port and say where: the devices, and the port for fault commands.
@@ -73,6 +74,18 @@ class Simulation:
                 last_ns = now_ns
         finally:
             await self.close()
+
+    def execute(self, line: str) -> str:
+        """Carry out a fault command, or `scene FILE`: from now on the grid follows a scenario's profiles."""
+        verb, _, name = line.partition(" ")
+        if verb != "scene":
+            return self.menu.execute(line)
+        try:
+            _, scenario = read_scenario(name.strip())
+        except (ValueError, OSError) as error:
+            return f"error: {' '.join(str(error).split())}"
+        set_scene(scenario, self.devices.virtual.grid, self.devices.virtual.time_s)
+        return "ok"
 
     def step(self, dt_s: float) -> None:
         """Move plant and faults on."""
@@ -120,7 +133,7 @@ async def _run(simulation: Simulation, *, auto_ports: bool, as_json: bool) -> No
     _say(json.dumps(about) if as_json else _in_words(about))
     gc.collect()
     gc.freeze()
-    CommandInput(simulation.menu.execute, STANDARD_INPUT, _say).start(loop)
+    CommandInput(simulation.execute, STANDARD_INPUT, _say).start(loop)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(simulation.serve())
         await ending.wait()

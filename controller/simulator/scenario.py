@@ -1,6 +1,7 @@
 """Scenarios (`scenario/v1`): a start, profiles of the world outside, and steps to do and to expect.
 
-A scenario is only read here; whoever runs the plant (rehearsal, demo) takes its steps at their times.
+A scenario is only read here; whoever runs the plant (rehearsal, demo) takes its steps at their times. Some ship in
+`library/scenarios`, written for the demo's names, and are called by their own.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
-from controller.plant.messages import Complaint, Message, did_you_mean, error
+from controller.plant.messages import Complaint, Message, did_you_mean, error, render
 from controller.plant.schema_messages import check
 from controller.plant.schema_types import ListOfWords, NotNegative, Number, Positive, Section, Time, Words, fail, single
+from controller.plant.site_files import LIBRARY, library_names
 from controller.plant.units import UNITS, Dimension, parse_quantity
 from controller.plant.yaml_tree import Document, read_document
 from controller.simulator.fault_commands import FaultCommand, FaultError, parse_command
-from controller.simulator.grid import COLUMNS, Profile
+from controller.simulator.grid import COLUMNS, Grid, Profile
 
 
 class Operation(StrEnum):
@@ -37,14 +39,23 @@ class Operation(StrEnum):
     START = "start"
     STOP = "stop"
     RESET = "reset"
+    FAST_STOP = "fast_stop"
+    ACKNOWLEDGE = "acknowledge"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorStep:
-    """An operator's step; `value` in W or var where the operation has one."""
+    """An operator's step; `value` in W or var where the operation has one, `timeout_s` where it brings its own.
+
+    `target`: the rack (by name or tag) where the operation is about one.
+    """
 
     operation: Operation
     value: float = 0.0
+    timeout_s: float | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,7 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _EXPECTATION = re.compile(r"(\S+?)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*(?:(?:\+-|±)\s*(.+?))?\s*")
 _YES_NO = {"true": True, "false": False, "yes": True, "no": False}
+_ON_RACKS = {Operation.CONNECT, Operation.DISCONNECT}
 _DO = {Operation.SETPOINT: Dimension.POWER, Operation.REACTIVE: Dimension.REACTIVE_POWER}
 
 
@@ -181,6 +193,38 @@ class _Reader:
         return Step(section.at, act, text, place.line)
 
 
+def scenario_file(name: str) -> Path:
+    """Return the file of a scenario that is named by its path or, if it ships with the package, by its own name.
+
+    Raises ValueError if there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    packaged = LIBRARY / "scenarios" / f"{name}.yaml"
+    if name in library_names("scenarios"):
+        return packaged
+    known = library_names("scenarios")
+    hint = did_you_mean(name, known) or f"expected a file, or one of {', '.join(known)}"
+    raise ValueError(f"{name}: there is no such scenario; {hint}")
+
+
+def read_scenario(name: str) -> tuple[Path, Scenario]:
+    """Return a scenario by name or file; ValueError with every message if it can't be read."""
+    path = scenario_file(name)
+    scenario, messages = load_scenario(path)
+    if scenario is None:
+        lines = {path.name: path.read_text(encoding="utf-8").splitlines()}
+        raise ValueError("the scenario can't be read\n" + render(messages, lines))
+    return path, scenario
+
+
+def set_scene(scenario: Scenario, grid: Grid, now_s: float) -> None:
+    """Let a grid follow the scenario's profiles, its start being now (`now_s` of the simulated plant's own time)."""
+    grid.profiles = (*scenario.profiles, *grid.profiles)
+    grid.start_s = scenario.start_s - now_s
+
+
 def parse_act(text: str) -> FaultCommand | OperatorStep:
     """Return what a `do` states; FaultError says what is wrong."""
     verb, _, rest = text.strip().partition(" ")
@@ -188,14 +232,22 @@ def parse_act(text: str) -> FaultCommand | OperatorStep:
         return parse_command(text)
     operation = Operation(verb)
     dimension = _DO.get(operation)
+    if operation in _ON_RACKS:
+        if len(rest.split()) != 1:
+            raise FaultError(f"'{text}' is out of place; expected such as '{verb} B01-R03'")
+        return OperatorStep(operation, target=rest.strip())
     if dimension is None:
         if rest:
             raise FaultError(f"'{verb}' takes nothing more, but '{rest}' follows")
         return OperatorStep(operation)
-    value = parse_quantity(rest, dimension)
+    stated, _, life = rest.partition(" for ")
+    value = parse_quantity(stated.strip(), dimension)
     if isinstance(value, Complaint):
         raise FaultError(f"{verb} {value.message}; expected {value.expected}")
-    return OperatorStep(operation, value)
+    timeout_s = parse_quantity(life.strip(), Dimension.TIME) if life else None
+    if isinstance(timeout_s, Complaint):
+        raise FaultError(f"{verb}: 'for {life}' {timeout_s.message}; expected {timeout_s.expected}")
+    return OperatorStep(operation, value, timeout_s)
 
 
 def parse_expectation(text: str) -> Expectation:
