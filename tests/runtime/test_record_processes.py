@@ -80,10 +80,14 @@ async def _until_reads(client: AsyncModbusTcpClient, address: int, value: int) -
 
 
 async def _until_longer(file: Path) -> None:
-    size = file.stat().st_size
+    size = _size(file)
     async with asyncio.timeout(60):
-        while file.stat().st_size == size:
+        while _size(file) == size:
             await asyncio.sleep(0.1)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
 
 
 async def test_a_run_with_setpoints_and_a_trip_replays_bit_for_bit_even_after_a_kill(tmp_path: Path) -> None:

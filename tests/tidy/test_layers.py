@@ -13,7 +13,7 @@ from tests.tidy.tree import REPOSITORY, modules, parsed
 PURE = ("plant", "modbus", "image", "points", "alarms", "estimation", "protection", "control")
 # Rooms whose work is to listen, or to call out, on TCP.
 LISTENING = {"scada", "simulator", "hmi"}
-CALLING = {"field_io"}
+CALLING = {"field_io", "simulator"}  # the simulator only to its own port for fault commands
 
 
 def _contracts() -> dict[str, dict[str, Any]]:
