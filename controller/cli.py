@@ -75,6 +75,7 @@ def explain(
     site: Site,
     path: Annotated[str | None, typer.Argument(metavar="PATH", help="A tag, a key, a protection row.")] = None,
     matrix: Annotated[bool, typer.Option("--matrix", help="Causes and effects of every protection row.")] = False,
+    watchdogs: Annotated[bool, typer.Option("--watchdogs", help="What each device does when we fall silent.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell where a value comes from, what it expands to, and how fast a protection really is."""
@@ -84,14 +85,34 @@ def explain(
     if matrix:
         print(explanation.cause_and_effect_text(plant, as_json=as_json))
         return
+    if watchdogs or path == "watchdogs":
+        print(explanation.watchdogs(plant, as_json=as_json))
+        return
     if path is None:
-        print("error: expected a PATH, such as B01-R03.cell_voltage_high, or --matrix", file=sys.stderr)
+        message = "error: expected a PATH, such as B01-R03.cell_voltage_high, or --matrix, or --watchdogs"
+        print(message, file=sys.stderr)
         raise typer.Exit(UNUSABLE)
     found = explanation.explain(site, plant, path)
     if isinstance(found, str):
         print(f"error: {found}", file=sys.stderr)
         raise typer.Exit(NO)
     print(json.dumps(found.as_json(), indent=1) if as_json else found.as_text())
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="A site: a folder with site.yaml, or that file.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="The same site, later.")],
+    retest: Annotated[bool, typer.Option("--retest", help="Which commissioning checks this invalidates.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what differs between two sites after expansion; exit 1 if anything does."""
+    from controller.commissioning.site_diff import diff_sites
+
+    found = diff_sites((before, _load(before)), (after, _load(after)), retest=retest)
+    print(json.dumps(found.as_json(), indent=1) if as_json else found.as_text())
+    if not found.is_empty:
+        raise typer.Exit(NO)
 
 
 @app.command()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from controller.commissioning.facts import Subject, equipment, facts, point_text, row_subject
+from controller.commissioning.watchdogs import watchdog_json, watchdog_text
+from controller.image.data_periods import binding_owner
 from controller.plant.messages import nearest
 from controller.plant.model import Plant
 from controller.plant.origins import Origin, origins_of, paths_of
-from controller.plant.protection_rows import ProtectionRow
+from controller.plant.protection_rows import Level, ProtectionRow
 from controller.plant.signals import Owner
-from controller.plant.site_loader import load_site
+from controller.plant.site_loader import Sources, load_site
+from controller.plant.yaml_tree import Document
 from controller.points.point_list import Point, point_list
 from controller.protection.explain import Delay, cause_effect_matrix, total_s, worst_case_reaction
 
@@ -52,23 +58,172 @@ class Explanation:
 
 
 def explain(site: Path, plant: Plant, path: str) -> Explanation | str:
-    """Return what is known of a path, or why nothing is."""
-    sources = load_site(site).sources
-    assert sources is not None, "a plant was loaded from this site"
-    point = point_list(plant).by_tag().get(path)
-    if point is not None:
-        return _of_point(point, plant)
-    equipment, _, rest = path.partition(".")
-    row = _row(plant, rest if rest and _rack(plant, equipment) is not None else path)
-    origin = origins_of(sources, path) or (origins_of(sources, rest) if rest else ())
-    if row is not None:
-        rack = _rack(plant, equipment)
-        return _of_row(path, row, plant, 0 if rack is None else rack, origin)
-    if origin:
-        return Explanation(path, origin[0].text, "", origin)
-    known = [*paths_of(sources), *(p.tag for p in point_list(plant).points)]
-    hint = nearest(path, known)
-    return f"nothing is called '{path}'" + (f"; did you mean '{hint}'?" if hint else "")
+    """Return what is known of a path, or why nothing is.
+
+    A path is whatever a person would type: a tag (`Plant.Block01.Rack03.SoC`), equipment by name or tag, with a key of
+    its group or a protection row behind it, a row (`cell_voltage_high`, `rack.cell_voltage_high.trip`), a device, a
+    device type, one of its points (`acme-r280.rack.voltage`), or a key of the site file (`site.rating.power`).
+    """
+    result = load_site(site)
+    assert result.sources is not None, "a plant was loaded from this site"
+    explainer = _Explainer(plant, result.sources, result.documents)
+    return explainer.explain(path.strip())
+
+
+class _Explainer:
+    """Tries one meaning of a path after the other."""
+
+    def __init__(self, plant: Plant, sources: Sources, documents: Mapping[str, Document]) -> None:
+        self.plant, self.sources, self.documents = plant, sources, documents
+        self.facts = facts(plant)
+        self.tags = point_list(plant).by_tag()
+
+    def explain(self, path: str) -> Explanation | str:
+        """Return the first meaning that the path has."""
+        point = self.tags.get(path)
+        found = self._of_point(point) if point is not None else None
+        for meaning in (self._row, self._equipment, self._device_type, self._key):
+            found = found or meaning(path)
+        if found is not None:
+            return found
+        known = [*paths_of(self.sources), *self.tags, *(s.name for s in self.facts)]
+        hint = nearest(path, known)
+        return f"nothing is called '{path}'" + (f"; did you mean '{hint}'?" if hint else "")
+
+    # --------------------------------------------------------------------------------------------------- meanings
+    def _of_point(self, point: Point) -> Explanation:
+        notes = [point.description]
+        for device in self.plant.devices:
+            served = device.type.point(point.quantity)
+            if served is None or not any(
+                b.equipment == point.index and b.owner is binding_owner(served.signal.owner) for b in device.bindings
+            ):
+                continue
+            where = f"{self.plant.links[device.link].address} unit {device.unit}"
+            period = f", every {device.period_s(served.poll_block):g} s" if served.poll_block else ""
+            notes.append(f"served by {device.name} ({device.type.name}, {where}){period}: {point_text(served)}")
+        return Explanation(point.tag, point.source, point.unit, (), notes=tuple(notes))
+
+    def _row(self, path: str) -> Explanation | None:
+        parts = [part for part in path.split(".") if part not in {"protection", "protections"}]
+        start = next((k for k, part in enumerate(parts) if any(r.name == part for r in self.plant.protection)), None)
+        if start is None or len(parts) - start > 3:
+            return None
+        before, name, rest = ".".join(parts[:start]), parts[start], parts[start + 1 :]
+        member = self._named(before) if before else None
+        owner = _OWNERS.get(member[0]) if member else (Owner(before) if before in list(Owner) else None)
+        if before and owner is None:
+            return None
+        row = next((r for r in self.plant.protection if r.name == name and owner in {None, r.owner}), None)
+        if row is None:
+            return None
+        level = next((g.level for g in row.levels if rest and g.level.name.lower() == rest[0]), None)
+        if rest and level is None and rest[0] not in _ROW_KEYS:
+            return None
+        origin = origins_of(self.sources, ".".join([row.owner.value, name, *rest]))
+        index = member[1] if member else 0
+        return self._of_row(path, row, index, level, origin, rest)
+
+    def _of_row(
+        self,
+        path: str,
+        row: ProtectionRow,
+        index: int,
+        level: Level | None,
+        origin: tuple[Origin, ...],
+        rest: list[str],
+    ) -> Explanation:
+        stated = self.facts[row_subject(row)]
+        shown = [g for g in row.levels if level in {None, g.level}]
+        limits = ", ".join(
+            f"{g.level.name.lower()} {stated[g.level.name.lower()]} after {g.delay_s:g} s: {g.action.value}"
+            for g in shown
+        )
+        if rest and level is None:
+            limits = stated.get(rest[0], limits)
+        unit = ""
+        notes = [row.description] if row.description else []
+        notes.append(f"compares {stated['compares']}; reset at {stated['reset']}, by {row.reset_class.value}")
+        notes += _bms_trips(self.plant, row)
+        return Explanation(path, limits, unit, origin, worst_case_reaction(self.plant, row, index, level), tuple(notes))
+
+    def _equipment(self, path: str) -> Explanation | None:
+        for end in range(path.count(".") + 1, 0, -1):
+            name = ".".join(path.split(".")[:end])
+            member = self._named(name)
+            if member is None:
+                continue
+            key = ".".join(path.split(".")[end:])
+            origin = origins_of(self.sources, path)
+            subject = Subject(member[0], self._name_of(member))
+            stated = self.facts.get(subject, {})
+            if key:
+                return Explanation(path, origin[0].text, "", origin) if origin else None
+            notes = tuple(f"{k}: {v}" for k, v in stated.items())
+            guarded = [r.name for r in self.plant.protection if r.owner is _OWNERS.get(member[0])]
+            rows = (f"guarded by {', '.join(guarded)}",) if guarded else ()
+            return Explanation(path, str(subject), "", origin, notes=(*notes, *self._served(subject.name), *rows))
+        return None
+
+    def _served(self, name: str) -> Iterator[str]:
+        for subject, stated in self.facts.items():
+            if subject.group == "device" and f"serves {name}" in stated:
+                yield f"served by {subject.name}: {stated['address']}, {stated['type']}, {stated[f'serves {name}']}"
+
+    def _device_type(self, path: str) -> Explanation | None:
+        for device_type in {d.type.name: d.type for d in self.plant.devices}.values():
+            name = device_type.name
+            if path != name and not path.startswith(f"{name}."):
+                continue
+            document = next((d for d in self.documents.values() if d.text_at(("device",)) == name), None)
+            signal = path[len(name) + 1 :]
+            if document is None or (signal and device_type.point(signal) is None):
+                return None
+            place = document.place_of(("points", signal) if signal else ("device",), key=True)
+            origin = Origin(place.file, place.line, place.col, document.lines[place.line - 1].strip())
+            stated = self.facts[Subject("device type", name)]
+            point = device_type.point(signal) if signal else None
+            value = point_text(point) if point is not None else str(Subject("device type", name))
+            notes = [f"{k}: {v}" for k, v in stated.items()] if not signal else []
+            source = device_type.source
+            if source is not None:
+                notes.append(f"read in {source.document}, {source.pages}; checked by: {source.checked_by or 'nobody'}")
+            return Explanation(path, value, "", (origin,), notes=tuple(notes))
+        return None
+
+    def _key(self, path: str) -> Explanation | None:
+        origin = origins_of(self.sources, path)
+        return Explanation(path, origin[0].text, "", origin) if origin else None
+
+    # ------------------------------------------------------------------------------------------------------ names
+    def _named(self, name: str) -> tuple[str, int] | None:
+        """Return the group and index of equipment (or a device) by its name or tag."""
+        for group, members in self._members():
+            for member in members:
+                if name in {member.name, getattr(member, "tag", "")}:
+                    return group, member.index
+        return None
+
+    def _members(self) -> Iterator[tuple[str, Sequence[Any]]]:
+        yield from equipment(self.plant)
+        yield "device", self.plant.devices
+
+    def _name_of(self, member: tuple[str, int]) -> str:
+        return str(next(m for g, m in self._members() if g == member[0])[member[1]].name)
+
+
+_OWNERS = {"rack": Owner.RACK, "bank": Owner.BANK, "PCS": Owner.PCS, "meter": Owner.METER, "interlock": Owner.INTERLOCK}
+_ROW_KEYS = {"reset", "delay", "action", "signal", "direction", "description", "reset_class", "when", "off_delay"}
+
+
+def _bms_trips(plant: Plant, row: ProtectionRow) -> Iterator[str]:
+    """Yield the BMS's own trip of the same name: ours are graded against it."""
+    if row.owner is not Owner.RACK:
+        return
+    for battery in {rack.battery.name: rack.battery for rack in plant.racks}.values():
+        for trip in battery.bms_trips:
+            if trip.row == row.name:
+                yield f"the BMS of {battery.name} itself trips at {trip.limit:g} after {trip.delay_s:g} s"
 
 
 def cause_and_effect_text(plant: Plant, *, as_json: bool) -> str:
@@ -82,33 +237,10 @@ def cause_and_effect_text(plant: Plant, *, as_json: bool) -> str:
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)
 
 
+def watchdogs(plant: Plant, *, as_json: bool) -> str:
+    """Return the watchdog table."""
+    return json.dumps(watchdog_json(plant), indent=1) if as_json else watchdog_text(plant)
+
+
 def _cell(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _of_point(point: Point, plant: Plant) -> Explanation:
-    serving = [
-        f"served by {device.name} (unit {device.unit} of {plant.links[device.link].address})"
-        for device in plant.devices
-        if device.type.point(point.quantity) is not None
-        and any(b.equipment == point.index and b.owner in {point.owner, Owner.RACK} for b in device.bindings)
-    ]
-    return Explanation(point.tag, point.source, point.unit, (), notes=(point.description, *serving))
-
-
-def _row(plant: Plant, path: str) -> ProtectionRow | None:
-    name = path.removeprefix("protection.").partition(".")[0]
-    return next((r for r in plant.protection if r.name == name), None)
-
-
-def _rack(plant: Plant, name: str) -> int | None:
-    return next((r.index for r in plant.racks if name in {r.name, r.tag}), None)
-
-
-def _of_row(path: str, row: ProtectionRow, plant: Plant, rack: int, origin: tuple[Origin, ...]) -> Explanation:
-    equipment = rack if row.owner is Owner.RACK else 0
-    limits = ", ".join(
-        f"{g.level.name.lower()} {g.limit:g} after {g.delay_s:g} s: {g.action.value}" for g in row.levels
-    )
-    notes = (row.description,) if row.description else ()
-    return Explanation(path, limits, "", origin, worst_case_reaction(plant, row, equipment), notes)

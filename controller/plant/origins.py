@@ -89,10 +89,13 @@ def _exceptions(names: Names, document: Document, name: str) -> tuple[Origin, ..
 
 
 def _protection(drafts: Drafts, path: str) -> tuple[Origin, ...]:
-    """Find `row`, `row.trip`, `row.trip.delay`, also behind `protections.` or an equipment's name."""
+    """Find `row`, `row.trip`, `row.trip.delay`, also behind a section, `protections.` or an equipment's name."""
     parts = path.split(".")
     for start, part in enumerate(parts):
-        draft = next((d for (_, name), d in drafts.items() if name == part), None)
+        found = [(section, d) for (section, name), d in drafts.items() if name == part]
+        draft = next(
+            (d for section, d in found if start and section == parts[start - 1]), found[0][1] if found else None
+        )
         if draft is not None:
             key = ".".join(parts[start + 1 :])
             value = draft.values.get(key) or draft.values.get(f"{key}.limit")

@@ -1,0 +1,128 @@
+"""`bess diff`: what is different between two sites after expansion, and which commissioning checks that invalidates.
+
+The same change of many equipments is one line with their number. Moving a row of the file, renaming an axis or writing
+a quantity in another unit is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from controller.commissioning.checks import Retest, checks, invalidated
+from controller.commissioning.facts import Facts, Subject, facts
+from controller.commissioning.point_map import frozen_map
+from controller.plant.model import Plant
+
+NAMES_SHOWN = 3
+REASONS_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key that is different; `before` or `after` is "" where it is not there."""
+
+    subject: Subject
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteDiff:
+    """What is there only after, only before, and what changed of what is in both; `retest`: None if not asked for."""
+
+    added: tuple[Subject, ...]
+    removed: tuple[Subject, ...]
+    changed: tuple[Change, ...]
+    retest: tuple[Retest, ...] | None = None
+    still_valid: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the two are the same."""
+        return not (self.added or self.removed or self.changed)
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for machines."""
+        answer: dict[str, object] = {
+            "added": [s._asdict() for s in self.added],
+            "removed": [s._asdict() for s in self.removed],
+            "changed": [
+                {**c.subject._asdict(), "key": c.key, "before": c.before, "after": c.after} for c in self.changed
+            ],
+        }
+        if self.retest is not None:
+            answer["retest"] = [
+                {"kind": r.check.kind.value, "subject": r.check.subject, "equipments": r.check.equipments,
+                 "hash": r.check.hash, "reasons": list(r.reasons)}
+                for r in self.retest
+            ]  # fmt: skip
+            answer["still_valid"] = self.still_valid
+        return answer
+
+    def as_text(self) -> str:
+        """Return it for people."""
+        lines = [f"+ {line}" for line in _grouped(self.added)] + [f"- {line}" for line in _grouped(self.removed)]
+        lines += _changes(self.changed)
+        text = "\n".join(lines) if lines else "no difference"
+        return text if self.retest is None else f"{text}\n\n{_retests(self.retest, self.still_valid)}"
+
+
+def diff_sites(before: tuple[Path, Plant], after: tuple[Path, Plant], *, retest: bool) -> SiteDiff:
+    """Return the difference of two loaded sites, with what is to be tested again if asked."""
+    found = site_diff(facts(before[1]), facts(after[1]))
+    if not retest:
+        return found
+    earlier, later = (checks(plant, frozen_map(site)) for site, plant in (before, after))
+    again = invalidated(earlier, later)
+    return replace(found, retest=again, still_valid=len(later) - len(again))
+
+
+def site_diff(before: Facts, after: Facts) -> SiteDiff:
+    """Return the difference of two sites' facts."""
+    changed = [
+        Change(subject, key, before[subject].get(key, ""), after[subject].get(key, ""))
+        for subject in after
+        if subject in before
+        for key in dict.fromkeys((*before[subject], *after[subject]))
+        if before[subject].get(key) != after[subject].get(key)
+    ]
+    return SiteDiff(
+        tuple(s for s in after if s not in before), tuple(s for s in before if s not in after), tuple(changed)
+    )
+
+
+def _grouped(subjects: Iterable[Subject]) -> Iterator[str]:
+    groups: dict[str, list[str]] = {}
+    for subject in subjects:
+        groups.setdefault(subject.group, []).append(subject.name)
+    for group, names in groups.items():
+        yield f"{group:12} {_names(names)}"
+
+
+def _names(names: list[str]) -> str:
+    if len(names) <= NAMES_SHOWN:
+        return ", ".join(name for name in names if name)
+    return f"{names[0]} .. {names[-1]}  ({len(names)})"
+
+
+def _changes(changes: Iterable[Change]) -> Iterator[str]:
+    same: dict[tuple[str, str, str, str], list[str]] = {}
+    for change in changes:
+        same.setdefault((change.subject.group, change.key, change.before, change.after), []).append(change.subject.name)
+    for (group, key, before, after), names in same.items():
+        yield f"~ {group:12} {_names(names)}  {key}: {before or 'nothing'} -> {after or 'nothing'}"
+
+
+def _retests(retests: tuple[Retest, ...], still_valid: int) -> str:
+    lines = [f"test again: {len(retests)} of {len(retests) + still_valid} checks"]
+    for retest in retests:
+        count = f"  ({retest.check.equipments} alike)" if retest.check.equipments > 1 else ""
+        lines.append(f"  {retest.check.name}{count}")
+        lines += [f"      {reason}" for reason in retest.reasons[:REASONS_SHOWN]]
+        if len(retest.reasons) > REASONS_SHOWN:
+            lines.append(f"      and {len(retest.reasons) - REASONS_SHOWN} more")
+    lines.append(f"everything else stays valid ({still_valid})")
+    return "\n".join(lines)

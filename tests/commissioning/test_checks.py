@@ -1,0 +1,147 @@
+"""Which commissioning checks a change invalidates: those whose slice it touches, and no others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from controller.cli import app
+from controller.commissioning.checks import CheckKind, checks, invalidated
+from controller.commissioning.facts import Subject, facts
+from controller.commissioning.site_diff import site_diff
+from controller.plant.demo_site import write_demo_site
+from controller.plant.model import Plant
+from controller.plant.site_files import LIBRARY
+from controller.plant.site_loader import load_site_or_raise
+
+ALL = {kind.value for kind in CheckKind}
+
+
+def changed(
+    folder: Path, *edits: tuple[str, str], protections: str = "", device: tuple[str, str, str] | None = None
+) -> Plant:
+    """Return the demo with edits of its site file, lines of its protection file, one register of a device changed."""
+    file = write_demo_site(folder)
+    text = file.read_text()
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    if device is not None:
+        name, old, new = device
+        source = (LIBRARY / "devices" / f"{name}.yaml").read_text()
+        assert old in source, old
+        (folder / f"{name}.yaml").write_text(source.replace(old, new))
+        text = text.replace("  - protections.yaml", f"  - protections.yaml\n  - {name}.yaml")
+    file.write_text(text)
+    if protections:
+        (folder / "protections.yaml").write_text(f"schema: protections/v1\nbase: lfp-utility@1\n{protections}\n")
+    return load_site_or_raise(folder)
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Plant:
+    return load_site_or_raise(write_demo_site(tmp_path / "before"))
+
+
+def retested(before: Plant, after: Plant) -> set[str]:
+    return {retest.check.name for retest in invalidated(checks(before), checks(after))}
+
+
+def test_every_check_has_a_name_of_its_own_and_depends_on_something(before: Plant) -> None:
+    found = checks(before)
+
+    assert len({c.name for c in found}) == len(found)
+    assert {c.kind.value for c in found} == ALL
+    assert [c.name for c in found if not c.slice] == []
+    assert len([c for c in found if c.kind is CheckKind.P2P]) == len(before.devices)
+
+
+def test_the_same_site_needs_no_test_again_wherever_it_lies(before: Plant, tmp_path: Path) -> None:
+    again = load_site_or_raise(write_demo_site(tmp_path / "elsewhere"))
+
+    assert retested(before, again) == set()
+
+
+@pytest.mark.parametrize(
+    ("edits", "protections", "device", "expected"),
+    [
+        ((), "rack: {cell_voltage_high: {trip: 3.62 V}}", None, {"protection rack.cell_voltage_high on lfp280"}),
+        ((("watchdog: 5 s", "watchdog: 6 s"),), "", None, {"watchdog of PCS01", "watchdog of PCS02"}),
+        ((("timeout: 10 s", "timeout: 12 s"),), "", None, {"control"}),
+        ((("127.0.0.1:15001?", "127.0.0.1:15003?"),), "", None,
+         {"p2p AUX", "poll budget of 127.0.0.1:15003"}),
+        ((("input: IO01.1", "input: IO01.9"),), "", None,
+         {"interlock ESTOP", "p2p IO01", "poll budget of 127.0.0.1:15002"}),
+        ((("  modbus:\n    listen: tcp://127.0.0.1:5020", "  modbus:\n    listen: tcp://127.0.0.1:5021"),), "", None,
+         {"scada map"}),
+        ((("poll: 1 s", "poll: 2 s"),), "", None,
+         {"poll budget of 127.0.0.1:15001", "protection meter.data_age on meter"}),
+    ],
+    ids=["a limit", "a watchdog", "a set-point's life", "an address", "a wire", "a face", "a polling period"],
+)  # fmt: skip
+def test_a_change_invalidates_what_depends_on_it(before, tmp_path, edits, protections, device, expected) -> None:
+    after = changed(tmp_path / "after", *edits, protections=protections, device=device)
+
+    assert retested(before, after) == expected
+
+
+def test_another_register_invalidates_values_sums_and_trips_of_its_devices(before: Plant, tmp_path: Path) -> None:
+    after = changed(tmp_path / "after", device=("generic-rack-bms", "rack.voltage:                 {at: input 16",
+                                                "rack.voltage:                 {at: input 36"))  # fmt: skip
+    found = retested(before, after)
+
+    assert {name for name in found if name.startswith("p2p")} == {f"p2p B02-R{n:02}" for n in range(1, 13)}
+    assert "physics of DC02" in found
+    assert "physics of DC01" not in found
+    assert "protection rack.data_age on lfp280" in found
+    assert "protection rack.cell_temperature_high on lfp280" not in found
+    assert "control" not in found
+
+
+def test_more_racks_leave_the_others_values_valid(before: Plant, tmp_path: Path) -> None:
+    found = retested(before, load_site_or_raise(write_demo_site(tmp_path / "after", 48)))
+
+    assert "p2p B02-R01" not in found
+    assert "p2p BANK01" in found
+    assert "scada map" in found
+    assert "control" in found
+
+
+def test_a_difference_is_told_in_the_words_of_the_field(before: Plant, tmp_path: Path) -> None:
+    after = changed(
+        tmp_path / "after",
+        ("ramp: 2.4 MW/s\n", "ramp: 1.2 MW/s\n"),
+        protections="rack: {cell_voltage_high: {trip: 3.62 V}}",
+    )
+    text = site_diff(facts(before), facts(after)).as_text()
+
+    assert "PCS01, PCS02  ramp: 2.4 MW/s -> 1.2 MW/s" in text
+    assert "rack.cell_voltage_high  trip: 3.65 V -> 3.62 V" in text
+
+
+def test_equipment_that_comes_and_goes_is_listed(before: Plant, tmp_path: Path) -> None:
+    larger = load_site_or_raise(write_demo_site(tmp_path / "after", 48))
+    diff = site_diff(facts(before), facts(larger))
+
+    assert Subject("rack", "B01-R13") in diff.added
+    assert diff.removed == ()
+    assert Subject("rack", "B01-R13") in site_diff(facts(larger), facts(before)).removed
+
+
+def test_the_verb_answers_people_and_machines(tmp_path: Path) -> None:
+    write_demo_site(tmp_path / "a")
+    changed(tmp_path / "b", ("watchdog: 5 s", "watchdog: 6 s"))
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    same = CliRunner().invoke(app, ["diff", a, a, "--retest"])
+    text = CliRunner().invoke(app, ["diff", a, b, "--retest"])
+    data = json.loads(CliRunner().invoke(app, ["diff", a, b, "--retest", "--json"]).stdout)
+
+    assert same.exit_code == 0
+    assert same.stdout.startswith("no difference")
+    assert text.exit_code == 1
+    assert "everything else stays valid" in text.stdout
+    assert [r["kind"] for r in data["retest"]] == ["watchdog", "watchdog"]
+    assert data["still_valid"] == len(checks(load_site_or_raise(b))) - 2

@@ -1,0 +1,90 @@
+"""`explain` takes any path that a person would type, and prints the watchdogs with both inequalities."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from controller.cli import app
+from controller.commissioning.watchdogs import coordination_lines, watchdog_lines, watchdog_text
+from controller.plant.model import Plant
+
+SITE = "site_configs/demo"
+
+
+def bess(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("B01-R03", "served by BANK01: 127.0.0.1:17001 unit 1, generic-bank-bms, block 3"),
+        ("Plant.Block01.Rack03", "battery: lfp280"),
+        ("Plant.Block01.Rack03.Voltage", "every 1 s: input 1000 u16 * 0.1 V"),
+        ("PCS01", "dc_voltage_max: 920 V"),
+        ("PCS01.rating.power", "1.2 MW"),
+        ("GRID", "role: poi_control"),
+        ("DC01", "unloads_contactors: controller_only"),
+        ("cell_voltage_high", "trip 3.65 V after 2 s: disconnect_rack"),
+        ("cell_voltage_high.trip", "worst-case reaction"),
+        ("rack.cell_voltage_high.trip.delay", "2 s"),
+        ("B01-R03.cell_voltage_high.trip", "library/protections/lfp-utility@1.yaml"),
+        ("B01-R03.protection.cell_voltage_high.trip", "the BMS of lfp280 itself trips at 3.65 after 1 s"),
+        ("protections.rack.cell_voltage_high", "a cell is charged too high"),
+        ("meter.data_age", "no fresh values from a meter"),
+        ("bank.data_age", "no fresh values from the bank BMS"),
+        ("generic-pcs", "heartbeat: 0.5 s"),
+        ("generic-rack-bms.rack.voltage", "library/devices/generic-rack-bms.yaml"),
+        ("site.rating.power", "site.yaml:"),
+        ("batteries.lfp280.window.max", "3.65 V"),
+        ("controls.setpoint.timeout", "10 s"),
+    ],
+)
+def test_every_form_of_a_path_is_understood(path: str, told: str, repository: Path) -> None:
+    answer = bess("explain", str(repository / SITE), path)
+
+    assert answer.exit_code == 0, answer.stderr
+    assert told in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"), [("B01-R3", "B01-R"), ("cell_voltage_hihg", "cell_voltage_high"), ("site.ratng", "site")]
+)
+def test_what_is_not_there_is_a_no_with_the_nearest(path: str, hint: str, repository: Path) -> None:
+    answer = bess("explain", str(repository / SITE), path)
+
+    assert answer.exit_code == 1
+    assert hint in answer.stderr
+
+
+def test_a_row_of_a_section_points_at_that_sections_line(repository: Path) -> None:
+    rack, meter = (
+        json.loads(bess("explain", str(repository / SITE), f"{section}.data_age", "--json").stdout)["origin"][0]["line"]
+        for section in ("rack", "meter")
+    )
+
+    assert rack != meter
+
+
+def test_the_watchdog_table_compares_what_the_files_state(demo_plant: Plant) -> None:
+    lines = {line.type: line for line in watchdog_lines(demo_plant)}
+    pcs = lines["generic-pcs"]
+
+    assert (pcs.heartbeat_s, pcs.timeout_s, pcs.then, pcs.three_periods_s, pcs.in_time) == (0.5, 5.0, "zero", 1.5, True)
+    assert lines["generic-meter"].in_time is None
+    assert [(c.converters, c.at_zero_s, c.opens_s, c.in_time) for c in coordination_lines(demo_plant)] == [
+        ("PCS01", 8.0, 30.0, True), ("PCS02", 8.0, 30.0, True),
+    ]  # fmt: skip
+
+
+def test_the_watchdog_table_is_printed(demo_plant: Plant, repository: Path) -> None:
+    answer = bess("explain", str(repository / SITE), "--watchdogs")
+    data = json.loads(bess("explain", str(repository / SITE), "watchdogs", "--json").stdout)
+
+    assert answer.stdout.rstrip("\n") == watchdog_text(demo_plant)
+    assert "zero in 1 s" in answer.stdout
+    assert len(data["devices"]) == 5
