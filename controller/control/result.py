@@ -166,12 +166,13 @@ def published(result: ControlResult) -> Iterator[Published]:
 
     NaN is DEVICE_FAILURE: computed from something unknown.
     """
-    for owner, values in (
+    published_of: tuple[tuple[str, tuple[Any, ...]], ...] = (
         ("rack", result.racks),
         ("bus", result.buses),
         ("pcs", result.pcs),
         ("block", result.blocks),
-    ):
+    )
+    for owner, values in published_of:
         for (_, quantity), value in zip(_NAMES[owner], values, strict=True):
             yield quantity, value, _quality(value) if quantity in _MAY_BE_UNKNOWN else Quality.GOOD
 
