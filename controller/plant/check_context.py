@@ -7,6 +7,7 @@ from pathlib import Path
 
 from controller.plant.device_types import DeviceType
 from controller.plant.expand_names import Names
+from controller.plant.expand_schedule import DraftEntry
 from controller.plant.messages import Place
 from controller.plant.model import Plant
 from controller.plant.protection_loader import Drafts
@@ -25,6 +26,7 @@ class CheckContext:
     document: Document
     drafts: Drafts
     files: SiteFiles
+    schedule: tuple[DraftEntry, ...] = ()
 
     def loc(self, section: str, index: int, *keys: str) -> Loc:
         """Return the way to a key of the group that an equipment comes from."""

@@ -10,6 +10,7 @@ from controller.plant.checks_batteries import BATTERY_CHECKS
 from controller.plant.checks_links import LINK_CHECKS
 from controller.plant.checks_protection import PROTECTION_CHECKS
 from controller.plant.checks_ratings import RATING_CHECKS
+from controller.plant.checks_schedule import SCHEDULE_CHECKS
 from controller.plant.checks_settings import SETTING_CHECKS
 from controller.plant.messages import Message, Place
 
@@ -20,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     *PROTECTION_CHECKS,
     *LINK_CHECKS,
     *SETTING_CHECKS,
+    *SCHEDULE_CHECKS,
 )
 
 

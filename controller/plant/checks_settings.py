@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from controller.plant.check_context import CheckContext
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import GridFunctionPlace, MeterRole
-from controller.plant.schema_site import GridFunction
+from controller.plant.schema_equipment import GridFunction
 
 
 def settings_are_ordered(context: CheckContext) -> Iterator[Message]:

@@ -12,8 +12,8 @@ from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType
 from controller.plant.expand_names import Findings, Member, Names
 from controller.plant.messages import Complaint, did_you_mean, one_of
 from controller.plant.model import BatteryType, Binding, Device, Link, SerialAddress, TcpAddress
-from controller.plant.schema_site import GatewaySection
-from controller.plant.signals import Owner
+from controller.plant.schema_equipment import GatewaySection
+from controller.plant.signals import SIGNALS, Owner
 from controller.plant.yaml_tree import Loc
 
 Address = TcpAddress | SerialAddress
@@ -192,12 +192,34 @@ class DeviceBuilder:
             timeout_s=gateway.timeout or max((t.timeout_s for t in types), default=0.5),
         )
 
+    def turned(self, device_type: DeviceType) -> DeviceType:
+        """Return a meter's device type with export and import exchanged."""
+        cached = (id(device_type), 0, -1.0)
+        if cached not in self._special:
+            self._special[cached] = replace(device_type, points=tuple(_turned(p) for p in device_type.points))
+        return self._special[cached]
+
     def fitted(self, device_type: DeviceType, battery: BatteryType | None, watchdog_s: float | None) -> DeviceType:
         """Return the device type with as many cells and sensors as the rack has, and the site's watchdog time."""
         cached = (id(device_type), id(battery), watchdog_s or 0.0)
         if cached not in self._special:
             self._special[cached] = _fit(device_type, battery, watchdog_s)
         return self._special[cached]
+
+
+_COUNTED_BACKWARDS = ("meter.active_power", "meter.reactive_power")
+_SWAPPED = {"meter.energy_out": SIGNALS["meter.energy_in"], "meter.energy_in": SIGNALS["meter.energy_out"]}
+
+
+def _turned(point: DevicePoint) -> DevicePoint:
+    """Return a meter's point as it reads with its current transformers the other way round."""
+    if point.signal.name in _SWAPPED:
+        return replace(point, signal=_SWAPPED[point.signal.name])
+    if point.signal.name not in _COUNTED_BACKWARDS:
+        return point
+    low = None if point.valid_max is None else -point.valid_max
+    high = None if point.valid_min is None else -point.valid_min
+    return replace(point, sign=-point.sign, valid_min=low, valid_max=high)
 
 
 def _fit(device_type: DeviceType, battery: BatteryType | None, watchdog_s: float | None) -> DeviceType:

@@ -25,18 +25,19 @@ from controller.plant.model import (
     Rack,
     Transformer,
 )
-from controller.plant.schema_site import (
+from controller.plant.schema_equipment import (
     AuxiliaryGroup,
     BankGroup,
     BusGroup,
-    InstrumentSection,
     InterlockGroup,
     MeterGroup,
     MeterPlace,
     PcsGroup,
+    PositiveDirection,
     RackGroup,
     ServedGroup,
     TransformerGroup,
+    VoltageTransformerSection,
 )
 from controller.plant.signals import Owner
 
@@ -310,12 +311,14 @@ class PlantExpander:
         group = member.group
         device_type = self.devices.type_of(member, group.type, (DeviceKind.METER,))
         if device_type is not None:
+            if group.ct is not None and group.ct.positive is PositiveDirection.IMPORT:
+                device_type = self.devices.turned(device_type)
             bindings = (Binding(Owner.METER, index),)
             self.devices.add(member, device_type, group.connect, group.gateway, group.poll, bindings)
         ct, vt = self._ratio(member, "ct", group.ct), self._ratio(member, "vt", group.vt)
         return Meter(index, member.name, member.tag, member.block, _ROLES[group.role], group.voltage, ct, vt)
 
-    def _ratio(self, member: Member[MeterGroup], key: str, section: InstrumentSection | None) -> float:
+    def _ratio(self, member: Member[MeterGroup], key: str, section: VoltageTransformerSection | None) -> float:
         if section is None:
             return 1.0
         matched = _RATIO.fullmatch(section.ratio)

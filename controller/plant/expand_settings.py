@@ -17,19 +17,14 @@ from controller.plant.model import (
     MeterRole,
     ModbusFace,
     OpcUaFace,
+    PartyMap,
     Poi,
     ScadaFaces,
     SimulationSettings,
     StaleLadder,
 )
-from controller.plant.schema_site import (
-    BatterySection,
-    ControlsSection,
-    GridFunction,
-    ScadaSection,
-    SimulationSection,
-    SiteSection,
-)
+from controller.plant.schema_equipment import BatterySection, GridFunction
+from controller.plant.schema_site import ControlsSection, ScadaSection, SimulationSection, SiteSection
 from controller.plant.units import Dimension, parse_quantity
 
 _LISTEN = re.compile(r"(?:opc\.)?tcp://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
@@ -103,7 +98,8 @@ def faces_of(scada: ScadaSection, findings: Findings) -> ScadaFaces:
         opcua = OpcUaFace(host, port, policies, scada.opcua.anonymous, users)
     if scada.modbus is not None:
         host, port = _listen(scada.modbus.listen, "modbus", "tcp://127.0.0.1:5020", findings)
-        modbus = ModbusFace(host, port, tuple(scada.modbus.writers), scada.modbus.max_connections)
+        maps = tuple(PartyMap(m.party, m.file, m.unit, tuple(m.writers)) for m in scada.modbus.maps)
+        modbus = ModbusFace(host, port, tuple(scada.modbus.writers), scada.modbus.max_connections, maps)
     return ScadaFaces(opcua, modbus)
 
 

@@ -11,14 +11,18 @@ from controller.plant.checks_devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
 from controller.plant.expand_names import Findings
+from controller.plant.expand_schedule import DraftEntry, check_entries, draft_entries
+from controller.plant.extends import Extender
 from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of, warning
 from controller.plant.model import BatteryType
 from controller.plant.protection_loader import Drafts, load_protections
+from controller.plant.schema_messages import check
+from controller.plant.schema_schedule import ScheduleFile, ScheduleSection
 from controller.plant.schema_site import SiteFile
 from controller.plant.site_files import LIBRARY, SiteFiles, library_names
-from controller.plant.yaml_tree import Document, Keys, Loc
+from controller.plant.yaml_tree import Document, Keys, Loc, Text
 
-DEVICE, PROTECTIONS, CELL = "device/v1", "protections/v1", "cell/v1"
+DEVICE, PROTECTIONS, SCHEDULE, CELL = "device/v1", "protections/v1", "schedule/v1", "cell/v1"
 
 
 class IngredientFiles:
@@ -27,8 +31,10 @@ class IngredientFiles:
     def __init__(self, files: SiteFiles, findings: Findings) -> None:
         self.files = files
         self.findings = findings
-        self.messages: list[Message] = []
+        self.extender = Extender(files)
+        self.messages: list[Message] = self.extender.messages
         self._used: dict[str, list[Document]] | None = None
+        self._broken = False  # a used file could not be read: what it would have brought is not missing
 
     def _documents(self, site: SiteFile, schema: str) -> list[Document]:
         if self._used is None:
@@ -37,6 +43,7 @@ class IngredientFiles:
                 document = self._use(("use", position), text)
                 if document is not None:
                     self._used.setdefault(document.text_at(("schema",)), []).append(document)
+                self._broken |= document is None
             self._check_schemas(self._used)
         return self._used.get(schema, [])
 
@@ -54,10 +61,12 @@ class IngredientFiles:
                 loc, f"there is no file '{text}'", "a file beside the site file", did_you_mean(text, here)
             )
             return None
+        if document.text_at(("schema",)) == DEVICE:
+            document = self.extender.whole(document, "devices")
         return None if self.files.has_error(document) else document
 
     def _check_schemas(self, used: Mapping[str, list[Document]]) -> None:
-        known = (DEVICE, PROTECTIONS, CELL)
+        known = (DEVICE, PROTECTIONS, SCHEDULE, CELL)
         for schema, documents in used.items():
             self.messages += [_no_schema(d, schema, known) for d in documents if schema not in known]
 
@@ -76,7 +85,7 @@ class IngredientFiles:
             loaded = self._device(found) if found is not None else None
             if loaded is not None:
                 types[name] = loaded
-            elif found is None:
+            elif found is None and not self._broken:
                 self._unknown(loc, "device type", name, [*own, *library_names("devices")])
         self._warn_of_unused(site)
         return types
@@ -129,6 +138,39 @@ class IngredientFiles:
         candidates = [self.files.folder / name, self.files.library_path("cells", name)]
         return next((path for path in candidates if path.is_file()), None)
 
+    def schedule(self, site: SiteFile) -> tuple[DraftEntry, ...]:
+        """Return the schedule's entries, from the site file or from a file of its own."""
+        documents = self._documents(site, SCHEDULE)
+        if len(documents) + bool(site.schedule) > 1:
+            place = documents[-1].place_of(())
+            self.messages.append(error(place, "a second schedule", "one: in the site file, or in a file under 'use'"))
+        if not documents:
+            return self._entries(self.findings.document, site.schedule)
+        parsed, messages = check(documents[0], ScheduleFile)
+        self.messages += messages
+        return self._entries(documents[0], parsed.schedule) if parsed is not None else ()
+
+    def _entries(self, document: Document, sections: list[ScheduleSection]) -> tuple[DraftEntry, ...]:
+        drafts = draft_entries(document, sections)
+        self.messages += check_entries(drafts, sections)
+        return tuple(drafts)
+
+    def check_maps(self, site: SiteFile) -> None:
+        """Read the parties' register lists, so that they are sealed with the site; complain where one is not there."""
+        maps = site.scada.modbus.maps if site.scada.modbus is not None else []
+        for position, section in enumerate(maps):
+            loc: Loc = ("scada", "modbus", "maps", position, "file")
+            path = (self.files.folder / section.file).resolve()
+            inside = path.is_relative_to(self.files.folder)
+            if not inside or self.files.read_lines(path) is None:
+                here = [p.relative_to(self.files.folder).as_posix() for p in self.files.folder.rglob("*.csv")]
+                message = (
+                    f"there is no file '{section.file}'" if inside else f"'{section.file}' is outside the site's folder"
+                )
+                self.findings.complain(
+                    loc, message, "a file such as maps/utility.csv", did_you_mean(section.file, here)
+                )
+
     def check_grid_profile(self, site: SiteFile) -> None:
         """Complain about a grid profile that does not ship."""
         known = sorted(path.stem for path in (LIBRARY / "grid").glob("*.npz"))
@@ -149,11 +191,11 @@ class IngredientFiles:
             place = documents[1].place_of(())
             self.messages.append(error(place, "a second protection file", "one protection file a site"))
         if not documents:
-            if not self.findings.messages and not self.messages:
+            if not self._broken and not self.findings.messages and not self.messages:
                 hint = "use a file with 'schema: protections/v1' and 'base: lfp-utility@1'"
                 self.findings.complain(("use",), "no protection file is in use", "one protection file", hint)
             return None
-        return self._protection_file(documents[0], ())
+        return self._protection_file(documents[0], (documents[0].file,))
 
     def _protection_file(self, document: Document, below: tuple[str, ...]) -> Drafts | None:
         if self.files.has_error(document):
@@ -162,9 +204,17 @@ class IngredientFiles:
         def load_base(name: str, place: Place) -> Drafts | None:
             return self._base(name, place, below)
 
-        drafts, messages = load_protections(document, load_base)
+        def load_extended(name: str, place: Place) -> Drafts | None:
+            return self._extended(name, place, below)
+
+        drafts, messages = load_protections(document, load_base, load_extended)
         self.messages += messages
         return drafts
+
+    def _extended(self, text: str, place: Place, below: tuple[str, ...]) -> Drafts | None:
+        """Return the rows of a protection file of the site's folder that another one extends."""
+        document = self.extender.base_of(Text(place, text, quoted=False), PROTECTIONS, below)
+        return None if document is None else self._protection_file(document, (*below, document.file))
 
     def _base(self, name: str, place: Place, below: tuple[str, ...]) -> Drafts | None:
         known = library_names("protections")

@@ -16,6 +16,7 @@ from enum import StrEnum
 from controller.plant.cell_types import CellType
 from controller.plant.device_types import ContactorControl, DeviceType
 from controller.plant.protection_rows import ProtectionRow
+from controller.plant.schedule import ScheduleEntry
 from controller.plant.signals import Owner
 
 
@@ -341,6 +342,16 @@ class OpcUaFace:
 
 
 @dataclass(frozen=True, slots=True)
+class PartyMap:
+    """A register list that a party brought itself: its file, the unit that serves it, and who may write there."""
+
+    party: str
+    file: str  # name within the site's folder
+    unit: int
+    writers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModbusFace:
     """The Modbus server's settings. `writers`: addresses that may write, empty = nobody but loopback in the demo."""
 
@@ -348,6 +359,7 @@ class ModbusFace:
     port: int
     writers: tuple[str, ...]
     max_connections: int = 32
+    maps: tuple[PartyMap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,5 +404,6 @@ class Plant:
     control: ControlSettings
     faces: ScadaFaces
     simulation: SimulationSettings
+    schedule: tuple[ScheduleEntry, ...]
     files: tuple[str, ...]  # absolute paths of every file parsed, to be sealed
     digest: str  # hash of the expanded site, independent of order and comments

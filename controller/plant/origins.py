@@ -55,8 +55,10 @@ def _origin(document: Document, loc: Loc) -> tuple[Origin, ...]:
     if node is None:
         return ()
     place = document.place_of(loc)
-    text = node.value if isinstance(node, Text) else document.lines[place.line - 1].strip()
-    return (Origin(place.file, place.line, place.col, text),)
+    text = node.value if isinstance(node, Text) else document.line_at(place).strip()
+    here = Origin(place.file, place.line, place.col, text)
+    below = _origin(document.base, loc) if document.base is not None and isinstance(node, Text) else ()
+    return (here, *(origin for origin in below if origin != here))
 
 
 def _equipment(names: Names, document: Document, path: str) -> tuple[Origin, ...]:

@@ -62,16 +62,25 @@ class DraftRow:
 Drafts = dict[tuple[Owner, str], DraftRow]
 
 
+LoadBelow = Callable[[str, Place], Drafts | None]
+"""Finds the rows of a preset or of another file by the name that stands at a place; None after a complaint."""
+
+
 def load_protections(
-    document: Document, load_base: Callable[[str, Place], Drafts | None]
+    document: Document, load_base: LoadBelow, load_extended: LoadBelow
 ) -> tuple[Drafts | None, list[Message]]:
-    """Return the rows of a protection file laid over those of its base, which `load_base` finds by name."""
+    """Return the rows of a protection file laid over those of its `base` (a preset) or of what it `extends`."""
     parsed, messages = check(document, ProtectionsFile)
     if parsed is None:
         return None, messages
     base: Drafts | None = {}
+    if parsed.base is not None and parsed.extends is not None:
+        message = "a protection file has one thing below it: 'base' or 'extends'"
+        return None, [error(document.place_of(("extends",)), message, "the preset named in the extended file")]
     if parsed.base is not None:
         base = load_base(parsed.base, document.place_of(("base",)))
+    elif parsed.extends is not None:
+        base = load_extended(parsed.extends, document.place_of(("extends",)))
     if base is None:
         return None, messages
     return _laid_over(document, parsed, base), [*messages, *_check_names(document, parsed, base)]

@@ -5,14 +5,26 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from controller.plant.model import GridFunctionPlace, InterlockKind, UnloadsContactors
+from controller.plant.model import GridFunctionPlace
+from controller.plant.schema_equipment import (
+    AuxiliaryGroup,
+    BankGroup,
+    BatterySection,
+    BusGroup,
+    InterlockGroup,
+    MeterGroup,
+    PcsGroup,
+    PollPeriods,
+    RackGroup,
+    ServedGroup,
+    TransformerGroup,
+)
+from controller.plant.schema_schedule import ScheduleSection
 from controller.plant.schema_types import (
     ApparentPower,
-    Charge,
     Count,
-    Current,
     Date,
     Energy,
     Flag,
@@ -25,17 +37,15 @@ from controller.plant.schema_types import (
     Ratio,
     ReactivePower,
     ReactiveRamp,
-    Resistance,
     Section,
     Time,
     TimeZone,
     Voltage,
     Whole,
     Words,
-    as_list,
     choice,
+    one_or_list,
     schema_is,
-    shorthand,
     within,
 )
 
@@ -44,34 +54,6 @@ class SignRule(StrEnum):
     """The plant's one sign rule."""
 
     DISCHARGE_POSITIVE = "discharge_positive"
-
-
-class MeterPlace(StrEnum):
-    """What a meter measures, as the site file says it."""
-
-    POI = "poi"
-    REVENUE = "revenue"
-    AUXILIARY = "auxiliary"
-    FEEDER = "feeder"
-
-
-class PositiveDirection(StrEnum):
-    """Which way a current transformer or a meter counts as positive."""
-
-    EXPORT = "export"
-    IMPORT = "import"
-
-
-class GridFunction(StrEnum):
-    """Functions that answer to the grid; each acts at one place only."""
-
-    FREQUENCY_DROOP = "frequency_droop"
-    FAST_FREQUENCY = "fast_frequency"
-    VOLT_VAR = "volt_var"
-    VOLT_WATT = "volt_watt"
-    WATT_VAR = "watt_var"
-    POWER_FACTOR = "power_factor"
-    ENTER_SERVICE = "enter_service"
 
 
 class ServiceState(StrEnum):
@@ -94,326 +76,260 @@ class RatingSection(Section):
     """What the plant is sold as, at the POI."""
 
     power: Annotated[Power, within("1 kW", "10 GW")]
+    """Active power at the POI."""
     apparent: Annotated[ApparentPower, within("1 kVA", "10000 MVA")]
+    """Apparent power at the POI."""
     energy: Annotated[Energy, within("1 kWh", "100 GWh")]
+    """Energy at the POI, within the SOC window and after losses."""
 
 
 class PoiSection(Section):
     """The point of interconnection."""
 
     voltage: Annotated[Voltage, within("100 V", "1000 kV")]
+    """Nominal voltage between lines."""
     frequency: Annotated[Frequency, within("45 Hz", "65 Hz")]
+    """Nominal frequency."""
     export_limit: Annotated[Power, within("0 W", "10 GW")]
+    """The most that may be exported, whatever is commanded."""
     import_limit: Annotated[Power, within("0 W", "10 GW")]
+    """The most that may be imported, stated positive."""
 
 
 class SiteSection(Section):
     """Who the site is, and its ratings."""
 
     id: Identifier
+    """Used in paths and names of services; never change it."""
     name: Words
+    """For people."""
     timezone: TimeZone
+    """Of schedules and of dates, such as Europe/Helsinki."""
     sign: Annotated[SignRule, choice(SignRule)] = SignRule.DISCHARGE_POSITIVE
+    """Which way is positive; there is one answer."""
     rating: RatingSection
+    """What the plant is sold as, at the POI."""
     poi: PoiSection
-
-
-class CellsSection(Section):
-    """How a rack is built up."""
-
-    series: Annotated[Count, within("1", "2000")]
-    parallel: Annotated[Count, within("1", "1000")] = 1
-    modules: Annotated[Count, within("1", "500")]
-    temps_per_module: Annotated[Count, within("1", "100")]
-
-
-class WindowSection(Section):
-    """The cell voltages between which the rack maker lets a rack work."""
-
-    min: Annotated[Voltage, within("0.5 V", "5 V")]
-    max: Annotated[Voltage, within("0.5 V", "5 V")]
-
-
-class RackCurrentSection(Section):
-    """The rack maker's currents: continuous, and what the contactors may open under."""
-
-    charge: Annotated[Current, within("1 A", "10 kA")]
-    discharge: Annotated[Current, within("1 A", "10 kA")]
-    break_: Annotated[Current, within("1 A", "100 kA")] = Field(alias="break")
-
-
-class BmsTripSection(Section):
-    """One of the BMS's own trips: ours are graded against it."""
-
-    limit: Words
-    delay: Annotated[Time, within("0 s", "10 min")] = 0.0
-
-
-class BatterySection(Section):
-    """A rack type: cells, capacity, window, currents, and what its BMS itself does."""
-
-    cell: Identifier
-    cells: CellsSection
-    capacity: Annotated[Charge, within("100 mAh", "10 kAh")]
-    energy: Annotated[Energy, within("10 Wh", "10 MWh")]
-    window: WindowSection
-    current: RackCurrentSection
-    resistance: Annotated[Resistance, within("10 uohm", "10 ohm")]
-    bms_trips: dict[str, Annotated[BmsTripSection, BeforeValidator(shorthand("limit"))]] = Field(default={})
-
-
-class GatewaySection(Section):
-    """What a connection bears: requests in flight, silence between requests, time-out."""
-
-    in_flight: Count | None = None
-    gap: Annotated[Time, within("0 s", "1 s")] | None = None
-    timeout: Annotated[Time, within("1 ms", "60 s")] | None = None
-
-
-PollPeriods = Annotated[dict[str, Annotated[Time, within("10 ms", "1 h")]], BeforeValidator(shorthand("fast"))]
-
-
-class ServedGroup(Section):
-    """Equipment that is a device itself, or is served by one of its own."""
-
-    name: Words
-    type: Identifier
-    connect: Words
-    gateway: GatewaySection | None = None
-    poll: PollPeriods = Field(default={})
-
-
-class RackGroup(Section):
-    """Racks of one kind; `type` and `connect` are left out where a bank BMS serves them."""
-
-    name: Words
-    battery: Identifier
-    type: Identifier | None = None
-    connect: Words | None = None
-    gateway: GatewaySection | None = None
-    poll: PollPeriods = Field(default={})
-
-
-class BankGroup(ServedGroup):
-    """Bank BMSs: one device that shows many racks."""
-
-    racks: ListOfWords
-
-
-class BusGroup(Section):
-    """DC buses: which racks and converters share one, and who unloads the contactors when a BMS trips."""
-
-    name: Words
-    racks: ListOfWords
-    pcs: ListOfWords
-    bms_stops_pcs: Annotated[UnloadsContactors, choice(UnloadsContactors)]
-    current_max: Annotated[Current, within("1 A", "100 kA")] | None = None
-
-
-class PcsRatingSection(Section):
-    """A converter's AC rating."""
-
-    power: Annotated[Power, within("100 W", "100 MW")]
-    apparent: Annotated[ApparentPower, within("100 VA", "100 MVA")]
-
-
-class PcsDcSection(Section):
-    """A converter's DC window and current."""
-
-    min: Annotated[Voltage, within("12 V", "5 kV")]
-    max: Annotated[Voltage, within("12 V", "5 kV")]
-    current: Annotated[Current, within("1 A", "20 kA")]
-
-
-class PcsGroup(ServedGroup):
-    """Converters."""
-
-    rating: PcsRatingSection
-    dc: PcsDcSection
-    ac_voltage: Annotated[Voltage, within("100 V", "50 kV")]
-    ramp: Annotated[PowerRamp, within("100 W/s", "10 GW/s")]
-    efficiency: Annotated[Ratio, within("50 %", "100 %")]
-    watchdog: Annotated[Time, within("100 ms", "1 h")] | None = None
-    transformer: Words | None = None
-    grid_functions: list[Annotated[GridFunction, choice(GridFunction)]] = Field(default=[])
-
-
-class TransformerGroup(Section):
-    """Transformers between converters and the POI."""
-
-    name: Words
-    apparent: Annotated[ApparentPower, within("1 kVA", "1000 MVA")]
-    primary: Annotated[Voltage, within("100 V", "1000 kV")]
-    secondary: Annotated[Voltage, within("100 V", "1000 kV")]
-    no_load_loss: Annotated[Power, within("0 W", "10 MW")] = 0.0
-    load_loss: Annotated[Power, within("0 W", "10 MW")] = 0.0
-
-
-class InstrumentSection(Section):
-    """An instrument transformer: `ratio: 600/5`, and for currents which way is positive."""
-
-    ratio: Words
-    positive: Annotated[PositiveDirection, choice(PositiveDirection)] = PositiveDirection.EXPORT
-
-
-class MeterGroup(ServedGroup):
-    """Meters."""
-
-    role: Annotated[MeterPlace, choice(MeterPlace)]
-    voltage: Annotated[Voltage, within("50 V", "1000 kV")]
-    ct: InstrumentSection | None = None
-    vt: InstrumentSection | None = None
-
-
-class InterlockGroup(Section):
-    """Hard-wired chains, each wired to a numbered input of a digital I/O device: `input: IO01.3`."""
-
-    name: Words
-    kind: Annotated[InterlockKind, choice(InterlockKind)]
-    input: Words
-
-
-class AuxiliaryGroup(Section):
-    """Auxiliary loads and supplies."""
-
-    name: Words
-    power: Annotated[Power, within("0 W", "100 MW")]
-    meter: Words | None = None
+    """The point of interconnection."""
 
 
 class ExceptionSection(Section):
     """What is different about equipment that a name or pattern picks out."""
 
     state: Annotated[ServiceState, choice(ServiceState)] | None = None
+    """Why it takes no part; needs reason and by."""
     reason: Words | None = None
+    """For people, shown with the equipment."""
     by: Words | None = None
+    """Who says so."""
     until: Date | None = None
+    """Last day; after it an exception has expired and a lock-out is overdue."""
     poll: PollPeriods = Field(default={})
+    """Poll periods of a device of its own, as in its group."""
 
 
 class SocWindowSection(Section):
     """Between which states of charge the plant is operated."""
 
     min: Annotated[Ratio, within("0 %", "100 %")]
+    """The plant stops discharging here."""
     max: Annotated[Ratio, within("0 %", "100 %")]
+    """The plant stops charging here."""
 
 
 class LimitsSection(Section):
     """Operating limits of the plant as a whole."""
 
     ramp: Annotated[PowerRamp, within("100 W/s", "10 GW/s")]
+    """Of set-points and rising limits; never of stops and falling limits."""
     reactive_ramp: Annotated[ReactiveRamp, within("100 var/s", "10000 Mvar/s")]
+    """The same of reactive power."""
     soc: SocWindowSection
+    """Operating window."""
 
 
 class FallbackSection(Section):
     """What the plant does when its set-point has run out."""
 
     power: Annotated[Power, within("-10 GW", "10 GW")] = 0.0
+    """Active power, + = export."""
     reactive: Annotated[ReactivePower, within("-10000 Mvar", "10000 Mvar")] = 0.0
+    """Reactive power, + = injected."""
 
 
 class SetpointSection(Section):
     """How long a set-point lives, and what follows."""
 
     timeout: Annotated[Time, within("100 ms", "1 d")]
+    """How long a set-point lives without being renewed."""
     timeout_max: Annotated[Time, within("100 ms", "7 d")]
+    """The longest life that a master may ask for."""
     fallback: FallbackSection = FallbackSection()
+    """What follows when it has run out."""
 
 
 class OwnerSection(Section):
     """Who may hold the set-points: all clients as one (`shared: yes`), or one at a time for a lease."""
 
     shared: Flag = False
+    """All clients count as one owner, the last accepted write counts."""
     lease: Annotated[Time, within("1 s", "1 d")] = 60.0
+    """How long one owner keeps the set-points without writing."""
 
 
 class StartSection(Section):
     """Starting: how long a sequence may take; `automatic` lets the plant start by itself after a black-out."""
 
     timeout: Annotated[Time, within("1 s", "1 d")] = 120.0
+    """How long a start may take."""
     automatic: Flag = False
+    """Start by itself after a black-out."""
 
 
 class StaleSection(Section):
     """What silence means, in multiples of a value's own data period."""
 
     uncertain_periods: Annotated[Number, within("1", "100")] = 1.5
+    """Periods after which a value is uncertain."""
     bad_periods: Annotated[Number, within("1", "100")] = 3.0
+    """Periods after which a value is bad, and no power may rise on its bus."""
     zero_periods: Annotated[Number, within("1", "100")] = 5.0
+    """Periods after which its converter goes to zero."""
     zero_min: Annotated[Time, within("1 s", "1 h")] = 5.0
+    """But never sooner than this."""
     zero_where_bms_stops_pcs: Annotated[Time, within("1 s", "1 h")] = 30.0
+    """And not sooner than this where the BMS itself can stop the converter."""
 
 
 class ControlsSection(Section):
     """How the plant is run."""
 
     scan: Annotated[Time, within("10 ms", "10 s")]
+    """Period of the control loop."""
     limits: LimitsSection
+    """Operating limits of the plant as a whole."""
     setpoint: SetpointSection
+    """How long a set-point lives, and what follows."""
     owner: OwnerSection = OwnerSection()
+    """Who may hold the set-points."""
     start: StartSection = StartSection()
+    """Starting."""
     stale: StaleSection = StaleSection()
+    """What silence means, in multiples of a value's own period."""
     grid_functions: dict[str, Annotated[GridFunctionPlace, choice(GridFunctionPlace)]] = Field(default={})
+    """Function: where it acts; a function that is not named is off."""
 
 
 class SecretSection(Section):
     """A secret by its name; its value never stands in a file."""
 
     secret: Identifier
+    """Its name; stored with bess secret set NAME."""
 
 
 class OpcUaSection(Section):
     """The OPC UA server."""
 
     listen: Words
-    security: Annotated[list[Annotated[SecurityPolicy, choice(SecurityPolicy)]], BeforeValidator(as_list)]
+    """Such as opc.tcp://0.0.0.0:4840."""
+    security: Annotated[list[Annotated[SecurityPolicy, choice(SecurityPolicy)]], one_or_list(SecurityPolicy)]
+    """Policies that clients may use; None on loopback only."""
     anonymous: Flag = False
+    """Let clients in without a name; on loopback only."""
     users: SecretSection | None = None
+    """File of users, by its name."""
+
+
+class PartyMapSection(Section):
+    """A register list that a party (a utility, an integrator) brought itself."""
+
+    party: Identifier
+    """Whose list it is."""
+    file: Words
+    """The list, such as maps/utility.csv."""
+    unit: Annotated[Count, within("100", "247")]
+    """The unit number that serves it."""
+    writers: ListOfWords = Field(default=[])
+    """Addresses that may write to it."""
 
 
 class ModbusSection(Section):
     """The Modbus server."""
 
     listen: Words
+    """Such as tcp://0.0.0.0:502."""
     writers: ListOfWords = Field(default=[])
+    """Addresses or networks that may write."""
     max_connections: Count = 32
+    """Connections at a time."""
+    maps: list[PartyMapSection] = Field(default=[])
+    """Register lists that parties brought themselves."""
 
 
 class ScadaSection(Section):
     """The north side; a face that is left out is off."""
 
     opcua: OpcUaSection | None = None
+    """OPC UA server; left out: off."""
     modbus: ModbusSection | None = None
+    """Modbus server; left out: off."""
 
 
 class SimulationSection(Section):
     """How the simulator dresses this plant; the controller never reads it."""
 
     seed: Whole = 1
+    """Of all noise."""
     soc: Annotated[Ratio, within("0 %", "100 %")] = 0.5
+    """At the start."""
     grid: Identifier | None = None
+    """A packaged day of grid frequency and voltage."""
     load: Annotated[Power, within("0 W", "10 GW")] = 0.0
+    """Behind the POI, constant."""
     pv: Annotated[Power, within("0 W", "10 GW")] = 0.0
+    """Behind the POI, constant."""
 
 
 class SiteFile(Section):
     """A whole site file."""
 
     schema_: Annotated[str, schema_is("site/v1")] = Field(alias="schema")
+    """What kind of file this is, and in which version."""
+    extends: Words | None = None
+    """A site file in the same folder that this one lays itself over."""
+    without: ListOfWords = Field(default=[])
+    """Inherited keys that this site does without."""
     site: SiteSection
+    """Who the site is, and its ratings."""
     use: ListOfWords = Field(default=[])
+    """The folder's other files: protections, devices, a schedule."""
     batteries: dict[str, BatterySection]
+    """Rack types by name."""
     racks: list[RackGroup]
+    """Racks."""
     banks: list[BankGroup] = Field(default=[])
+    """Bank BMSs: one device that shows many racks."""
     buses: list[BusGroup]
+    """DC buses."""
     pcs: list[PcsGroup]
+    """Converters."""
     transformers: list[TransformerGroup] = Field(default=[])
+    """Between converters and the POI."""
     meters: list[MeterGroup] = Field(default=[])
+    """Meters."""
     interlocks: list[InterlockGroup] = Field(default=[])
+    """Hard-wired chains."""
     digital_io: list[ServedGroup] = Field(default=[])
+    """Devices that read hard-wired chains."""
     auxiliaries: list[AuxiliaryGroup] = Field(default=[])
+    """Auxiliary loads."""
     exceptions: dict[str, ExceptionSection] = Field(default={})
+    """What differs for single equipment, by name or pattern."""
     controls: ControlsSection
+    """How the plant is run."""
+    schedule: list[ScheduleSection] = Field(default=[])
+    """What the plant does at which hour; or a file of its own under use."""
     scada: ScadaSection = ScadaSection()
+    """The faces towards SCADA."""
     simulation: SimulationSection = SimulationSection()
+    """Read by the simulator only."""

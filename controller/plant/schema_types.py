@@ -11,11 +11,20 @@ import math
 import re
 import zoneinfo
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from controller.plant.messages import Complaint, did_you_mean, one_of
 from controller.plant.units import EXAMPLES, UNITS, Dimension, parse_quantity
@@ -59,23 +68,34 @@ def _quantity(dimension: Dimension) -> Callable[[object], float]:
     return convert
 
 
-def _json(example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": ["string", "number"], "examples": [example]})
+UNIT, RANGE, DEFAULT = "x-unit", "x-range", "x-default"
+"""Keywords of our own in the JSON Schema, from which the key tables of the guide are made."""
 
 
-Voltage = Annotated[float, BeforeValidator(_quantity(Dimension.VOLTAGE)), _json("3.65 V")]
-Current = Annotated[float, BeforeValidator(_quantity(Dimension.CURRENT)), _json("140 A")]
-Power = Annotated[float, BeforeValidator(_quantity(Dimension.POWER)), _json("20 MW")]
-ReactivePower = Annotated[float, BeforeValidator(_quantity(Dimension.REACTIVE_POWER)), _json("5 Mvar")]
-ApparentPower = Annotated[float, BeforeValidator(_quantity(Dimension.APPARENT_POWER)), _json("22 MVA")]
-Energy = Annotated[float, BeforeValidator(_quantity(Dimension.ENERGY)), _json("40 MWh")]
-Charge = Annotated[float, BeforeValidator(_quantity(Dimension.CHARGE)), _json("280 Ah")]
-Ratio = Annotated[float, BeforeValidator(_quantity(Dimension.RATIO)), _json("5 %")]
-Resistance = Annotated[float, BeforeValidator(_quantity(Dimension.RESISTANCE)), _json("40 mohm")]
-Frequency = Annotated[float, BeforeValidator(_quantity(Dimension.FREQUENCY)), _json("50 Hz")]
-Time = Annotated[float, BeforeValidator(_quantity(Dimension.TIME)), _json("300 ms")]
-PowerRamp = Annotated[float, BeforeValidator(_quantity(Dimension.POWER_RAMP)), _json("20 MW/min")]
-ReactiveRamp = Annotated[float, BeforeValidator(_quantity(Dimension.REACTIVE_RAMP)), _json("5 Mvar/min")]
+def _written(dimension: Dimension) -> WithJsonSchema:
+    """Return what an editor is told: a number with one of the units that people use."""
+    units = "|".join(sorted(re.escape(u.name) for u in UNITS.values() if u.dimension is dimension))
+    pattern = rf"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{{1,3}})?\s*({units})\s*$"
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [EXAMPLES[dimension]], UNIT: dimension})
+
+
+Voltage = Annotated[float, BeforeValidator(_quantity(Dimension.VOLTAGE)), _written(Dimension.VOLTAGE)]
+Current = Annotated[float, BeforeValidator(_quantity(Dimension.CURRENT)), _written(Dimension.CURRENT)]
+Power = Annotated[float, BeforeValidator(_quantity(Dimension.POWER)), _written(Dimension.POWER)]
+ReactivePower = Annotated[
+    float, BeforeValidator(_quantity(Dimension.REACTIVE_POWER)), _written(Dimension.REACTIVE_POWER)
+]
+ApparentPower = Annotated[
+    float, BeforeValidator(_quantity(Dimension.APPARENT_POWER)), _written(Dimension.APPARENT_POWER)
+]
+Energy = Annotated[float, BeforeValidator(_quantity(Dimension.ENERGY)), _written(Dimension.ENERGY)]
+Charge = Annotated[float, BeforeValidator(_quantity(Dimension.CHARGE)), _written(Dimension.CHARGE)]
+Ratio = Annotated[float, BeforeValidator(_quantity(Dimension.RATIO)), _written(Dimension.RATIO)]
+Resistance = Annotated[float, BeforeValidator(_quantity(Dimension.RESISTANCE)), _written(Dimension.RESISTANCE)]
+Frequency = Annotated[float, BeforeValidator(_quantity(Dimension.FREQUENCY)), _written(Dimension.FREQUENCY)]
+Time = Annotated[float, BeforeValidator(_quantity(Dimension.TIME)), _written(Dimension.TIME)]
+PowerRamp = Annotated[float, BeforeValidator(_quantity(Dimension.POWER_RAMP)), _written(Dimension.POWER_RAMP)]
+ReactiveRamp = Annotated[float, BeforeValidator(_quantity(Dimension.REACTIVE_RAMP)), _written(Dimension.REACTIVE_RAMP)]
 
 
 def _positive(value: float) -> float:
@@ -90,16 +110,30 @@ def _not_negative(value: float) -> float:
     return value
 
 
-def within(low: str, high: str) -> AfterValidator:
-    """Return the validator of a quantity that makes sense only from `low` to `high`, both written with units."""
-    bounds = [_bound(low), _bound(high)]
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The validator of a quantity that makes sense only from `low` to `high`, both written with units."""
 
-    def convert(value: float) -> float:
-        if not bounds[0] * (1 - 1e-9) <= value <= bounds[1] * (1 + 1e-9):
-            fail("can't be meant so", f"from {low} to {high}")
-        return value
+    low: str
+    high: str
 
-    return AfterValidator(convert)
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the range after the value has been read."""
+        low, high = _bound(self.low), _bound(self.high)
+
+        def convert(value: float) -> float:
+            if not low - abs(low) * 1e-9 <= value <= high + abs(high) * 1e-9:
+                fail("can't be meant so", f"from {self.low} to {self.high}")
+            return value
+
+        return core_schema.no_info_after_validator_function(convert, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Tell the range, which JSON Schema can't: it knows no units."""
+        return {**handler(schema), RANGE: f"{self.low} to {self.high}"}
+
+
+within = Within
 
 
 def _bound(text: str) -> float:
@@ -122,7 +156,7 @@ def _number(value: object) -> float:
     return number
 
 
-Number = Annotated[float, BeforeValidator(_number), _json("0.1")]
+Number = Annotated[float, BeforeValidator(_number), WithJsonSchema({"type": "number", UNIT: "number"})]
 
 
 def _whole(value: object) -> int:
@@ -134,8 +168,9 @@ def _whole(value: object) -> int:
     fail(f"is not a whole number ('{text}')", "a whole number without a unit, such as 12")
 
 
-Whole = Annotated[int, BeforeValidator(_whole), _json("12")]
-Count = Annotated[int, BeforeValidator(_whole), AfterValidator(_positive), _json("12")]
+_INTEGER = WithJsonSchema({"type": "integer", UNIT: "whole number"})
+Whole = Annotated[int, BeforeValidator(_whole), _INTEGER]
+Count = Annotated[int, BeforeValidator(_whole), AfterValidator(_positive), _INTEGER]
 
 _FLAGS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 
@@ -147,7 +182,8 @@ def _flag(value: object) -> bool:
     return _FLAGS[text.casefold()]
 
 
-Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"enum": ["yes", "no", True, False]})]
+_YES_NO = WithJsonSchema({"enum": ["yes", "no", "on", "off", True, False], UNIT: "yes or no"})
+Flag = Annotated[bool, BeforeValidator(_flag), _YES_NO]
 
 
 def _words(value: object) -> str:
@@ -157,7 +193,9 @@ def _words(value: object) -> str:
     return text
 
 
-Words = Annotated[str, BeforeValidator(_words), WithJsonSchema({"type": "string"})]
+# What YAML 1.2 makes of an unquoted text may be a number or a boolean; here it stays the text.
+_TEXT: dict[str, Any] = {"type": ["string", "number", "boolean"], UNIT: "text"}
+Words = Annotated[str, BeforeValidator(_words), WithJsonSchema(_TEXT)]
 
 
 def _identifier(value: object) -> str:
@@ -167,7 +205,7 @@ def _identifier(value: object) -> str:
     return text
 
 
-Identifier = Annotated[str, BeforeValidator(_identifier), WithJsonSchema({"type": "string"})]
+Identifier = Annotated[str, BeforeValidator(_identifier), WithJsonSchema({**_TEXT, UNIT: "name"})]
 
 
 def choice(options: type[StrEnum]) -> BeforeValidator:
@@ -191,7 +229,7 @@ def schema_is(version: str) -> BeforeValidator:
             fail(f"is '{text}'", version, f"write 'schema: {version}'")
         return text
 
-    return BeforeValidator(convert)
+    return BeforeValidator(convert, json_schema_input_type=Literal[version])
 
 
 def as_list(value: object) -> object:
@@ -199,7 +237,12 @@ def as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-ListOfWords = Annotated[list[Words], BeforeValidator(as_list)]
+def one_or_list(item: Any) -> BeforeValidator:  # noqa: ANN401 - a type
+    """Return the validator of a list that may be written as its only entry; `item` is the type of an entry."""
+    return BeforeValidator(as_list, json_schema_input_type=list[item] | item)
+
+
+ListOfWords = Annotated[list[Words], one_or_list(Words)]
 
 
 def _timezone(value: object) -> str:
@@ -212,7 +255,7 @@ def _timezone(value: object) -> str:
     return text
 
 
-TimeZone = Annotated[str, BeforeValidator(_timezone), WithJsonSchema({"type": "string"})]
+TimeZone = Annotated[str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", UNIT: "time zone"})]
 
 
 def _date(value: object) -> dt.date:
@@ -223,13 +266,14 @@ def _date(value: object) -> dt.date:
         fail(f"is not a date ('{text}')", "a date such as 2026-12-31")
 
 
-Date = Annotated[dt.date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+_DAY = WithJsonSchema({"type": "string", "format": "date", UNIT: "date"})
+Date = Annotated[dt.date, BeforeValidator(_date), _DAY]
 
 
-def shorthand(key: str) -> Callable[[object], object]:
-    """Return a before-validator by which a single value stands for a group of keys with only `key`."""
+def shorthand(key: str, group: Any, alone: Any) -> BeforeValidator:  # noqa: ANN401 - types
+    """Return the validator by which a single value (of type `alone`) stands for a group of keys with only `key`."""
 
     def convert(value: object) -> object:
         return {key: value} if isinstance(value, str) else value
 
-    return convert
+    return BeforeValidator(convert, json_schema_input_type=group | alone)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.plant.messages import Message
+from controller.plant.messages import Message, Severity
+from controller.plant.migrations import migrated
 from controller.plant.yaml_tree import Document, read_document
 
 LIBRARY = Path(__file__).parent.parent / "library"
@@ -33,7 +34,7 @@ class SiteFiles:
         return str(path)
 
     def read(self, path: Path) -> Document | None:
-        """Return the file's document, None if there is no such file; YAML errors are collected."""
+        """Return the file's document in its newest form, None if there is no such file; YAML errors are collected."""
         name = self.name_of(path)
         if name not in self.documents:
             try:
@@ -41,14 +42,28 @@ class SiteFiles:
             except (OSError, ValueError):
                 return None
             document, messages = read_document(name, data)
-            self.documents[name] = document
+            self.documents[name], older = migrated(document)
             self.paths[name] = path
-            self.messages += messages
+            self.messages += [*messages, *older]
+        return self.documents[name]
+
+    def read_lines(self, path: Path) -> Document | None:
+        """Return a file that is no YAML (a register list) as its lines, None if it can't be read as text."""
+        name = self.name_of(path)
+        if name not in self.documents:
+            try:
+                data = path.read_bytes()
+                text = data.decode("utf-8-sig")
+            except (OSError, ValueError):
+                return None
+            self.documents[name] = Document(name, data, tuple(text.splitlines()), None)
+            self.paths[name] = path
         return self.documents[name]
 
     def has_error(self, document: Document) -> bool:
         """Tell whether the file could not be read as YAML."""
-        return document.root is None or any(m.place.file == document.file for m in self.messages)
+        errors = (m for m in self.messages if m.severity is Severity.ERROR)
+        return document.root is None or any(m.place.file == document.file for m in errors)
 
 
 def library_names(kind: str) -> list[str]:

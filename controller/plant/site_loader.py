@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.plant.cell_types import CellType
@@ -23,6 +23,7 @@ from controller.plant.expand_exceptions import Exceptions
 from controller.plant.expand_names import Findings, Names, expanded_lines
 from controller.plant.expand_plant import Equipment, Ingredients, PlantExpander
 from controller.plant.expand_settings import batteries_of, control_of, faces_of, poi_of, simulation_of
+from controller.plant.extends import Extender
 from controller.plant.ingredient_files import IngredientFiles
 from controller.plant.messages import Message, Place, Severity, error, in_order, render
 from controller.plant.model import BatteryType, Plant
@@ -92,7 +93,8 @@ def load_site(path: str | Path, *, today: dt.date | None = None) -> LoadResult:
     if document is None:
         missing = error(Place(str(file)), "there is no such file", f"a folder with {SITE_FILE}, or that file")
         return LoadResult(None, (missing,), {})
-    loading = _Loading(files, document, today)
+    extender = Extender(files)
+    loading = _Loading(files, extender.whole(document), today, extender.messages)
     plant = loading.plant()
     messages = in_order(loading.all_messages())
     failed = any(m.severity is Severity.ERROR for m in messages)
@@ -115,13 +117,13 @@ def site_file(path: Path) -> Path:
 class _Loading:
     """One run of the stages."""
 
-    def __init__(self, files: SiteFiles, document: Document, today: dt.date | None) -> None:
+    def __init__(self, files: SiteFiles, document: Document, today: dt.date | None, messages: list[Message]) -> None:
         self.files = files
         self.document = document
         self.today = today
         self.findings = Findings(document)
         self.ingredients = IngredientFiles(files, self.findings)
-        self.schema_messages: list[Message] = []
+        self.schema_messages = messages
         self.row_messages: list[Message] = []
         self.sources: Sources | None = None
 
@@ -143,7 +145,8 @@ class _Loading:
     def plant(self) -> Plant | None:
         if self.document.root is None:
             return None
-        site, self.schema_messages = check(self.document, SiteFile)
+        site, found = check(self.document, SiteFile)
+        self.schema_messages += found
         if site is None:
             return None
         types = self.ingredients.device_types(site)
@@ -152,6 +155,8 @@ class _Loading:
         batteries = batteries_of(site.batteries, cells, self.findings)
         self.ingredients.check_batteries(site, batteries)
         self.ingredients.check_grid_profile(site)
+        self.ingredients.check_maps(site)
+        schedule = self.ingredients.schedule(site)
         names = Names(site, self.findings)
         if self._failed() or drafts is None:
             return None
@@ -160,8 +165,9 @@ class _Loading:
         rows = builder.rows(drafts)
         self.row_messages = builder.messages
         plant = self._assemble(site, names, types, cells, batteries, rows)
+        plant = replace(plant, schedule=tuple(draft.entry for draft in schedule))
         if not self._failed():
-            context = CheckContext(plant, site, names, self.document, drafts, self.files)
+            context = CheckContext(plant, site, names, self.document, drafts, self.files, schedule)
             self.row_messages += check_plant(context)
         return plant
 
@@ -210,6 +216,7 @@ class _Loading:
             control=control_of(site.controls, self.findings),
             faces=faces_of(site.scada, self.findings),
             simulation=simulation_of(site.simulation),
+            schedule=(),
             files=tuple(str(path) for path in self.files.paths.values()),
             digest=_digest(names, self.document, self.files),
         )
@@ -233,5 +240,6 @@ def _digest(names: Names, document: Document, files: SiteFiles) -> str:
         lines += [f"{key} {json.dumps(tree[key], sort_keys=True)}" for key in tree if key not in names.members]
     for name, other in files.documents.items():
         if other is not document:
-            lines.append(f"{name} {json.dumps(plain(other.root), sort_keys=True)}")
+            content = plain(other.root) if other.root is not None else list(other.lines)
+            lines.append(f"{name} {json.dumps(content, sort_keys=True)}")
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

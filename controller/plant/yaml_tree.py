@@ -66,12 +66,22 @@ Plain = str | list["Plain"] | dict[str, "Plain"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: its name for messages, its bytes and lines, its tree (None if it could not be read)."""
+    """One file: its name for messages, its bytes and lines, its tree (None if it could not be read).
+
+    `base` is the file that it extends: the tree then holds nodes of both, each with its own place.
+    """
 
     file: str
     data: bytes
     lines: tuple[str, ...]
     root: Node | None
+    base: Document | None = None
+
+    def line_at(self, place: Place) -> str:
+        """Return the source line of a place in this file or in one that it extends."""
+        if place.file != self.file and self.base is not None:
+            return self.base.line_at(place)
+        return self.lines[place.line - 1] if place.line <= len(self.lines) else ""
 
     def place_of(self, loc: Loc, *, key: bool = False) -> Place:
         """Return where the value at `loc` stands (`key`: where its key stands), or its nearest existing parent."""
