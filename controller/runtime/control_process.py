@@ -44,6 +44,7 @@ from controller.points.point_list import point_list
 from controller.runtime.event_rows import journal_rows, ring_records
 from controller.runtime.folders import Folders
 from controller.runtime.journal import Journal
+from controller.runtime.overdue import Overdue
 from controller.runtime.pacing import Pace
 from controller.runtime.recorded_scan import SystemConditions
 from controller.runtime.recorder import Recorder, header_of
@@ -101,6 +102,7 @@ class ControlProcess:
         frozen = frozen_map(sealed.folder / options.site.name)
         self._tables: Tables = tables_of(plant, flat_map(listed, frozen).version)
         self._state: State = first_state(self._tables, groups, self._started_ns)
+        self._overdue = Overdue(plant)
         retained, self._retained_problem = self._restore(started_utc_ns)
         header = header_of(self._tables, options.site.name, site_hash, self._started_ns, started_utc_ns)
         self._recorder = _recorder(
@@ -235,6 +237,7 @@ class ControlProcess:
             SystemAlarm.JOURNAL_FAILING: np.array([self._journal.failures + self._journal.dropped > 0]),
             SystemAlarm.RETAINED_STATE_LOST: np.array([bool(self._retained_problem)]),
             SystemAlarm.RECORDING_INCOMPLETE: np.array([unrecorded]),
+            **self._overdue.conditions(self._clock.utc_ns()),
         }
 
     async def _unload(self) -> None:

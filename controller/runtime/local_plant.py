@@ -20,6 +20,7 @@ from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
 from controller.runtime.clock import FakeClock
 from controller.runtime.event_rows import ring_records
+from controller.runtime.overdue import Overdue
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
 from controller.simulator.fake_field import FakeField
@@ -35,6 +36,7 @@ class LocalPlant:
     state: State
     fake: FakeField
     clock: FakeClock
+    overdue: Overdue
     _waiting: list[Command] = field(default_factory=list)
     _replies: dict[str, Reply] = field(default_factory=dict)
     _events: list[np.void] = field(default_factory=list)
@@ -50,6 +52,8 @@ class LocalPlant:
         now_ns = self.clock.mono_ns()
         self.fake.latest(now_ns)
         commands, self._waiting = self._waiting, []
+        for alarm, active in self.overdue.conditions(self.clock.utc_ns()).items():
+            self.state.conditions.hold(alarm, active, now_ns)
         result = scan(self.tables, self.state, commands, now_ns)
         self.fake.write(self.state.outputs, result.withhold_heartbeat)
         self._replies = {reply.id: reply for reply in result.replies}
@@ -108,4 +112,4 @@ def local_plant(plant: Plant, *, seed: int | None = None, scan_period_s: float |
     groups = poll_groups(plant)
     fake = FakeField(plant, groups, seed, clock.mono_ns())
     tables = tables_of(plant, flat_map(point_list(plant)).version)
-    return LocalPlant(tables, first_state(tables, groups, clock.mono_ns()), fake, clock)
+    return LocalPlant(tables, first_state(tables, groups, clock.mono_ns()), fake, clock, Overdue(plant))
