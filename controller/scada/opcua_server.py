@@ -37,7 +37,7 @@ from controller.scada.opcua_nodes import NAMESPACE, NAMESPACE_URI, SAMPLING_MS, 
 from controller.scada.opcua_sampling import Sampler
 from controller.scada.opcua_services import PlantServices
 from controller.scada.opcua_trust import TrustList
-from controller.scada.opcua_users import Users, UsersError, secret_path
+from controller.scada.opcua_users import UsersError, users_of
 from controller.scada.opcua_values import Moments
 from controller.scada.readings import PointReader
 
@@ -88,8 +88,7 @@ class OpcUaServer:
         self._face, self._view, self._clock, self._state = face, view, clock, state
         self._allowed = allowed or Limits()
         nodes = PlantNodes(listed)
-        secret = secret_path(face.users_secret, state) if face.users_secret and state else None
-        self._users = Users(secret, face.anonymous, self._allowed.login_pause_s)
+        self._users = users_of(face, state, self._allowed.login_pause_s)
         internal = PlantInternalServer(nodes, self._users, self._allowed, clock)
         self._moments, self._sampler = Moments(view, PointReader(periods), clock), Sampler(periods)
         services = PlantServices(internal.aspace, nodes, self._moments, view, clock)

@@ -1,9 +1,9 @@
 """Who may log in to the OPC UA face: names, roles and scrypt hashes from a secret file that is never in the site file.
 
-One user a line, `name:role:scrypt:n:r:p:salt:hash` (salt and hash in hex), `#` starts a comment. The file is
-`$CREDENTIALS_DIRECTORY/<secret>` (a service), else `<state>/secrets/<secret>`, which only its owner may read. It is
-read again when it changes. A password is hashed outside the loop, one at a time; who was let in once is recognised
-afterwards by a keyed digest, so that a master that reconnects costs nothing. scrypt: RFC 7914.
+One user a line, `name:role:scrypt:n:r:p:salt:hash` (salt and hash in hex), `#` starts a comment. Where the secret lies
+is told by `link/secret_store.py`; a file is read again when it changes. A password is hashed outside the loop, one at a
+time; who was let in once is recognised afterwards by a keyed digest, so that a master that reconnects costs nothing.
+scrypt: RFC 7914.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asyncua.crypto.permission_rules import User, UserRole
 
 from controller.control.rights import RIGHTS
+from controller.link.secret_store import find_secret
+from controller.plant.model import OpcUaFace
 
 _COST = (2**14, 8, 1)  # 16 MB and some 50 ms a guess
 _MEMORY_MAX = 64 << 20
@@ -105,14 +106,6 @@ def _scrypt(password: str, salt: bytes, cost: tuple[int, int, int], length: int)
     return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=_MEMORY_MAX, dklen=length)
 
 
-def secret_path(secret: str, state: Path, environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where a secret lies: among the service's credentials, else in the state folder."""
-    credentials = environment.get("CREDENTIALS_DIRECTORY")
-    if credentials and (Path(credentials) / secret).is_file():
-        return Path(credentials) / secret
-    return state / "secrets" / secret
-
-
 def read_users(path: Path) -> dict[str, UserRecord]:
     """Return the users of a secret file; raises UsersError, also when others may read it."""
     try:
@@ -130,11 +123,12 @@ def read_users(path: Path) -> dict[str, UserRecord]:
 
 @dataclass(slots=True)
 class Users:
-    """The library's user manager: who may come in. `path` None: no named users."""
+    """The library's user manager: who may come in. `path` None: those of `text`, which does not change."""
 
     path: Path | None
     anonymous: bool
     pause_s: float
+    text: str = ""
     _records: dict[str, UserRecord] = field(default_factory=dict)
     _read_at: tuple[int, int, int] = (0, 0, 0)
     _verified: dict[str, tuple[UserRecord, bytes]] = field(default_factory=dict)
@@ -144,6 +138,7 @@ class Users:
     def load(self) -> None:
         """Read the file if it is another than last time; raises UsersError."""
         if self.path is None:
+            self._records = self._records or parse_users(self.text)
             return
         try:
             found = self.path.stat()
@@ -188,6 +183,16 @@ class Users:
 
     def _digest(self, password: str) -> bytes:
         return hmac.digest(self._key, password.encode(), "sha256")
+
+
+def users_of(face: OpcUaFace, state: Path | None, pause_s: float) -> Users:
+    """Return who may come in; a secret that is not there yet is looked for in the state folder."""
+    if not face.users_secret or state is None:
+        return Users(None, face.anonymous, pause_s)
+    found = find_secret(face.users_secret, state)
+    if found is not None and found.path is None:
+        return Users(None, face.anonymous, pause_s, os.environ[found.variable])
+    return Users(found.path if found else state / "secrets" / face.users_secret, face.anonymous, pause_s)
 
 
 _NOBODY = UserRecord("", "viewer", _COST, bytes(16), bytes(32))

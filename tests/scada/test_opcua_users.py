@@ -6,16 +6,7 @@ import asyncio
 
 import pytest
 
-from controller.scada.opcua_users import (
-    PlantUser,
-    Users,
-    UsersError,
-    parse_users,
-    read_users,
-    role_of,
-    secret_path,
-    user_record,
-)
+from controller.scada.opcua_users import PlantUser, Users, UsersError, parse_users, read_users, role_of, user_record
 
 ANNA = user_record("anna", "operator", "correct horse")
 VERA = user_record("vera", "viewer", "battery staple")
@@ -76,17 +67,6 @@ def test_a_file_that_others_may_read_is_refused(path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UsersError, match="a readable file of users expected"):
         read_users(tmp_path / "none")
-
-
-def test_a_services_credentials_come_first(tmp_path):
-    credentials = tmp_path / "credentials"
-    credentials.mkdir()
-    environment = {"CREDENTIALS_DIRECTORY": str(credentials)}
-
-    assert secret_path("masters", tmp_path, {}) == tmp_path / "secrets" / "masters"
-    assert secret_path("masters", tmp_path, environment) == tmp_path / "secrets" / "masters"
-    (credentials / "masters").touch()
-    assert secret_path("masters", tmp_path, environment) == credentials / "masters"
 
 
 async def test_a_right_password_lets_in_with_the_users_role(users):
@@ -152,3 +132,13 @@ async def test_the_loop_goes_on_while_a_password_is_hashed(users):
             await asyncio.sleep(0)
 
     assert turns > 2
+
+
+async def test_users_may_come_from_the_environment():
+    users = Users(None, anonymous=False, pause_s=0.0, text=ANNA.line())
+    users.load()
+    await users.verify("anna", "correct horse")
+
+    found = users.get_user(None, "anna", "correct horse")
+    assert found is not None
+    assert role_of(found) == "operator"

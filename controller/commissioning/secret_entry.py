@@ -1,0 +1,40 @@
+"""`bess secret set`: a value, or a user of a file of users, stored where only the service may read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from controller.link.secret_store import SecretError, store_secret
+from controller.scada.opcua_users import UserRecord, UsersError, parse_users, user_record
+
+
+def set_value(name: str, value: str, state: Path) -> Path:
+    """Store a secret's value and return its file."""
+    return store_secret(name, value, state)
+
+
+def set_user(name: str, user: str, role: str, password: str, state: Path) -> Path:
+    """Add a user to a secret that holds users, or give a user another role or password; return its file.
+
+    Raises:
+        SecretError: The file holds something else, or the user can't be written to it.
+    """
+    path = state / "secrets" / name
+    try:
+        users = parse_users(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        users[user] = _record(user, role, password)
+    except UsersError as wrong:
+        raise SecretError(f"{path}: {wrong}") from wrong
+    return store_secret(name, "".join(f"{record.line()}\n" for record in users.values()), state)
+
+
+def _record(user: str, role: str, password: str) -> UserRecord:
+    """Return the record as the file will give it back: what can't be read again is refused now."""
+    if not password:
+        raise SecretError(f"the password of '{user}' is empty; nothing was stored")
+    line = user_record(user, role, password).line()
+    return parse_users(line)[user] if user.strip() == user and ":" not in user else _refuse(user)
+
+
+def _refuse(user: str) -> UserRecord:
+    raise SecretError(f"'{user}' can't be a user's name; letters and digits expected")
