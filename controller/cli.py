@@ -58,11 +58,22 @@ def validate(
     as_json: AsJson = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     form: Annotated[str, typer.Option("--format", help="text or github.")] = "text",
+    state: State = None,
 ) -> None:
     """Check a site's files, all of it off-line."""
-    from controller.commissioning.validation import report, validate_site
+    import datetime as dt
 
-    found = validate_site(site)
+    from controller.commissioning.validation import FORMS, report, validate_site
+    from controller.runtime.clock import SystemClock
+    from controller.runtime.folders import folders_of
+
+    if form not in FORMS:
+        print(f"error: unknown format '{form}'; expected text or github", file=sys.stderr)
+        raise typer.Exit(UNUSABLE)
+    today = dt.datetime.fromtimestamp(SystemClock().utc_ns() * 1e-9, dt.UTC).date()
+    found = validate_site(
+        site, today=today, state_of=lambda site_id: folders_of(site_id, simulated=False, state=state).state
+    )
     print(json.dumps(found.as_json(strict=strict), indent=1) if as_json else report(found, form, strict=strict))
     if not found.readable:
         raise typer.Exit(UNUSABLE)
@@ -295,6 +306,69 @@ def estimate(
     print(offline.summary(result, as_json=as_json))
     if result.findings:
         raise typer.Exit(NO)
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(help="site, device, protections or schedule.")] = "site",
+    form: Annotated[str, typer.Option("--format", help="json (JSON Schema for editors) or md (a table).")] = "json",
+) -> None:
+    """Print what a kind of file may hold: JSON Schema for editors, or every key with unit, default and meaning."""
+    from controller.plant.json_schema import FILES, schema_text
+    from controller.plant.key_tables import key_table
+
+    if kind not in FILES or form not in ("json", "md"):
+        expected = f"one of {', '.join(FILES)}, and the format json or md"
+        print(f"error: there is no {form} of '{kind}'; expected {expected}", file=sys.stderr)
+        raise typer.Exit(UNUSABLE)
+    print(schema_text(kind) if form == "json" else key_table(kind), end="")
+
+
+@app.command("upgrade-config")
+def upgrade_config(
+    site: Site,
+    write: Annotated[bool, typer.Option("--write", help="Rewrite the files; the old ones are kept beside.")] = False,
+) -> None:
+    """Bring a site's files into the newest form; comments and layout stay. Without --write only shows what would be."""
+    from controller.commissioning import upgrade
+    from controller.plant.site_loader import site_file
+
+    if not site_file(site).is_file():
+        print(f"error: {site_file(site)}: there is no such file", file=sys.stderr)
+        raise typer.Exit(UNUSABLE)
+    found = upgrade.upgrades(site)
+    for each in found:
+        print(f"{each.file}: {each.version} rewritten, the old file is {upgrade.write(each)}" if write else each.diff())
+    if not found:
+        print("every file has the newest form")
+    elif not write:
+        print(f"{len(found)} files would change; rewrite them with --write", file=sys.stderr)
+
+
+secret_app = typer.Typer(no_args_is_help=True, help="Store secrets that a site names.")
+app.add_typer(secret_app, name="secret")
+
+
+@secret_app.command("set")
+def secret_set(
+    name: Annotated[str, typer.Argument(help="As the site file names it.")],
+    site: Annotated[Path, typer.Argument(metavar="[SITE]", help="Whose state folder to use.")] = Path(),
+    user: Annotated[str, typer.Option("--user", help="Add or change one user of a secret that holds users.")] = "",
+    role: Annotated[str, typer.Option("--role", help="viewer, operator, engineer or service.")] = "operator",
+    state: State = None,
+) -> None:
+    """Store a secret: asked for on a terminal, else read from standard input; shown nowhere."""
+    from controller.commissioning import secret_entry
+    from controller.runtime.folders import folders_of
+
+    folder = state.resolve() if state is not None else folders_of(_load(site).site_id, simulated=False).state
+    asked = f"password of {user}" if user else f"value of {name}"
+    value = typer.prompt(asked, hide_input=True, confirmation_prompt=True) if sys.stdin.isatty() else sys.stdin.read()
+    if user:
+        stored = secret_entry.set_user(name, user, role, value.rstrip("\n"), folder)
+    else:
+        stored = secret_entry.set_value(name, value, folder)
+    print(f"stored {name} in {stored}")
 
 
 @app.command()

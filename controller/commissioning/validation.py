@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from controller.plant.messages import Message, Severity
-from controller.plant.site_loader import LoadResult, load_site, site_file
+from controller.commissioning.point_map import frozen_file, frozen_map
+from controller.link.secret_store import SecretError, find_secret, readable_by_others, variable_of
+from controller.plant.messages import Message, Place, Severity, error, in_order, warning
+from controller.plant.model import Plant
+from controller.plant.site_loader import LoadResult, Sources, load_site, site_file
+from controller.plant.yaml_tree import Text, walk
+from controller.points.addresses import FrozenMapError, flat_map
+from controller.points.point_list import point_list
+
+FORMS = ("text", "github")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +46,62 @@ class Validation:
         }
 
 
-def validate_site(path: Path) -> Validation:
-    """Load a site and return everything that is to be said about it."""
-    return Validation(load_site(path), site_file(path).is_file())
+def validate_site(
+    path: Path, *, today: dt.date | None = None, state_of: Callable[[str], Path] | None = None
+) -> Validation:
+    """Load a site and return everything that is to be said about it.
+
+    `today` lets exceptions past their date be reported, `state_of` (site id to state folder) lets secrets be sought.
+    """
+    result = load_site(path, today=today)
+    plant, sources = result.plant, result.sources
+    if plant is not None and sources is not None:
+        more = list(_frozen_map(path, plant))
+        if state_of is not None:
+            more += _secrets(sources, state_of(plant.site_id))
+        result = replace(result, messages=in_order((*result.messages, *more)))
+    return Validation(result, site_file(path).is_file())
+
+
+def _secrets(sources: Sources, state: Path) -> Iterator[Message]:
+    """Every secret that the site names is somewhere on this machine, and nobody else may read it."""
+    for loc, node in walk(sources.document.root):
+        if loc[-1:] != ("secret",) or not isinstance(node, Text):
+            continue
+        name, expected = node.value, f"a credential, a file under {state / 'secrets'} or ${variable_of(node.value)}"
+        hint = f"bess secret set {name}"
+        try:
+            found = find_secret(name, state)
+        except SecretError as wrong:
+            yield error(node.place, str(wrong), "a name such as opcua-users")
+            continue
+        if found is None:
+            yield warning(node.place, f"the secret '{name}' is not on this machine", expected, hint)
+        elif readable_by_others(found):
+            yield error(node.place, f"others may read the secret '{name}'", "mode 0400", f"chmod 0400 {found}")
+
+
+def _frozen_map(site: Path, plant: Plant) -> Iterator[Message]:
+    """What is frozen stands where it stood."""
+    try:
+        frozen = frozen_map(site)
+        if frozen is not None:
+            flat_map(point_list(plant), frozen)
+    except FrozenMapError as wrong:
+        file = frozen_file(site)
+        name = file.relative_to(site_file(site).parent).as_posix()
+        text = str(wrong).removeprefix(f"{file}: ")
+        hint = "put the point back, or agree a new map with its readers and freeze it anew"
+        yield error(Place(name, _line_of(file, text)), text, "every frozen point, where it was", hint)
+
+
+def _line_of(file: Path, text: str) -> int:
+    """Return the line that a message is about: it names the line, or begins with the tag."""
+    word, _, rest = text.partition(" ")
+    if word == "line" and rest.partition(":")[0].isdigit():
+        return int(rest.partition(":")[0])
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next((k for k, line in enumerate(lines, 1) if line.startswith(f"{word},")), 1)
 
 
 def report(found: Validation, form: str, *, strict: bool) -> str:
@@ -52,15 +115,24 @@ def report(found: Validation, form: str, *, strict: bool) -> str:
 def _annotation(message: Message, *, strict: bool) -> str:
     level = "error" if strict or message.severity is Severity.ERROR else "warning"
     parts = [message.message, f"expected: {message.expected}" if message.expected else "", message.hint]
-    text = "%0A".join(p for p in parts if p)
+    text = "%0A".join(_escaped(p) for p in parts if p)
     return f"::{level} file={message.place.file},line={message.place.line},col={message.place.col}::{text}"
 
 
+def _escaped(text: str) -> str:
+    """Return a text as a workflow command carries it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
 def _summary(found: Validation) -> str:
-    counts = f"{len(found.errors)} errors, {len(found.warnings)} warnings"
+    counts = f"{_count(len(found.errors), 'error')}, {_count(len(found.warnings), 'warning')}"
     plant = found.result.plant
     if plant is None:
         return counts
     cells = sum(r.battery.cells_in_series * r.battery.cells_in_parallel for r in plant.racks)
     inventory = f"{len(plant.racks)} racks, {cells} cells, {len(plant.pcs)} PCS, {len(plant.meters)} meters"
     return f"{plant.site_id}: {inventory}, {len(plant.devices)} devices on {len(plant.links)} links; {counts}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

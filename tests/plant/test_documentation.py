@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from controller.plant.json_schema import FILES
+from controller.plant.key_tables import key_rows, key_table
 from controller.plant.protection_rows import Action, Qualifier, ResetClass
 from controller.plant.schema_device import DeviceFile, PointSection
+from controller.plant.schema_equipment import GridFunction
 from controller.plant.schema_messages import keys_of, model_at
 from controller.plant.schema_protections import ProtectionsFile, RowSection
-from controller.plant.schema_site import GridFunction, SiteFile
+from controller.plant.schema_site import SiteFile
 from controller.plant.site_loader import load_site
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "site-language.md").read_text(encoding="utf-8")
@@ -74,3 +77,24 @@ def test_the_guide_names_every_key(model):
 @pytest.mark.parametrize("words", [Action, Qualifier, ResetClass, GridFunction])
 def test_the_guide_names_every_word(words: type[StrEnum]):
     assert [word for word in words if f"`{word}`" not in GUIDE] == []
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_key_table_is_what_the_parser_has(kind):
+    renew = f"renew it: bess schema {kind} --format md"
+    assert f"<!-- keys: {kind} -->\n{key_table(kind)}" in GUIDE, renew
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_key_has_a_meaning_and_says_what_it_takes(kind):
+    rows = key_rows(kind)
+    assert len(rows) > 5
+    assert [row.path for row in rows if not row.takes or not row.default or len(row.meaning) < 3] == []
+
+
+def test_the_schedule_of_the_guide_fits_into_its_site(tmp_path):
+    site = EXAMPLES["site.yaml"].replace("  - protections.yaml\n", "  - protections.yaml\n  - schedule.yaml\n")
+    result = load_site(write(tmp_path, **{"site.yaml": site}))
+    assert result.text() == ""
+    assert result.plant is not None
+    assert [entry.name for entry in result.plant.schedule] == ["evening peak", "night refill"]

@@ -36,9 +36,13 @@ def grid():
     return load_site_or_raise(SITES / "grid_20mw_40mwh" / "site.yaml")
 
 
-@pytest.mark.parametrize("site", sorted(path.name for path in SITES.iterdir()))
+@pytest.mark.parametrize("site", ["coast_twins", "coast_twins/south.yaml", "demo", "grid_20mw_40mwh"])
 def test_every_example_site_loads_without_a_word(site):
     assert load_site(SITES / site).text() == ""
+
+
+def test_no_example_site_is_forgotten():
+    assert sorted(path.parent.name for path in SITES.rglob("site.yaml")) == ["coast_twins", "demo", "grid_20mw_40mwh"]
 
 
 def test_the_packaged_demo_is_the_readers_demo():
