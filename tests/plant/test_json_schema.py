@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jsonschema
 import pytest
@@ -23,8 +23,8 @@ MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)")
 class AsEditorsRead(yaml.SafeLoader):
     """YAML 1.2's core schema, which editors use: `yes`, `on` and `17:00` are texts."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
+AsEditorsRead.yaml_implicit_resolvers = {}
 
 for kind, form, first in (
     ("bool", r"^(true|True|TRUE|false|False|FALSE)$", "tTfF"),
