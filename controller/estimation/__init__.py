@@ -8,7 +8,8 @@ from controller.estimation.estimate import Estimate, estimate
 from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.power import HORIZONS_S
 from controller.estimation.samples import RackSample
-from controller.estimation.state import EstimatorState, StateError, from_bytes, initial
+from controller.estimation.saved_state import StateError, from_bytes, to_bytes
+from controller.estimation.state import EstimatorState, initial
 
 __all__ = [
     "HORIZONS_S",
@@ -26,4 +27,5 @@ __all__ = [
     "estimator_config",
     "from_bytes",
     "initial",
+    "to_bytes",
 ]

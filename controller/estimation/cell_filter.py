@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.estimation.cell_signs import CellSigns, Seen, at_look, initial_signs, stuck, watch_signs
 from controller.estimation.cell_tables import look_up
 from controller.estimation.samples import AnyFloats
 
@@ -39,21 +40,19 @@ DEEP_SOC = 0.03
 
 @dataclass(frozen=True, slots=True)
 class CellState:
-    """States [state, rack, cell] as float32, their shared covariance [rack, state, state], and what stuck cells need.
+    """States [state, rack, cell] as float32, their shared covariance [rack, state, state], and `days` [rack] observed.
 
-    `since_v` [rack, cell]: the rack's median when the cell's own voltage last changed.
-    `joint_square` [rack, cell]: mean square, over half an hour, of what a cell shows beyond its slow estimate, per
-    mean square current (`joint_weight` [rack]): a resistance that comes and goes. `days` [rack] observed.
+    `first_empty_ratio` <= 0 and `first_full_ratio` >= 0 [rack]: by how much SOC the first cell meets either end before
+    the mean cell does; `largest_ohm_ratio` >= 1 [rack]: the largest resistance over the mean cell's.
     """
 
     states: Cells
     covariance: Floats
-    last_v: Cells
-    since_v: Cells
-    joint_square: Cells
-    joint_weight: Floats
-    median_v: Floats
+    signs: CellSigns
     days: Floats
+    first_empty_ratio: Floats
+    first_full_ratio: Floats
+    largest_ohm_ratio: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,8 @@ class Visit:
     curve_v: Floats
     resistive_v: Floats
     current_a: Floats
+    capacity_ah: Floats
+    noise_v: Floats
     use: Mask
     bled_ratio: Cells | None = None
 
@@ -79,20 +80,26 @@ def initial_cells(racks: int, cells: int) -> CellState:
     return CellState(
         states=np.zeros((STATES, racks, cells), dtype=np.float32),
         covariance=np.tile(np.diag(np.square(INITIAL_SIGMA)), (racks, 1, 1)),
-        last_v=np.full((racks, cells), np.nan, dtype=np.float32),
-        since_v=np.full((racks, cells), np.nan, dtype=np.float32),
-        joint_square=np.zeros((racks, cells), dtype=np.float32),
-        joint_weight=np.zeros(racks),
-        median_v=np.full(racks, np.nan),
+        signs=initial_signs(racks, cells),
         days=np.zeros(racks),
+        first_empty_ratio=np.zeros(racks),
+        first_full_ratio=np.zeros(racks),
+        largest_ohm_ratio=np.ones(racks),
     )
+
+
+def with_absence(was: CellState, away_s: float, unseen_ratio: Floats) -> CellState:
+    """Return the cells after a time without samples: charge that nobody saw moved them by their capacities' spread."""
+    covariance = was.covariance + np.diag(np.square(DRIFT_PER_SQRT_DAY)) * (away_s / 86400.0)
+    covariance[:, SOC, SOC] += unseen_ratio**2 * covariance[:, CAPACITY, CAPACITY]
+    return replace(was, covariance=covariance)
 
 
 def visit_cells(was: CellState, visit: Visit, cell_voltage_v: AnyFloats, cell_valid: Mask) -> CellState:
     """Return the cells after a visit; a cell without a valid voltage only moves by what is known of it."""
     valid = cell_valid & np.isfinite(cell_voltage_v)
-    stuck = (np.abs(was.median_v[:, None] - was.since_v) > STUCK_V) & (cell_voltage_v == was.last_v)
     voltage = np.where(valid, cell_voltage_v, np.nan).astype(np.float32)
+    frozen = stuck(was.signs, visit.noise_v) & (voltage == was.signs.last_v)
     median = median_of(voltage, valid)
     states, covariance = _predicted(was, visit)
     at, slope_v = _place(visit, median)
@@ -105,11 +112,43 @@ def visit_cells(was: CellState, visit: Visit, cell_voltage_v: AnyFloats, cell_va
     reach = (GATE_SIGMA * np.sqrt(variance)).astype(np.float32)[:, None]
     apart = voltage - median.astype(np.float32)[:, None] - expected - states[OFFSET]
     deep = at[:, None] + states[SOC] < DEEP_SOC
-    innovation = np.where(stuck | deep, 0.0, np.nan_to_num(np.clip(apart, -reach, reach), nan=0.0))
+    innovation = np.where(frozen | deep, 0.0, np.nan_to_num(np.clip(apart, -reach, reach), nan=0.0))
     states = states + gain.T.astype(np.float32)[:, :, None] * innovation
     covariance = covariance - gain[:, :, None] * cross[:, None, :]
-    moved = replace(was, states=states, covariance=covariance, days=was.days + visit.elapsed_s / 86400.0)
-    return _quick(moved, visit, voltage, median, innovation)
+    days = was.days + visit.elapsed_s / 86400.0
+    first_empty, first_full, largest_ohm = _extremes(states, visit.soc_ratio)
+    seen = Seen(visit.elapsed_s, visit.use, slope_v, visit.current_a, visit.capacity_ah, median)
+    return CellState(
+        states=states,
+        covariance=covariance,
+        signs=watch_signs(was.signs, seen, voltage, innovation),
+        days=days,
+        first_empty_ratio=first_empty,
+        first_full_ratio=first_full,
+        largest_ohm_ratio=largest_ohm,
+    )
+
+
+def with_jumps(was: CellState, elapsed_s: float) -> CellState:
+    """Return the cells with the offset moved at once where a sensor jumped: the filter would take it for charge."""
+    signs, jump = at_look(was.signs, elapsed_s)
+    states = was.states
+    if jump.any():
+        states = states.copy()
+        states[OFFSET] += jump
+    return replace(was, states=states, signs=signs)
+
+
+def _extremes(states: Cells, soc_ratio: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return how far the rack's extreme cells stand from its mean cell, in the mean cell's SOC, and in resistance."""
+    soc = soc_ratio.astype(np.float32)[:, None]
+    first_empty = (states[SOC] + soc * states[CAPACITY]).min(axis=1)
+    first_full = (states[SOC] - (1.0 - soc) * states[CAPACITY]).max(axis=1)
+    return (
+        np.minimum(first_empty, 0.0).astype(np.float64),
+        np.maximum(first_full, 0.0).astype(np.float64),
+        1.0 + np.maximum(states[RESISTANCE].max(axis=1), 0.0).astype(np.float64),
+    )
 
 
 def median_of(values: Cells, valid: Mask) -> Floats:
@@ -167,27 +206,3 @@ def _noise(visit: Visit, slope_v: Floats) -> Floats:
     steep = np.where(slope_v > STEEPEST_V, 10.0, 1.0)
     own = NOISE_V**2 + (NOISE_SOC * slope_v) ** 2 + (0.02 * visit.resistive_v) ** 2
     return np.asarray(own * lasts * steep)
-
-
-QUICK_S = 1800.0
-STUCK_V = 0.02
-"""A voltage that stays the same to the last digit while its rack's median moves so far is stuck."""
-
-
-def _quick(was: CellState, visit: Visit, voltage: Cells, median: Floats, innovation: Cells) -> CellState:
-    """Return the cells with what must be seen quickly: stuck voltages and resistance that comes and goes."""
-    since = np.where(voltage == was.last_v, was.since_v, median.astype(np.float32)[:, None])
-    share = np.where(visit.use, np.clip(visit.elapsed_s / QUICK_S, 0.0, 1.0), 0.0)
-    power = was.joint_weight + share * (visit.current_a**2 - was.joint_weight)
-    level = np.maximum(power, 1e-9)
-    step = (share / level).astype(np.float32)[:, None]
-    keep = ((1.0 - share) * was.joint_weight / level).astype(np.float32)[:, None]
-    use = visit.use
-    return replace(
-        was,
-        last_v=np.where(use[:, None], voltage, was.last_v),
-        since_v=np.where(use[:, None], since, was.since_v),
-        joint_square=was.joint_square * keep + step * innovation**2,
-        joint_weight=power,
-        median_v=np.where(use, median, was.median_v),
-    )

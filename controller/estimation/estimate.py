@@ -8,20 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation import rack_filter
+from controller.estimation.cell_groups import CellGroup
 from controller.estimation.cell_tables import HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
 from controller.estimation.config import EstimatorConfig, SocSource
 from controller.estimation.findings import Finding
 from controller.estimation.integrate import GAP_PERIODS, integrate, take_temperatures, take_voltages
-from controller.estimation.power import PowerBasis, energy_limits, power_limits
+from controller.estimation.power import PowerBasis, power_limits
 from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior, unseen_ratio
+from controller.estimation.state_of_energy import energy_limits
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+POWER_PERIOD_NS = 1_000_000_000
 STEEP_V = 0.3
 """OCV slope, V per unit of SOC, from which a voltage ties the SOC down (3 mV a point)."""
 LASTING_SHARE, FLAT_V = 0.6, 0.5
@@ -77,9 +80,10 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     if due or first.any():
         correct(config, state, sample)
         state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)
-    if now_ns - state.visited_ns >= config.visit_period_s * 1e9:
-        watch_cells(config, state, sample, now_ns)
-        state.visited_ns = now_ns
+    watch_cells(config, state, sample, now_ns)
+    if due or now_ns - state.power_ns >= POWER_PERIOD_NS:
+        limit_power(config, state, sample)
+        state.power_ns = now_ns
     return _present(config, state, sample, now_ns)
 
 
@@ -106,7 +110,6 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
     _store_soc(config, state, mixture, curves)
     _start_block(state)
-    _store_power(config, state, sample, curves)
 
 
 def _moved(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Hypotheses:
@@ -178,29 +181,55 @@ def _start_block(state: EstimatorState) -> None:
     state.block_samples = np.zeros_like(state.block_samples)
 
 
-def _store_power(config: EstimatorConfig, state: EstimatorState, sample: RackSample, curves: Floats) -> None:
-    """Work out energy and power from where the racks stand now and how far their extreme cells stand apart."""
-    usable = sample.cell_valid & np.isfinite(sample.cell_voltage_v)
-    mean_v, count = cell_means(sample.cell_voltage_v, sample.cell_valid)
-    lowest = np.where(usable, sample.cell_voltage_v, np.inf).min(axis=1)
-    highest = np.where(usable, sample.cell_voltage_v, -np.inf).max(axis=1)
-    known = count > 0
+def limit_power(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> None:
+    """Work out power and energy from where the racks stand now and how far their extreme cells stand apart."""
+    first_empty, first_full, largest_ohm = (
+        np.concatenate(part) for part in zip(*map(_extremes, state.groups), strict=True)
+    )
+    weak_v, strong_v = _extreme_voltages(sample)
+    drawn = state.block_drawn_ratio
+    coldest, hottest = _extreme_temperatures(state, sample)
     basis = PowerBasis(
-        curves=curves,
-        soc_low_ratio=state.soc_low_ratio,
-        soc_high_ratio=state.soc_high_ratio,
+        curves=state.curves,
+        soc_low_ratio=np.clip(state.soc_low_ratio - drawn + first_empty, 0.0, 1.0),
+        soc_high_ratio=np.clip(state.soc_high_ratio - drawn + first_full, 0.0, 1.0),
         capacity_ah=config.capacity_ah * state.capacity_ah_ratio,
         hysteresis=state.hysteresis,
         pair_current_a=state.pair_current_a,
-        resistance_ratio=state.resistance_ratio,
+        resistance_ratio=state.resistance_ratio * largest_ohm,
         model_shift_v=np.nan_to_num(state.residual_v),
-        weak_v=np.where(known, lowest - mean_v, 0.0),
-        strong_v=np.where(known, highest - mean_v, 0.0),
-        temperature_degc=state.temperature_degc,
+        weak_v=weak_v,
+        strong_v=strong_v,
+        coldest_degc=coldest,
+        hottest_degc=hottest,
     )
-    state.power_discharge_w, state.power_charge_w = power_limits(config, basis)
-    energy = energy_limits(basis, state.soc_ratio, config.cells_in_series)
+    state.power = power_limits(config, basis)
+    energy = energy_limits(basis, state.soc_ratio - drawn, first_empty, first_full, config.cells_in_series)
     state.energy_to_empty_wh, state.energy_to_full_wh = energy
+
+
+def _extremes(group: CellGroup) -> tuple[Floats, Floats, Floats]:
+    return group.cells.first_empty_ratio, group.cells.first_full_ratio, group.cells.largest_ohm_ratio
+
+
+def _extreme_voltages(sample: RackSample) -> tuple[Floats, Floats]:
+    """Return how far the lowest and the highest cell [rack] stand from the mean cell; 0 where unknown."""
+    mean_v, count = cell_means(sample.cell_voltage_v, sample.cell_valid)
+    usable = sample.cell_valid & np.isfinite(sample.cell_voltage_v)
+    lowest = np.where(usable, sample.cell_voltage_v, np.inf).min(axis=1)
+    highest = np.where(usable, sample.cell_voltage_v, -np.inf).max(axis=1)
+    known = count > 0
+    return np.where(known, lowest - mean_v, 0.0), np.where(known, highest - mean_v, 0.0)
+
+
+def _extreme_temperatures(state: EstimatorState, sample: RackSample) -> tuple[Floats, Floats]:
+    """Return the coldest and the hottest sensor [rack], the last mean where none is valid."""
+    usable = sample.temperature_valid & np.isfinite(sample.cell_temperature_degc)
+    known = usable.any(axis=1)
+    coldest = np.where(usable, sample.cell_temperature_degc, np.inf).min(axis=1)
+    hottest = np.where(usable, sample.cell_temperature_degc, -np.inf).max(axis=1)
+    mean = state.temperature_degc
+    return np.where(known, coldest, mean).astype(np.float64), np.where(known, hottest, mean).astype(np.float64)
 
 
 def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
@@ -226,12 +255,12 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         resistance_ohm=state.resistance_ohm,
         energy_to_empty_wh=state.energy_to_empty_wh,
         energy_to_full_wh=state.energy_to_full_wh,
-        power_discharge_w=state.power_discharge_w,
-        power_charge_w=state.power_charge_w,
+        power_discharge_w=state.power.discharge_w,
+        power_charge_w=state.power.charge_w,
         anchor_age_s=np.where(state.anchor_time_ns == NEVER, np.inf, (now_ns - state.anchor_time_ns) * 1e-9),
         voltage_residual_v=state.residual_v,
         quality=_quality(state, low, high),
-        findings=state.anomalies.found,
+        findings=tuple(f for group in state.groups for f in group.anomalies.found),
     )
 
 

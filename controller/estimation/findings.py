@@ -27,6 +27,24 @@ class Severity(IntEnum):
     ALARM = 2
 
 
+class Row(IntEnum):
+    """What is looked for, in the order in which the counters of a look stand."""
+
+    LEAK = 0
+    SHORT = 1
+    GROWTH = 2
+    LOW_CAPACITY = 3
+    JOINT = 4
+    STUCK = 5
+    OFFSET = 6
+    IMBALANCE = 7
+    THERMAL = 8
+    WARM_SENSOR = 9
+
+
+ROWS = len(Row)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding. `cell` -1: the rack as a whole. `days_low`..`days_high`: 95 % interval of days to the limit.

@@ -63,12 +63,14 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     if not (elapsed_s == state.period_s).all():
         pace = np.where(known, state.period_s + 0.1 * (elapsed_s - state.period_s), elapsed_s)
         state.period_s = np.where((elapsed_s > 0.0) & (gap_s <= 0.0), pace, state.period_s)
-    keep = np.exp(-config.hysteresis_per_soc * np.abs(drawn))
+    moved = np.abs(drawn)
+    keep = np.exp(-config.hysteresis_per_soc * moved)
     toward = -np.sign(drawn)
     state.hysteresis = toward + keep * (state.hysteresis - toward)
     state.block_drawn_ratio = state.block_drawn_ratio + drawn
-    state.cell_drawn_ratio = state.cell_drawn_ratio + drawn
-    state.block_moved_ratio = state.block_moved_ratio + np.abs(drawn)
+    state.counted_drawn_ratio = state.counted_drawn_ratio + drawn
+    state.counted_moved_ratio = state.counted_moved_ratio + moved
+    state.block_moved_ratio = state.block_moved_ratio + moved
 
 
 def _forget_voltages(state: EstimatorState, which: Mask) -> None:

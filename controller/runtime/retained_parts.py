@@ -8,6 +8,7 @@ from typing import NamedTuple
 from controller.alarms import retained as alarms_retained
 from controller.control import state as control_state
 from controller.estimation import from_bytes as estimator_from_bytes
+from controller.estimation import to_bytes as estimator_to_bytes
 from controller.protection import retained as protection_retained
 from controller.runtime.scan_state import State, Tables
 
@@ -25,7 +26,7 @@ def retained_parts(tables: Tables, state: State, now_ns: int) -> dict[str, bytes
         "control": control_state.to_bytes(state.control, tables.plant),
         "alarms": alarms_retained.to_bytes(tables.alarms, state.alarms, now_ns),
         "protection": protection_retained.to_bytes(tables.protection, state.protection),
-        "estimator": state.estimator.to_bytes(),
+        "estimator": estimator_to_bytes(state.estimator),
     }
 
 

@@ -15,6 +15,7 @@ from controller.estimation import (
     estimator_config,
     from_bytes,
     initial,
+    to_bytes,
 )
 from controller.plant.cell_types import packaged_cell_type
 
@@ -98,16 +99,16 @@ def test_a_copy_is_worked_in_without_touching_the_original():
     config = plant()
     state = initial(config, 0)
     run(config, state, range(1, 20), current_a=50.0, voltage_v=3.25)
-    saved = state.to_bytes()
+    saved = to_bytes(state)
     run(config, state.copy(), range(20, 60), current_a=-50.0, voltage_v=3.4)
-    assert state.to_bytes() == saved
+    assert to_bytes(state) == saved
 
 
 def test_a_restart_widens_the_bounds_for_the_time_away():
     config = plant()
     state = initial(config, 0)
     before = run(config, state, range(1, 30), current_a=-5.0, voltage_v=3.60)
-    restarted = from_bytes(state.to_bytes(), config, now_ns=7, away_s=600.0)
+    restarted = from_bytes(to_bytes(state), config, now_ns=7, away_s=600.0)
     after = estimate(config, restarted, sample(config, 1, 0.0, 3.4), SECOND_NS)
     assert np.all(after.soc_low_ratio < before.soc_low_ratio - 0.03)
     assert np.all(after.anchor_age_s > 590.0)
@@ -120,6 +121,6 @@ def test_torn_state_is_refused(data: bytes):
 
 
 def test_state_of_another_plant_is_refused():
-    saved = initial(plant(racks=3), 0).to_bytes()
+    saved = to_bytes(initial(plant(racks=3), 0))
     with pytest.raises(StateError, match="the plant has changed"):
         from_bytes(saved, plant(racks=2), 0, 0.0)

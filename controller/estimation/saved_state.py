@@ -1,0 +1,180 @@
+"""The estimator's state as bytes, for a restart: everything learned of racks and cells, and what was found.
+
+One line of JSON names the arrays, which follow in numpy's own format; the file around it carries the checksum. What
+the bytes lack or have in another shape belongs to another plant or version, and is refused whole. A restart widens
+the bounds by what may have flowed while nobody looked, and moves all times on by the absence.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation.anomalies import AnomalyState
+from controller.estimation.cell_filter import with_absence
+from controller.estimation.cell_groups import CellGroup
+from controller.estimation.config import EstimatorConfig
+from controller.estimation.findings import Finding, FindingKind, Severity
+from controller.estimation.state import NEVER, EstimatorState, initial, unseen_ratio
+
+FORMAT = 2
+NOT_SAVED = {"curves"}
+SNAPSHOTS = ("past_soc", "past_resistance")
+
+Part = TypeVar("Part")
+
+
+class StateError(ValueError):
+    """Saved bytes that do not belong to this plant or this version; the caller starts anew."""
+
+
+def to_bytes(state: EstimatorState) -> bytes:
+    """Return everything as bytes for retained state."""
+    arrays = dict(_arrays("", state))
+    findings = [asdict(finding) for group in state.groups for finding in group.anomalies.found]
+    head = {"format": FORMAT, "names": list(arrays), "findings": findings}
+    buffer = io.BytesIO()
+    buffer.write(json.dumps(head).encode() + b"\n")
+    for array in arrays.values():
+        np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _arrays(name: str, value: object) -> Iterator[tuple[str, NDArray[Any]]]:
+    if is_dataclass(value):
+        for field in fields(value):
+            if field.name not in NOT_SAVED:
+                yield from _arrays(f"{name}.{field.name}", getattr(value, field.name))
+    elif isinstance(value, tuple):
+        if not (value and isinstance(value[0], Finding)):
+            for k, part in enumerate(value):
+                yield from _arrays(f"{name}.{k}", part)
+    else:
+        yield name, np.asarray(value)
+
+
+def from_bytes(data: bytes, config: EstimatorConfig, now_ns: int, away_s: float) -> EstimatorState:
+    """Return a saved state, widened by what may have flowed in `away_s` seconds; StateError if it can't be used.
+
+    Monotonic times of the saved run mean nothing here: samples start anew, ages are carried by `away_s`.
+    """
+    fresh = initial(config, now_ns)
+    found, findings = _read(data)
+    state = _filled("", fresh, found)
+    return _after_absence(config, _with_findings(state, findings), fresh, now_ns, away_s)
+
+
+def _read(data: bytes) -> tuple[dict[str, NDArray[Any]], list[Finding]]:
+    buffer = io.BytesIO(data)
+    try:
+        head = json.loads(buffer.readline())
+        form = head["format"]
+        found = {name: np.lib.format.read_array(buffer, allow_pickle=False) for name in head["names"]}
+        findings = [
+            Finding(**{**row, "kind": FindingKind(row["kind"]), "severity": Severity(row["severity"])})
+            for row in head["findings"]
+        ]
+    except (ValueError, TypeError, KeyError, EOFError) as error:
+        raise StateError(f"estimator state: not readable: {error}") from error
+    if form != FORMAT:
+        raise StateError(f"estimator state: format {form}, expected {FORMAT}")
+    return found, findings
+
+
+def _filled(name: str, like: Part, found: dict[str, NDArray[Any]]) -> Part:
+    """Return a part of the state with the saved values, in the shape of a fresh one."""
+    changes: dict[str, Any] = {}
+    for field in fields(like):  # type: ignore[arg-type]  # only dataclasses come here
+        place, value = f"{name}.{field.name}", getattr(like, field.name)
+        if field.name in NOT_SAVED or field.name == "found":
+            continue
+        if is_dataclass(value):
+            changes[field.name] = _filled(place, value, found)
+        elif field.name == "groups":
+            changes["groups"] = tuple(_filled(f"{place}.{k}", group, found) for k, group in enumerate(value))
+        elif isinstance(value, int):
+            changes[field.name] = int(_same_shape(place, np.asarray(value), found))
+        elif not isinstance(value, tuple):
+            changes[field.name] = _same_shape(place, value, found)
+    if isinstance(like, AnomalyState):
+        changes.update(_snapshots(name, like, found))
+    return replace(like, **changes)  # type: ignore[type-var]
+
+
+def _snapshots(name: str, like: AnomalyState, found: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    count = sum(key.startswith(f"{name}.past_ns.") for key in found)
+    shape = np.zeros(like.sound_looks.shape, dtype=np.float16)
+    changes: dict[str, Any] = {
+        part: tuple(_same_shape(f"{name}.{part}.{k}", shape, found) for k in range(count)) for part in SNAPSHOTS
+    }
+    changes["past_ns"] = tuple(int(found[f"{name}.past_ns.{k}"]) for k in range(count))
+    return changes
+
+
+def _same_shape(name: str, like: NDArray[Any], found: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    value = found.get(name)
+    if value is None or value.shape != like.shape or value.dtype != like.dtype:
+        raise StateError(f"estimator state: {name}: expected {like.dtype}{like.shape}; the plant has changed")
+    return value
+
+
+def _with_findings(state: EstimatorState, findings: list[Finding]) -> EstimatorState:
+    groups = tuple(
+        replace(
+            group,
+            anomalies=replace(group.anomalies, found=tuple(f for f in findings if group.first <= f.rack < group.last)),
+        )
+        for group in state.groups
+    )
+    return replace(state, groups=groups)
+
+
+def _after_absence(
+    config: EstimatorConfig, state: EstimatorState, fresh: EstimatorState, now_ns: int, away_s: float
+) -> EstimatorState:
+    """Return the state with times carried over and the charge of the open block and of the absence accounted for."""
+    saved_ns = int(max(state.time_ns.max(), state.cell_time_ns.max(), 0))
+    moved_ns = now_ns - int(away_s * 1e9) - saved_ns
+    had_anchor = state.anchor_time_ns != NEVER
+    unseen = unseen_ratio(config, np.full(config.racks, away_s))
+    return replace(
+        state,
+        time_ns=fresh.time_ns,
+        cell_time_ns=fresh.cell_time_ns,
+        step_voltage_v=fresh.step_voltage_v,
+        updated_ns=np.where(state.updated_ns == NEVER, NEVER, now_ns),
+        pair_current_a=state.pair_current_a * np.exp(-away_s / config.pair_time_constant_s),
+        block_start_ns=fresh.block_start_ns,
+        block_sums=fresh.block_sums,
+        block_samples=fresh.block_samples,
+        block_extra_ratio=np.hypot(state.block_extra_ratio, unseen),
+        anchor_time_ns=np.where(had_anchor, moved_ns + state.anchor_time_ns, NEVER),
+        groups=tuple(
+            _group_after(group, new, moved_ns, away_s, unseen[group.racks])
+            for group, new in zip(state.groups, fresh.groups, strict=True)
+        ),
+    )
+
+
+def _group_after(
+    group: CellGroup, fresh: CellGroup, moved_ns: int, away_s: float, unseen: NDArray[np.float64]
+) -> CellGroup:
+    anomalies = group.anomalies
+    return replace(
+        group,
+        visited_ns=fresh.visited_ns,
+        seen_ns=fresh.seen_ns,
+        cells=with_absence(group.cells, away_s, unseen),
+        anomalies=replace(
+            anomalies,
+            past_ns=tuple(at_ns + moved_ns for at_ns in anomalies.past_ns),
+            looked_ns=anomalies.looked_ns + moved_ns,
+            found=tuple(replace(f, first_raised_ns=f.first_raised_ns + moved_ns) for f in anomalies.found),
+        ),
+    )
