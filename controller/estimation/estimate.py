@@ -76,8 +76,8 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     integrate(config, state, sample)
     take_voltages(config, state, sample)
     first = (state.updated_ns == NEVER) & (state.block_samples > 0)
-    due = now_ns - state.updated_ns.max() >= config.update_period_s * 1e9
-    if due or first.any():
+    due = now_ns - state.updated_ns.max() >= config.update_period_s * 1e9 or first.any()
+    if due:
         correct(config, state, sample)
         state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)
     watch_cells(config, state, sample, now_ns)

@@ -149,9 +149,9 @@ def _leak(
     return Finding(now_ns, evidence.first_rack + rack, cell, kind, severity, text, ohm, "ohm", "", *days)
 
 
-def _days_to(room: float, per_day: float, sigma: float) -> tuple[float, float]:
+def _days_to(room_ratio: float, per_day: float, sigma: float) -> tuple[float, float]:
     """Return a 95 % interval of days until the room is used up at a rate +- its sigma."""
     spread = NORMAL_95 * float(np.hypot(sigma, RATE_KNOWN_TO * per_day))
     slowest = per_day - spread
-    latest = room / slowest if slowest > 0.0 else float("inf")
-    return max(room / (per_day + spread), 0.0), max(latest, 0.0)
+    latest = room_ratio / slowest if slowest > 0.0 else float("inf")
+    return max(room_ratio / (per_day + spread), 0.0), max(latest, 0.0)

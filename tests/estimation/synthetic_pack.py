@@ -25,6 +25,8 @@ CELL_BEND_V, RACK_BEND_V = 0.0005, 0.003
 OFFSET_V, NOISE_V, STEP_V = 0.0008, 0.0005, 0.001
 GAIN, OFFSET_C_RATE = 1.01, 0.001
 TOP_V = 3.58
+KELVIN_PER_WATT = 3.0
+FOREVER = 1e9
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ class CellFault:
     cell: int
     size: float
     from_day: float = 0.0
-    to_day: float = 1e9
+    to_day: float = FOREVER
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ def regulation(fraction: float, day: int, rng: np.random.Generator) -> float:
 
 
 class Pack:
-    """The truth, stepped; `steps` yields the time, what the sensors say, and (as attributes) the truth behind it."""
+    """The truth, stepped: `steps` yields what the sensors say; the truth behind it stands in the attributes."""
 
     def __init__(self, spec: PackSpec) -> None:
         self.spec, self.rng = spec, np.random.default_rng(spec.seed)
@@ -146,53 +148,63 @@ class Pack:
 
     def steps(self) -> Iterator[RackSample]:
         """Yield a sample a step."""
-        spec, rng = self.spec, self.rng
-        growth, extra = np.ones_like(self.soc), np.zeros_like(self.soc)
+        spec = self.spec
         for k in range(int(spec.days * DAY_S / spec.step_s)):
             self.time_s = (k + 1) * spec.step_s
             day = self.time_s / DAY_S
-            growth[:], extra[:] = 1.0, 0.0
-            leak_a = np.zeros_like(self.soc)
-            for f in spec.faults:
-                if f.from_day <= day:
-                    part = min((day - f.from_day) / max(f.to_day - f.from_day, 1e-9), 1.0)
-                    if f.kind == "growth":
-                        growth[f.rack, f.cell] = 1.0 + f.size * (part if f.to_day < 1e8 else 1.0)
-                    elif f.kind == "leak":
-                        leak_a[f.rack, f.cell] = 3.3 / f.size
-                    elif f.kind == "joint":
-                        extra[f.rack, f.cell] = f.size if (k // 30) % 5 == 0 else 0.0
+            growth, extra_ohm, leak_a = self._faults_at(day, k)
             ambient = spec.ambient_degc + 3.0 * np.sin(2 * np.pi * (day - 0.4))
             degc = ambient + self.place_k + self.heat_k
             ohms = self._ohm(float(self.soc.mean()), float(degc.mean())) * self.rack_ohm_ratio[..., None]
             open_v = self.open_v()
-            series = ohms[..., 0] * self.ohm_ratio * growth + extra
-            pair_v = sum(ohms[..., 1 + p] * self.pairs_a[p] for p in range(len(self.pair_s))) * self.ohm_ratio
-            rate = spec.profile(day % 1.0, int(day), rng)
-            current = np.full((spec.racks, 1), rate * spec.capacity_ah)
-            top_a = np.maximum((TOP_V - open_v + pair_v) / series, 0.0).min(axis=1, keepdims=True)
-            current = np.maximum(current, -top_a)
-            mean_soc = self.soc.mean(axis=1, keepdims=True)
-            current = np.where((current > 0) & (mean_soc < spec.window[0]), 0.0, current)
-            current = np.where((current < 0) & (mean_soc > spec.window[1]), 0.0, current)
+            series = ohms[..., 0] * self.ohm_ratio * growth + extra_ohm
+            pair_v = sum(ohms[..., 1 + p] * a for p, a in enumerate(self.pairs_a)) * self.ohm_ratio
+            current = self._current(day, open_v - pair_v, series)
             self.current_a = current[:, 0]
-            cell_v = open_v - pair_v - series * current
-            bleed_a = self._bleed(open_v, current)
-            yield self._sample(k, current, cell_v, degc)
-            moved = (current + leak_a + bleed_a) * spec.step_s / 3600.0 / self.capacity_ah
-            self.soc = self.soc - moved
-            toward = -np.sign(moved)
-            self.hysteresis = toward + np.exp(-self.per_soc * np.abs(moved)) * (self.hysteresis - toward)
-            keep = np.exp(-spec.step_s / self.pair_s)[:, None, None]
-            self.pairs_a = current + keep * (self.pairs_a - current)
-            heat = current**2 * (ohms.sum(axis=-1) * self.ohm_ratio * growth + extra) * 3.0
-            for f in spec.faults:
-                if f.kind == "hot" and f.from_day <= day:
-                    heat[f.rack, f.cell] *= 1.0 + f.size
-            self.heat_k = heat + np.exp(-spec.step_s / 7200.0) * (self.heat_k - heat)
+            bleed_a = self._bleed(open_v)
+            yield self._sample(k, current, open_v - pair_v - series * current, degc)
+            self._advance(current, current + leak_a + bleed_a, ohms.sum(axis=-1) * self.ohm_ratio * growth + extra_ohm)
 
-    def _bleed(self, open_v: Floats, current: Floats) -> Floats:
-        """A top balancer: whoever stands 5 mV above the lowest while charging above 3.40 V bleeds."""
+    def _faults_at(self, day: float, k: int) -> tuple[Floats, Floats, Floats]:
+        growth, extra_ohm, leak_a = np.ones_like(self.soc), np.zeros_like(self.soc), np.zeros_like(self.soc)
+        for f in self.spec.faults:
+            if f.from_day > day:
+                continue
+            if f.kind == "growth":
+                part = min((day - f.from_day) / (f.to_day - f.from_day), 1.0) if f.to_day < FOREVER else 1.0
+                growth[f.rack, f.cell] = 1.0 + f.size * part
+            elif f.kind == "leak":
+                leak_a[f.rack, f.cell] = 3.3 / f.size
+            elif f.kind == "joint" and (k // 30) % 5 == 0:
+                extra_ohm[f.rack, f.cell] = f.size
+        return growth, extra_ohm, leak_a
+
+    def _current(self, day: float, settled_v: Floats, series: Floats) -> Floats:
+        """Return the profile's current [rack, 1], less where a cell is full, none beyond the window."""
+        spec = self.spec
+        wanted = np.full((spec.racks, 1), spec.profile(day % 1.0, int(day), self.rng) * spec.capacity_ah)
+        top_a = np.maximum((TOP_V - settled_v) / series, 0.0).min(axis=1, keepdims=True)
+        current = np.maximum(wanted, -top_a)
+        soc = self.soc.mean(axis=1, keepdims=True)
+        ended = ((current > 0) & (soc < spec.window[0])) | ((current < 0) & (soc > spec.window[1]))
+        return np.where(ended, 0.0, current)
+
+    def _advance(self, current: Floats, drawn_a: Floats, ohm: Floats) -> None:
+        spec = self.spec
+        moved = drawn_a * spec.step_s / 3600.0 / self.capacity_ah
+        self.soc = self.soc - moved
+        toward = -np.sign(moved)
+        self.hysteresis = toward + np.exp(-self.per_soc * np.abs(moved)) * (self.hysteresis - toward)
+        keep = np.exp(-spec.step_s / self.pair_s)[:, None, None]
+        self.pairs_a = current + keep * (self.pairs_a - current)
+        heat_k = KELVIN_PER_WATT * current**2 * ohm
+        for f in spec.faults:
+            if f.kind == "hot" and f.from_day <= self.time_s / DAY_S:
+                heat_k[f.rack, f.cell] *= 1.0 + f.size
+        self.heat_k = heat_k + np.exp(-spec.step_s / 7200.0) * (self.heat_k - heat_k)
+
+    def _bleed(self, open_v: Floats) -> Floats:
+        """A top balancer: whoever stands 3 mV above the median while the rack is near its top bleeds."""
         if self.spec.balancer_a == 0.0:
             return np.zeros_like(open_v)
         near_top = open_v.max(axis=1, keepdims=True) > 3.36
