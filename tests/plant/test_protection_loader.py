@@ -34,7 +34,7 @@ def test_a_site_changes_single_numbers(changed):
     result = with_rows(changed, "rack:\n  cell_voltage_high: {trip: 3.62 V, reset_class: local}\n")
     row = rows_of(result)[Owner.RACK, "cell_voltage_high"]
     assert [(g.limit, g.delay_s) for g in row.levels] == [(3.50, 10.0), (3.55, 10.0), (3.62, 2.0)]
-    assert (row.reset_class, row.file, row.line) == (ResetClass.LOCAL, "protections.yaml", 8)
+    assert (row.reset_class, row.file, row.line) == (ResetClass.LOCAL, "protections.yaml", 9)
 
 
 def test_a_row_wide_delay_is_for_every_level(changed):
