@@ -6,7 +6,11 @@ A set-point of model 704 is in force while it is enabled. Rules:
 * A set-point that another face gave counts as enabled, so that a restarted face goes on where it was.
 * `WSetRvrtTms` > 0 replaces the site's time-out, up to the site's maximum; 0 is the site's. `WSetRvrt` is what the
   set-point then falls back to, unless `WSetEnaRvrt` was written 0; never written = the site's fall-back.
-* Only watts and vars (`WSetMod` 1, `VarSetMod` 4): per cents are exception 3.
+* The mode says which register counts: `WSet` in watts (`WSetMod` 1) or `WSetPct` of WMax (0); `VarSet` in vars
+  (`VarSetMod` 4) or `VarSetPct` of WMax (0), VarMaxInj (1) or VAMax (3). The other register of the pair is only kept.
+  Per cent of the *available* vars (2) would move by itself and is exception 3.
+* `WMaxLimPct` with `WMaxLimPctEna` 1 is an export limit in per cent of WMax, one among all sources' (the lowest wins);
+  it stays until it is disabled or `WMaxLimPctRvrtTms` is over. Disabled, this master limits no more.
 What reads back is the plant's, once a snapshot is younger than the last write.
 """
 
@@ -28,7 +32,9 @@ Written = Mapping[Path, int]
 """Raw numbers by point, in register order."""
 BAD_VALUE = ExceptionCode.ILLEGAL_DATA_VALUE
 STOP, START = 0, 1
-_PARTS = ("Ena", "Mod", "", "Rvrt", "EnaRvrt", "RvrtTms")
+_PARTS = ("Ena", "Mod", "", "Rvrt", "Pct", "PctRvrt", "EnaRvrt", "RvrtTms")
+_LIMIT_PARTS = ("Ena", "", "RvrtTms")
+PERCENT_SCALE = 0.01
 
 
 class BadValueError(ValueError):
@@ -37,10 +43,11 @@ class BadValueError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SetpointKind:
-    """One of the two set-points of model 704: what it is called, in what mode it is taken, what it may be."""
+    """One of the two set-points of model 704: what it is called, in what modes it is taken, what it may be."""
 
     name: str  # WSet or VarSet
-    mode: int
+    mode: int  # in W or var
+    bases: Mapping[int, float]  # of the modes in per cent: what 100 % is
     action: Action
     requested: str  # the quantity
     low: float
@@ -55,12 +62,30 @@ class SetpointKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Amounts:
+    """A number in both its registers, as last written: W or var, and per cent; None: never."""
+
+    absolute: float | None = None
+    percent: float | None = None
+
+    def in_mode(self, kind: SetpointKind, mode: int) -> float | None:
+        """Return the number that counts in a mode, in W or var."""
+        base = kind.bases.get(mode)
+        if base is None:
+            return self.absolute
+        return None if self.percent is None else self.percent * base / 100.0
+
+
+@dataclass(frozen=True, slots=True)
 class SetpointRegisters:
     """A set-point as last written here; NaN and None: never."""
 
+    mode: int
     enabled: bool = False
     value: float = math.nan
     fallback: float | None = None
+    amounts: Amounts = Amounts()
+    fallbacks: Amounts = Amounts()
     fallback_enabled: bool = True
     timeout_s: int = 0
     written_ns: int = 0
@@ -72,21 +97,25 @@ class SetpointControl:
     def __init__(self, kind: SetpointKind) -> None:
         """Begin with nothing written."""
         self.kind = kind
-        self.registers = SetpointRegisters()
+        self.registers = SetpointRegisters(kind.mode)
 
     def orders(self, written: Mapping[str, int], shown: Shown, now_ns: int) -> tuple[Order, ...]:
         """Take what was written (by part of the name) and return what it asks for; BadValueError changes nothing."""
         kind, before = self.kind, self.registers
         if not written:
             return ()
-        _expect(written.get("Mod", kind.mode) == kind.mode)
+        mode = written.get("Mod", before.mode)
+        _expect(mode == kind.mode or mode in kind.bases)
         was_enabled = before.enabled or shown.is_in_force
-        asked = self._power(written.get(""))
-        fallback = self._power(written.get("Rvrt"))
+        amounts, asked = self._take(written, ("", "Pct"), before.amounts, mode)
+        fallbacks, fallback = self._take(written, ("Rvrt", "PctRvrt"), before.fallbacks, mode)
         registers = SetpointRegisters(
+            mode=mode,
             enabled=_flag(written.get("Ena", was_enabled)),
             value=self.value(shown, enabled=was_enabled) if asked is None else asked,
             fallback=before.fallback if fallback is None else fallback,
+            amounts=amounts,
+            fallbacks=fallbacks,
             fallback_enabled=_flag(written.get("EnaRvrt", before.fallback_enabled)),
             timeout_s=written.get("RvrtTms", before.timeout_s),
             written_ns=now_ns,
@@ -112,28 +141,113 @@ class SetpointControl:
             fallback=registers.fallback if registers.fallback_enabled else None,
         )
 
-    def _power(self, raw: int | None) -> float | None:
-        if raw is None:
-            return None
-        power = raw * self.kind.scale
-        _expect(self.kind.low <= power <= self.kind.high)
-        return power
+    def _take(
+        self, written: Mapping[str, int], names: tuple[str, str], before: Amounts, mode: int
+    ) -> tuple[Amounts, float | None]:
+        """Return both registers as they now are, and what counts of them if one of them or the mode was written."""
+        absolute, percent = names
+        amounts = Amounts(
+            written[absolute] * self.kind.scale if absolute in written else before.absolute,
+            written[percent] * PERCENT_SCALE if percent in written else before.percent,
+        )
+        is_new = (percent if mode in self.kind.bases else absolute) in written or mode != self.registers.mode
+        counts = amounts.in_mode(self.kind, mode) if is_new else None
+        _expect(counts is None or self.kind.low <= counts <= self.kind.high)
+        return amounts, counts
 
     def values(self, shown: Shown) -> dict[Path, float]:
         """Return what the registers read."""
         kind, registers = self.kind, self.registers
         enabled = registers.enabled or shown.is_in_force
         remaining_s = shown.remaining_s if shown.is_in_force else 0.0
+        fallback = kind.fallback if registers.fallback is None else registers.fallback
+        value, value_percent = self._both(self.value(shown, enabled=enabled), registers.amounts)
+        fallback, fallback_percent = self._both(fallback, registers.fallbacks)
         parts = {
             "Ena": float(enabled),
-            "Mod": float(kind.mode),
-            "": self.value(shown, enabled=enabled),
-            "Rvrt": kind.fallback if registers.fallback is None else registers.fallback,
+            "Mod": float(registers.mode),
+            "": value,
+            "Rvrt": fallback,
+            "Pct": value_percent,
+            "PctRvrt": fallback_percent,
             "EnaRvrt": float(registers.fallback_enabled),
             "RvrtTms": float(registers.timeout_s),
             "RvrtRem": float(math.ceil(remaining_s)),
         }
         return {(704, kind.name + part): value for part, value in parts.items()}
+
+    def _both(self, value: float, kept: Amounts) -> tuple[float, float]:
+        """Return a number as both registers read it: the one that doesn't count as it was written, if it was."""
+        base = self.kind.bases.get(self.registers.mode)
+        if base is None:
+            percent = 100.0 * value / next(iter(self.kind.bases.values()))
+            return value, percent if kept.percent is None else kept.percent
+        return (value if kept.absolute is None else kept.absolute), 100.0 * value / base
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRegisters:
+    """An export limit as last written here, in per cent."""
+
+    enabled: bool = False
+    percent: float = math.nan
+    timeout_s: int = 0
+    written_ns: int = 0
+
+
+class LimitControl:
+    """The registers of `WMaxLimPct`: an export limit in per cent of WMax. `rating_w` is no limit at all."""
+
+    name = "WMaxLimPct"
+
+    def __init__(self, power_w: float, rating_w: float) -> None:
+        """Begin with nothing written."""
+        self._power_w, self._rating_w = power_w, rating_w
+        self.registers = LimitRegisters()
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return the points that may be written."""
+        return tuple((704, self.name + part) for part in _LIMIT_PARTS)
+
+    def orders(self, written: Mapping[str, int], shown_w: float, published_ns: int, now_ns: int) -> tuple[Order, ...]:
+        """Take what was written and return what it asks for; BadValueError changes nothing."""
+        before = self.registers
+        if not written:
+            return ()
+        was_enabled = self._is_enabled(shown_w, published_ns)
+        registers = LimitRegisters(
+            enabled=_flag(written.get("Ena", was_enabled)),
+            percent=written[""] * PERCENT_SCALE if "" in written else self._percent(shown_w, published_ns),
+            timeout_s=written.get("RvrtTms", before.timeout_s),
+            written_ns=now_ns,
+        )
+        _expect(math.isnan(registers.percent) or 0.0 <= registers.percent <= 100.0)
+        self.registers = registers
+        if registers.enabled:
+            wanted_w = self._power_w * (100.0 if math.isnan(registers.percent) else registers.percent) / 100.0
+            limit_w, timeout_s = min(wanted_w, self._rating_w), float(registers.timeout_s) or None
+            return (Order(Action.SET_EXPORT_LIMIT, value=limit_w, timeout_s=timeout_s),)
+        return (Order(Action.SET_EXPORT_LIMIT, value=self._rating_w),) if was_enabled else ()
+
+    def values(self, shown_w: float, published_ns: int) -> dict[Path, float]:
+        """Return what the registers read: the limit in effect, whoever set it."""
+        parts = {
+            "Ena": float(self._is_enabled(shown_w, published_ns)),
+            "": self._percent(shown_w, published_ns),
+            "RvrtTms": float(self.registers.timeout_s),
+        }
+        return {(704, self.name + part): value for part, value in parts.items()}
+
+    def _is_enabled(self, shown_w: float, published_ns: int) -> bool:
+        is_newer = self.registers.written_ns >= published_ns
+        return self.registers.enabled if is_newer else shown_w < self._rating_w
+
+    def _percent(self, shown_w: float, published_ns: int) -> float:
+        kept = self.registers
+        standing = not self._is_enabled(shown_w, published_ns)
+        if not math.isnan(kept.percent) and (standing or kept.written_ns >= published_ns):
+            return kept.percent
+        return min(100.0 * shown_w / self._power_w, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,28 +269,32 @@ class PlantControls:
     var_scale: float
     version: int = 0
     _setpoints: tuple[SetpointControl, SetpointControl] = field(init=False)
+    _limit: LimitControl = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the kinds of set-point from the plant."""
+        poi = self.plant.poi
         self._setpoints = _setpoints(self.plant, self.watt_scale, self.var_scale)
+        self._limit = LimitControl(poi.power_w, poi.export_limit_w)
 
     def writable(self) -> tuple[Path, ...]:
         """Return the points that may be written."""
         setpoints = (path for control in self._setpoints for path in control.kind.paths())
-        return (*setpoints, *_SINGLE)
+        return (*setpoints, *self._limit.paths(), *_SINGLE)
 
     def values(self, judged: Judged, published_ns: int) -> dict[Path, Any]:
         """Return what model 704's set-points read."""
         values: dict[Path, Any] = {}
         for control in self._setpoints:
             values |= control.values(_shown(judged, control.kind, published_ns))
-        return values
+        return values | self._limit.values(judged.number(_EXPORT_LIMIT), published_ns)
 
     def plan(self, written: Written, judged: Judged, published_ns: int, now_ns: int) -> Plan | ExceptionCode:
         """Return what a write asks for; exception 3 where a number can't be meant, and then nothing is changed."""
-        before = [control.registers for control in self._setpoints]
+        before, before_limit = [control.registers for control in self._setpoints], self._limit.registers
 
         def undo() -> None:
+            self._limit.registers = before_limit
             for control, registers in zip(self._setpoints, before, strict=True):
                 control.registers = registers
             self.version += 1
@@ -194,6 +312,13 @@ class PlantControls:
             name = control.kind.name
             parts = {p: written[704, name + p] for p in _PARTS if (704, name + p) in written}
             yield from control.orders(parts, _shown(judged, control.kind, published_ns), now_ns)
+        limit = {
+            p: written[704, LimitControl.name + p] for p in _LIMIT_PARTS if (704, LimitControl.name + p) in written
+        }
+        yield from self._limit.orders(limit, judged.number(_EXPORT_LIMIT), published_ns, now_ns)
+
+
+_EXPORT_LIMIT = "plant.export_limit"
 
 
 def _setpoints(plant: Plant, watt_scale: float, var_scale: float) -> tuple[SetpointControl, SetpointControl]:
@@ -201,6 +326,7 @@ def _setpoints(plant: Plant, watt_scale: float, var_scale: float) -> tuple[Setpo
     active = SetpointKind(
         name="WSet",
         mode=1,
+        bases={0: poi.power_w},
         action=Action.SET_ACTIVE_POWER,
         requested="plant.active_power_setpoint",
         low=-poi.import_limit_w,
@@ -213,6 +339,7 @@ def _setpoints(plant: Plant, watt_scale: float, var_scale: float) -> tuple[Setpo
         active,
         name="VarSet",
         mode=4,
+        bases={1: poi.apparent_va, 0: poi.power_w, 3: poi.apparent_va},
         action=Action.SET_REACTIVE_POWER,
         requested="plant.reactive_power_setpoint",
         low=-poi.apparent_va,

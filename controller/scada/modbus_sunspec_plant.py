@@ -70,6 +70,9 @@ def plant_scale_factors(plant: Plant) -> dict[Path, int]:
     controls = {
         "WSet_SF": exponent_for(watts, LARGEST_I32, lowest=0),
         "VarSet_SF": exponent_for(poi.apparent_va, LARGEST_I32, lowest=0),
+        "WSetPct_SF": -2,
+        "VarSetPct_SF": -2,
+        "WMaxLimPct_SF": -2,
     }
     storage = {"WH_SF": exponent_for(poi.energy_wh, LARGEST_U16), "Pct_SF": -2}
     models = {701: measured, 702: rated, 704: controls, 713: storage}

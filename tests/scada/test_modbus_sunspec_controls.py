@@ -140,6 +140,52 @@ def test_a_set_point_of_another_face_counts_as_enabled(master):
     assert master.write(704, WSetRvrtTms=60) == _active(2e5, 60.0)
 
 
+def test_the_mode_says_which_register_counts(master):
+    assert master.write(704, WSetPct=-2_500) == ()
+    assert master.write(704, WSet=1_000_000) == ()
+    assert master.write(704, WSetEna=1) == _active(1e6)
+    assert master.write(704, WSetMod=0) == _active(-6e5)  # 25 % of 2.4 MW
+    assert (master.read(704, "WSet"), master.read(704, "WSetPct")) == (1_000_000, -2_500)
+    assert master.write(704, WSetPct=5_000) == _active(1.2e6)
+    assert master.write(704, WSetPctRvrt=1_000) == _active(1.2e6, None, 2.4e5)
+    assert master.write(704, WSetMod=1) == _active(1e6, None, 2.4e5)
+
+
+def test_per_cent_are_read_of_what_stands_in_watts(master):
+    master.applied(plant__active_power_setpoint=600_000.0, plant__setpoint_remaining=7.2)
+    assert master.read(704, "WSetPct") == 2_500
+
+
+def test_a_per_cent_beyond_the_plant_is_exception_3_only_where_it_counts(master):
+    assert master.write(704, WSetPct=10_001) == ()
+    assert master.write(704, WSetMod=0) is BAD_VALUE
+    assert master.read(704, "WSetMod") == 1
+
+
+@pytest.mark.parametrize(("mode", "var"), [(0, 240_000.0), (1, 264_000.0), (3, 264_000.0)])
+def test_vars_in_per_cent_are_of_the_rating_that_the_mode_names(master, mode, var):
+    master.write(704, VarSetPct=1_000)
+    assert master.write(704, VarSetEna=1, VarSetMod=mode) == (Order(Action.SET_REACTIVE_POWER, "Plant", var),)
+
+
+def test_the_power_limit_is_an_export_limit_until_it_is_disabled(master):
+    master.applied(plant__export_limit=2.4e6)
+    assert (master.read(704, "WMaxLimPctEna"), master.read(704, "WMaxLimPct")) == (0, 10_000)
+    assert master.write(704, WMaxLimPct=5_000) == ()
+    assert master.write(704, WMaxLimPctEna=1) == (Order(Action.SET_EXPORT_LIMIT, value=1.2e6),)
+    master.applied(plant__export_limit=1.2e6)
+    assert (master.read(704, "WMaxLimPctEna"), master.read(704, "WMaxLimPct")) == (1, 5_000)
+    assert master.write(704, WMaxLimPctRvrtTms=60) == (Order(Action.SET_EXPORT_LIMIT, value=1.2e6, timeout_s=60.0),)
+    assert master.write(704, WMaxLimPctEna=0) == (Order(Action.SET_EXPORT_LIMIT, value=2.4e6),)
+    master.applied(plant__export_limit=2.4e6)
+    assert master.write(704, WMaxLimPctEna=0) == ()
+
+
+def test_a_limit_of_another_source_reads_as_enabled(master):
+    master.applied(plant__export_limit=0.6e6)
+    assert (master.read(704, "WMaxLimPctEna"), master.read(704, "WMaxLimPct")) == (1, 2_500)
+
+
 def test_what_the_plant_refuses_is_taken_back(master):
     master.write(704, WSet=500_000)
     plan = master.raw(master.address(704, "WSetEna"), b"\x00\x01")
@@ -160,14 +206,16 @@ def test_a_bad_value_anywhere_changes_nothing(master):
     [
         (704, "WSetEna", 2),
         (704, "WSetEna", 0xFFFF),
-        (704, "WSetMod", 0),
+        (704, "WSetMod", 2),
         (704, "WSet", -2_400_001),
         (704, "WSet", -(2**31)),
         (704, "WSetRvrt", 2_400_001),
         (704, "WSetEnaRvrt", 2),
         (704, "WSetRvrtTms", 3_601),
         (704, "WSetRvrtTms", 0xFFFF_FFFF),
-        (704, "VarSetMod", 1),
+        (704, "VarSetMod", 2),  # per cent of what is available would move by itself
+        (704, "WMaxLimPct", 10_001),
+        (704, "WMaxLimPctEna", 2),
         (704, "VarSet", 2_640_001),
         (715, "OpCtl", 2),
         (715, "OpCtl", 3),
@@ -230,14 +278,21 @@ def test_a_block_resets_its_tripped_racks(demo_plant):
 
 @pytest.mark.parametrize(
     ("model", "name", "words"),
-    [(701, "W", 1), (704, "WSetPct", 1), (704, "WSet_SF", 1), (704, "WSetRvrtRem", 2), (802, "SetOp", 1), (1, "DA", 1)],
+    [
+        (701, "W", 1),
+        (704, "WMaxLimPctRvrt", 1),
+        (704, "WSet_SF", 1),
+        (704, "WSetRvrtRem", 2),
+        (802, "SetOp", 1),
+        (1, "DA", 1),
+    ],
 )
 def test_what_is_not_for_writing_is_exception_2(master, model, name, words):
     assert master.raw(master.address(model, name), bytes(2 * words)) is BAD_ADDRESS
 
 
 def test_a_write_that_runs_into_another_register_is_exception_2(master):
-    assert master.raw(master.address(704, "WSetRvrt"), struct.pack(">ih", 0, 0)) is BAD_ADDRESS
+    assert master.raw(master.address(704, "WSetRvrtTms"), struct.pack(">Ih", 0, 0)) is BAD_ADDRESS
     assert master.raw(39_999, bytes(4)) is BAD_ADDRESS
 
 
