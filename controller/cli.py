@@ -111,6 +111,39 @@ def explain(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; nothing is ever overwritten.")],
+    power: Annotated[str | None, typer.Option("--power", help="At the POI, such as 20MW.")] = None,
+    energy: Annotated[str | None, typer.Option("--energy", help="At the POI, such as 40MWh.")] = None,
+    voltage: Annotated[str | None, typer.Option("--voltage", help="Of the POI, such as 33kV.")] = None,
+    frequency: Annotated[str | None, typer.Option("--frequency", help="50Hz or 60Hz.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What people call the site.")] = None,
+    timezone: Annotated[str | None, typer.Option("--timezone", help="Such as Europe/Helsinki.")] = None,
+    containers: Annotated[int | None, typer.Option("--containers", help="How many; else worked out.")] = None,
+    racks: Annotated[int | None, typer.Option("--racks", help="Racks in each container; else worked out.")] = None,
+    series: Annotated[int | None, typer.Option("--series", help="Cells in series in a rack.")] = None,
+    cell: Annotated[str | None, typer.Option("--cell", help="Cell type of the library.")] = None,
+    rack_type: Annotated[str | None, typer.Option("--rack-type", help="Device type of racks or of a bank.")] = None,
+    pcs_type: Annotated[str | None, typer.Option("--pcs-type", help="Device type of the converters.")] = None,
+    meter_type: Annotated[str | None, typer.Option("--meter-type", help="Device type of the POI meter.")] = None,
+    points_from: Annotated[Path | None, typer.Option("--from", help="A maker's point list, .xlsx or .csv.")] = None,
+    kind: Annotated[str, typer.Option("--kind", help="--from: rack_bms, bank_bms, pcs or meter.")] = "",
+    addresses: Annotated[str, typer.Option("--addresses", help="--from: zero_based, one_based or modicon.")] = "",
+) -> None:
+    """Write a new site: asks on a terminal what the options do not say; it validates, and can be run simulated."""
+    from controller.commissioning.init_questions import InitOptions, init_site
+
+    given = {
+        "power": power, "energy": energy, "voltage": voltage, "frequency": frequency, "name": name,
+        "timezone": timezone, "containers": containers, "racks": racks, "series": series, "cell": cell,
+        "rack_type": rack_type, "pcs_type": pcs_type, "meter_type": meter_type,
+    }  # fmt: skip
+    ask = typer.prompt if sys.stdin.isatty() else None
+    text, code = init_site(InitOptions(folder, given, points_from, kind, addresses), ask)
+    _print_answer(text, code)
+
+
+@app.command()
 def diff(
     before: Annotated[Path, typer.Argument(metavar="A", help="A site: a folder with site.yaml, or that file.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="The same site, later.")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.plant.cell_types import CellType
 from controller.plant.check_context import CheckContext
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, BmsTrip
@@ -81,12 +82,14 @@ def energy_is_credible(battery: BatteryType) -> bool:
 
 
 def _energy_of_cells_wh(battery: BatteryType) -> float:
-    """Return charge times the open-circuit voltage at half charge."""
-    ocv = battery.cell.ocv
-    middle = len(ocv.soc_ratio) // 2
-    row = len(ocv.temperature_degc) // 2
-    nominal_v = (ocv.charge_v[row][middle] + ocv.discharge_v[row][middle]) / 2
-    return battery.capacity_ah * battery.cells_in_series * nominal_v
+    """Return charge times the nominal voltage of all cells."""
+    return battery.capacity_ah * battery.cells_in_series * nominal_voltage_v(battery.cell)
+
+
+def nominal_voltage_v(cell: CellType) -> float:
+    """Return a cell's open-circuit voltage at half charge, in the middle of its temperatures."""
+    middle, row = len(cell.ocv.soc_ratio) // 2, len(cell.ocv.temperature_degc) // 2
+    return (cell.ocv.charge_v[row][middle] + cell.ocv.discharge_v[row][middle]) / 2
 
 
 def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:
