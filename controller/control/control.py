@@ -18,7 +18,7 @@ from controller.control.converters import failed_writes, observe_pcs, step_pcs
 from controller.control.events import Event, EventKind
 from controller.control.inputs import Estimate, ProtectionOrders
 from controller.control.masks import anywhere
-from controller.control.measurements import ABSENT, USABLE, Measurements, measurements_of, views_of
+from controller.control.measurements import ABSENT, USABLE, Measurements, Reader
 from controller.control.mismatch import MismatchFindings
 from controller.control.orders import ask_converters, clear_reset_requests
 from controller.control.pcs_limits import PcsConditions, PcsLimits, pcs_limits, standing_limits
@@ -104,9 +104,9 @@ def _begin(state: ControlState, image: Image, now_ns: int) -> Measurements:
         state.plant.entered_ns = now_ns
         state.racks.entered_ns[:] = now_ns
         state.pcs.entered_ns = [now_ns] * len(state.pcs.entered_ns)
-    if state.views is None or state.views.image is not image:
-        state.views = views_of(image)
-    return measurements_of(state.views)
+    if state.reader is None or state.reader.image is not image:
+        state.reader = Reader(image)
+    return state.reader.read()
 
 
 def _soc_ratio(estimate: Estimate) -> NDArray[np.float64]:

@@ -1,12 +1,12 @@
 """What control reads of the process image, once a scan: usable values, NaN where a value must not be computed with.
 
 The scalars of one kind of equipment lie side by side in the image (each padded to the same length), so all of them
-are read as one matrix [quantity, equipment] and judged in one operation. While all are usable nothing is copied.
+are read as one matrix [quantity, equipment] and judged in one operation, and again only when a quality has changed.
+While all are usable nothing is copied.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -48,28 +48,6 @@ METER_QUANTITIES = (
     "meter.energy_out",
     "meter.energy_in",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """Live views of an image, made once."""
-
-    image: Image
-    rack: Matrix
-    pcs_power: Matrix
-    pcs_limit: Matrix
-    meter: Matrix
-
-
-def views_of(image: Image) -> Views:
-    """Return the views."""
-    return Views(
-        image,
-        matrix_of(image, RACK_QUANTITIES),
-        matrix_of(image, PCS_POWERS),
-        matrix_of(image, PCS_LIMITS),
-        matrix_of(image, METER_QUANTITIES),
-    )
 
 
 class Measurements(NamedTuple):
@@ -115,35 +93,63 @@ class Measurements(NamedTuple):
         return row
 
 
-def measurements_of(views: Views) -> Measurements:
-    """Read the image. Good, substituted and uncertain values are usable; anything else is NaN."""
-    image = views.image
-    rack, rack_all_usable = _usable(views.rack)
-    limit_w, limits_usable = _usable(views.pcs_limit)
-    contactor, state = image["rack.contactor"], image["pcs.state"]
-    tripped, watchdog = image["rack.tripped"], image["pcs.watchdog_timeout"]
-    watchdog_bad = watchdog.quality > USABLE
-    return Measurements(
-        rack=rack,
-        rack_all_usable=rack_all_usable,
-        rack_quality=views.rack.quality,
-        pcs_power=_usable(views.pcs_power)[0],
-        pcs_limit_w=limit_w[::-1],
-        pcs_limits_usable=limits_usable,
-        pcs_limit_quality=views.pcs_limit.quality[::-1],
-        meter=_usable(views.meter)[0],
-        contactor=contactor.value,
-        contactor_fresh=contactor.quality <= USABLE,
-        rack_tripped=(tripped.quality <= USABLE) & (tripped.value != 0),
-        pcs_state=state.value,
-        pcs_state_fresh=state.quality <= USABLE,
-        pcs_watchdog_s=np.where(watchdog_bad, np.nan, watchdog.value) if anywhere(watchdog_bad) else watchdog.value,
-    )
+class Reader:
+    """Reads one image, scan after scan; what follows from qualities alone is worked out only when one has changed."""
+
+    def __init__(self, image: Image) -> None:
+        """Make the views; nothing read yet."""
+        self.image = image
+        self._rack, self._meter = _Scalars(image, RACK_QUANTITIES), _Scalars(image, METER_QUANTITIES)
+        self._pcs_power, self._pcs_limit = _Scalars(image, PCS_POWERS), _Scalars(image, PCS_LIMITS)
+        self._scalars = (self._rack, self._meter, self._pcs_power, self._pcs_limit)
+        self._qualities = b""
+        self._contactor_fresh = self._tripped_usable = self._pcs_state_fresh = np.zeros(0, np.bool_)
+
+    def read(self) -> Measurements:
+        """Return this scan's measurements. Good, substituted and uncertain values are usable; anything else is NaN."""
+        image = self.image
+        qualities = image.measured_quality.tobytes()
+        if qualities != self._qualities:
+            self._qualities = qualities
+            self._look_at_qualities()
+        watchdog = image["pcs.watchdog_timeout"]
+        return Measurements(
+            rack=self._rack.usable(),
+            rack_all_usable=self._rack.bad is None,
+            rack_quality=self._rack.views.quality,
+            pcs_power=self._pcs_power.usable(),
+            pcs_limit_w=self._pcs_limit.usable()[::-1],
+            pcs_limits_usable=self._pcs_limit.bad is None,
+            pcs_limit_quality=self._pcs_limit.views.quality[::-1],
+            meter=self._meter.usable(),
+            contactor=image["rack.contactor"].value,
+            contactor_fresh=self._contactor_fresh,
+            rack_tripped=self._tripped_usable & (image["rack.tripped"].value != 0),
+            pcs_state=image["pcs.state"].value,
+            pcs_state_fresh=self._pcs_state_fresh,
+            pcs_watchdog_s=np.where(watchdog.quality <= USABLE, watchdog.value, np.nan),
+        )
+
+    def _look_at_qualities(self) -> None:
+        for scalars in self._scalars:
+            scalars.look_at_qualities()
+        image = self.image
+        self._contactor_fresh = image["rack.contactor"].quality <= USABLE
+        self._tripped_usable = image["rack.tripped"].quality <= USABLE
+        self._pcs_state_fresh = image["pcs.state"].quality <= USABLE
 
 
-def _usable(of: Matrix) -> tuple[FloatArray, bool]:
-    """Return the values, NaN where not usable, and whether all of them are."""
-    bad = of.quality > USABLE
-    if anywhere(bad):
-        return np.where(bad, np.nan, of.value), False
-    return of.value, True
+class _Scalars:
+    """Scalars of one kind of equipment [quantity, equipment]; `bad`: where not usable, None while all are."""
+
+    def __init__(self, image: Image, names: tuple[str, ...]) -> None:
+        self.views: Matrix = matrix_of(image, names)
+        self.bad: BoolArray | None = None
+
+    def look_at_qualities(self) -> None:
+        bad = self.views.quality > USABLE
+        self.bad = bad if anywhere(bad) else None
+
+    def usable(self) -> FloatArray:
+        """Return the values, NaN where not usable; the image's own while all are."""
+        return self.views.value if self.bad is None else np.where(self.bad, np.nan, self.views.value)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from controller.control.accounting import EnergyAccount
 from controller.control.limits import Limit, Limits
-from controller.control.measurements import Views
+from controller.control.measurements import Reader
 from controller.control.mismatch import Mismatch
 from controller.control.pcs_limits import HeldPcsLimits, StandingLimits, no_held_pcs_limits
 from controller.control.pcs_sequence import PcsSequenceState
@@ -126,7 +126,7 @@ class ControlState:
     lock_outs: dict[int, tuple[LockOut, ...]] = field(default_factory=dict)
     sequence: int = 0  # number of this scan; replies carry it
     now_ns: int = 0  # of the last scan
-    views: Views | None = None  # of the image that was read last
+    reader: Reader | None = None  # of the image that was read last
     account: EnergyAccount | None = None
     account_ns: int = 0
     shown: Shown | None = None

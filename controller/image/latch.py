@@ -43,6 +43,7 @@ class Latch:
         self._cells = [_CellLatch(plant, group, fields, image) for group in groups if (fields := _cell_fields(group))]
         self._ages = flat_ages(periods, image.layout)
         self._cell_ages = {name: ages for name, ages in periods.items() if QUANTITIES[name].per_cell}
+        self._cells_due_ns = 0  # no cell grows older than it may be before this time
         _mark_absent(image, periods)
 
     def take(self, now_ns: int) -> bool:
@@ -56,9 +57,13 @@ class Latch:
         aged = judge(quality, self._image.measured_time_ns, now_ns, ages.uncertain_after_ns, ages.bad_after_ns)
         if aged is not quality:
             quality[:] = aged
-        return self._age_cells(now_ns) or cells_changed
+        if cells_changed or now_ns > self._cells_due_ns:
+            cells_changed |= self._age_cells(now_ns)
+        return cells_changed
 
     def _age_cells(self, now_ns: int) -> bool:
+        """Make cells worse by age; return whether any was."""
+        self._cells_due_ns = min((self._first_due_ns(name) for name in self._cell_ages), default=NEVER_NS)
         changed = False
         for name, ages in self._cell_ages.items():
             values = self._image[name]
@@ -68,6 +73,12 @@ class Latch:
                 values.quality[late] = _rows(ages, late).quality_now(before, values.time_ns[late], now_ns)
                 changed |= bool((values.quality[late] != before).any())
         return changed
+
+    def _first_due_ns(self, name: str) -> int:
+        """Return when the first rack's cells will be older than they may be; NEVER_NS before there are any."""
+        time_ns = self._image[name].time_ns
+        due_ns = time_ns + self._cell_ages[name].uncertain_after_ns
+        return int(due_ns.min(initial=NEVER_NS, where=time_ns > 0))
 
 
 class _ScalarLatch:

@@ -16,6 +16,9 @@ from controller.image.quality import usable
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Rows = slice | IntArray
+
+_ALL = slice(None)
 
 SLOTS = 8
 SHARES = 60
@@ -36,6 +39,7 @@ class RateHistory:
         self.pushed_ns: IntArray = np.full(equipments, _LONG_AGO_NS, np.int64)
         self.last_ns: IntArray = np.full(equipments, -1, np.int64)
         self._taken_ns = _LONG_AGO_NS
+        self._each: IntArray = np.arange(equipments)
         self.scalar: BoolArray = np.ones((equipments, 1), np.bool_)
         self.rate: FloatArray = np.full(equipments, np.nan)
         self.cell: IntArray = np.full(equipments, -1, np.int64)
@@ -46,30 +50,37 @@ class RateHistory:
         if newest_ns - self._taken_ns < self.window_ns // SHARES:
             return
         self._taken_ns = newest_ns
-        fresh = np.flatnonzero(values.time_ns != self.last_ns)
-        self.last_ns[fresh] = values.time_ns[fresh]
-        shape = (len(fresh), present.shape[1])
-        valid = usable(values.quality[fresh].reshape(shape)) & present[fresh]
-        sample = np.where(valid, values.value[fresh].reshape(shape), np.nan)
+        fresh = values.time_ns != self.last_ns
+        rows: Rows = _ALL if fresh.all() else np.flatnonzero(fresh)
+        time_ns = self.last_ns[rows] = values.time_ns[rows]
+        shape = (len(time_ns), present.shape[1])
+        valid = usable(values.quality[rows].reshape(shape)) & present[rows]
+        sample = np.where(valid, values.value[rows].reshape(shape), np.nan)
         seen = valid.any(axis=1)
-        self._compare(fresh[seen], values.time_ns[fresh[seen]], sample[seen])
-        self._push(fresh[seen], values.time_ns[fresh[seen]], sample[seen])
+        if not seen.all():
+            rows, time_ns, sample = self._each[rows][seen], time_ns[seen], sample[seen]
+        self._compare(rows, time_ns, sample)
+        self._push(self._each[rows], time_ns, sample)
 
-    def _compare(self, fresh: IntArray, now_ns: IntArray, values: NDArray[np.floating]) -> None:
-        age_ns = now_ns - self.time_ns[:, fresh]
-        slot = np.abs(age_ns - self.window_ns).argmin(axis=0)
-        span_ns = age_ns[slot, np.arange(len(fresh))]
+    def _compare(self, rows: Rows, now_ns: IntArray, values: NDArray[np.floating]) -> None:
+        age_ns = now_ns - self.time_ns[:, rows]
+        slot, each = np.abs(age_ns - self.window_ns).argmin(axis=0), self._each[: len(now_ns)]
+        span_ns = age_ns[slot, each]
         known = (2 * span_ns >= self.window_ns) & (2 * span_ns <= 3 * self.window_ns)
-        change = self.sign * (values - self.value[slot, fresh]) * (_NS_PER_MINUTE / np.maximum(span_ns, 1))[:, None]
-        change = np.where(np.isnan(change) | ~known[:, None], -np.inf, change)
+        change = values - self.value[slot, self._each[rows]]
+        change = change * (self.sign * _NS_PER_MINUTE / np.maximum(span_ns, 1))[:, None]
+        np.copyto(change, -np.inf, where=np.isnan(change) | ~known[:, None])
         cell = change.argmax(axis=1)
-        worst = change[np.arange(len(fresh)), cell]
-        self.rate[fresh] = np.where(np.isneginf(worst), np.nan, self.sign * worst)
-        self.cell[fresh] = cell
+        worst = change[each, cell]
+        self.rate[rows] = np.where(worst == -np.inf, np.nan, self.sign * worst)
+        self.cell[rows] = cell
 
-    def _push(self, fresh: IntArray, now_ns: IntArray, values: NDArray[np.floating]) -> None:
-        due = now_ns - self.pushed_ns[fresh] >= self.window_ns // 4
-        rows, slot = fresh[due], self.next_slot[fresh[due]]
+    def _push(self, rows: IntArray, now_ns: IntArray, values: NDArray[np.floating]) -> None:
+        """Keep a sample each quarter of the window, to compare later ones with."""
+        due = now_ns - self.pushed_ns[rows] >= self.window_ns // 4
+        if not due.any():
+            return
+        rows, slot = rows[due], self.next_slot[rows[due]]
         self.time_ns[slot, rows] = self.pushed_ns[rows] = now_ns[due]
         self.value[slot, rows] = values[due]
         self.next_slot[rows] = (slot + 1) % SLOTS
