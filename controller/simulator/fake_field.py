@@ -19,8 +19,8 @@ from controller.modbus.field_codec import encode_write
 from controller.modbus.poll_groups import PollGroup, poll_groups
 from controller.modbus.raw_blocks import RawBlocks, RawGroup, RowState
 from controller.modbus.register_map import WireField
-from controller.plant.model import Plant
-from controller.plant.signals import SIGNALS
+from controller.plant.model import Binding, Plant
+from controller.plant.signals import SIGNALS, Owner
 from controller.simulator.block_encoder import Sweep
 from controller.simulator.device_image import RowReader
 from controller.simulator.requests import hear_all
@@ -68,12 +68,21 @@ class FakeField:
     def write(self, outputs: OutputImage, withheld: Sequence[bool] = ()) -> None:
         """Carry out every new request and feed the watchdogs: to be called after a complete, successful scan.
 
-        `withheld`: converters (by index) whose heartbeat is not fed.
+        `withheld`: converters (by index) whose heartbeat is not fed. A device that hears nothing hears no heartbeat.
         """
         for name, writes in self._writes.items():
             writes.carry_out(outputs[name])
         self._heartbeat += 1
-        hear_all(self.devices.virtual, self._heartbeat, withheld)
+        deaf = self._bound_to_deaf()
+        deaf_racks = {binding.equipment for binding in deaf if binding.owner is Owner.RACK}
+        deaf_pcs = {binding.equipment for binding in deaf if binding.owner is Owner.PCS}
+        deaf_pcs.update(index for index, kept in enumerate(withheld) if kept)
+        hear_all(self.devices.virtual, self._heartbeat, deaf_racks, deaf_pcs)
+
+    def _bound_to_deaf(self) -> list[Binding]:
+        """Return what is bound to devices that carry out nothing that is written to them."""
+        deaf = [index for index, device in enumerate(self.devices.devices) if device.disturbed and not device.hears]
+        return [binding for index in deaf for binding in self.devices.plant.devices[index].bindings]
 
 
 class _Poll:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from controller.plant.signals import ConnectRequest, PcsOperation, RestartKind
 from controller.simulator.virtual_plant import VirtualPlant
@@ -63,9 +63,14 @@ REQUESTS: Mapping[str, Request] = {
 """What each command signal does, given the virtual plant, the equipment's index and the value in base units."""
 
 
-def hear_all(virtual: VirtualPlant, heartbeat: int, withheld: Sequence[bool] = ()) -> None:
-    """Let every device hear the controller's heartbeat, but converters from which it is withheld."""
-    virtual.bms.hear_all(heartbeat)
+def hear_all(
+    virtual: VirtualPlant, heartbeat: int, deaf_racks: Collection[int] = (), deaf_pcs: Collection[int] = ()
+) -> None:
+    """Let every rack and converter hear the controller's heartbeat, but those (by index) that it does not reach."""
+    if deaf_racks:
+        virtual.bms.hear([r.index for r in virtual.plant.racks if r.index not in deaf_racks], heartbeat)
+    else:
+        virtual.bms.hear_all(heartbeat)
     for index, converter in enumerate(virtual.converters):
-        if not (index < len(withheld) and withheld[index]):
+        if index not in deaf_pcs:
             converter.hear(heartbeat)

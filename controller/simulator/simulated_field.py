@@ -47,6 +47,11 @@ class SimulatedDevice:
         return any(d.fault is LinkFault.EXCEPTION for d in self.disturbed)
 
     @property
+    def hears(self) -> bool:
+        """Whether what is written to the device as a whole is carried out."""
+        return not any(d.fault in UNHEARD for d in self.disturbed)
+
+    @property
     def answers(self) -> bool:
         """Whether a strict client that polls it gets anything that it may take."""
         return not any(d.fault in LOST | SPOILED or self._is_too_late(d) for d in self.disturbed)

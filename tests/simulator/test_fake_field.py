@@ -191,3 +191,19 @@ def test_a_rack_lost_behind_its_bank_loses_only_its_own_values(rig):
     assert (rig.quality("rack.current") == Quality.GOOD).all()
     assert rig.value("rack.heartbeat")[2] > standing
     assert (rig.quality("cell.voltage")[2] == Quality.GOOD).all()
+
+
+@pytest.mark.parametrize("fault", ["silent", "garbage"])
+def test_a_device_that_hears_nothing_hears_no_heartbeat(demo_plant, fault):
+    """Its own watchdog must act; those of the others must not."""
+    rig = Rig(demo_plant)
+    rig.start()
+    assert rig.menu.execute(f"{fault} PCS01") == "ok"
+    assert rig.menu.execute(f"{fault} B02-R03") == "ok"
+    rig.run(8)
+    deaf, hearing = rig.field.devices.virtual.converters
+    silence_s = rig.field.devices.virtual.bms.state.silence_s
+
+    assert deaf.active_power_w == 0.0
+    assert hearing.active_power_w == pytest.approx(5e5, rel=0.05)
+    assert (silence_s > 5.0).tolist() == [r.name == "B02-R03" for r in demo_plant.racks]
