@@ -29,8 +29,13 @@ class SystemAlarm(StrEnum):
     INTERLOCK_UNKNOWN = "interlock_unknown"
     RACK_DOES_NOT_CONNECT = "rack_does_not_connect"
     RACK_DOES_NOT_DISCONNECT = "rack_does_not_disconnect"
+    RACK_OPEN_WITH_CURRENT = "rack_open_with_current"
     PCS_NOT_FOLLOWING = "pcs_not_following"
     PCS_WATCHDOG_NOT_READ_BACK = "pcs_watchdog_not_read_back"
+    PCS_DOES_NOT_STOP = "pcs_does_not_stop"
+    PCS_TAKES_NO_COMMAND = "pcs_takes_no_command"
+    PCS_RUNS_UNASKED = "pcs_runs_unasked"
+    PCS_BREAKER_REQUESTED = "pcs_breaker_requested"
     PCS_TRIPPED = "pcs_tripped_itself"
     START_FAILED = "start_failed"
     SETPOINT_TIMED_OUT = "setpoint_timed_out"
@@ -122,11 +127,29 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         "does not disconnect",
         "Its converters are stopped; open the rack by hand, suspect a welded contactor.",
     ),
+    SystemAlarm.RACK_OPEN_WITH_CURRENT: _alarm(
+        Axis.RACK, "reports its contactors open, but current flows", "Suspect a welded contactor; open it by hand."
+    ),
     SystemAlarm.PCS_NOT_FOLLOWING: _alarm(
         Axis.PCS, "does not follow its command", "Check local mode and limits of the converter.", "W"
     ),
     SystemAlarm.PCS_WATCHDOG_NOT_READ_BACK: _alarm(
         Axis.PCS, "watchdog is not enabled as it must be", "It is not started: enable its communication time-out.", "s"
+    ),
+    SystemAlarm.PCS_DOES_NOT_STOP: Definition(
+        Axis.PCS,
+        Level.TRIP,
+        "does not stop",
+        "Its heartbeat is withheld so that its own watchdog acts; stop it by hand, then open its AC breaker.",
+    ),
+    SystemAlarm.PCS_TAKES_NO_COMMAND: _alarm(
+        Axis.PCS, "takes no command", "It gets no power until it does: check remote/local switch and connection."
+    ),
+    SystemAlarm.PCS_RUNS_UNASKED: _alarm(
+        Axis.PCS, "runs though it was not asked to", "Look who started it; stop it, or start the plant."
+    ),
+    SystemAlarm.PCS_BREAKER_REQUESTED: Definition(
+        Axis.PCS, Level.TRIP, "gives power after its stop", "Open its AC breaker now; look for its cause only then."
     ),
     SystemAlarm.PCS_TRIPPED: Definition(
         Axis.PCS, Level.TRIP, "has tripped itself", "Read its fault code; clear the cause, then reset it."

@@ -19,9 +19,14 @@ BoolArray = NDArray[np.bool_]
 CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "rack.connect_failed": SystemAlarm.RACK_DOES_NOT_CONNECT,
     "rack.disconnect_failed": SystemAlarm.RACK_DOES_NOT_DISCONNECT,
+    "rack.open_with_current": SystemAlarm.RACK_OPEN_WITH_CURRENT,
     "pcs.power_excess": SystemAlarm.PCS_NOT_FOLLOWING,
+    "pcs.breaker_request": SystemAlarm.PCS_BREAKER_REQUESTED,
     "pcs.not_armed": SystemAlarm.PCS_WATCHDOG_NOT_READ_BACK,
     "pcs.start_failed": SystemAlarm.START_FAILED,
+    "pcs.stop_failed": SystemAlarm.PCS_DOES_NOT_STOP,
+    "pcs.write_failed": SystemAlarm.PCS_TAKES_NO_COMMAND,
+    "pcs.runs_unasked": SystemAlarm.PCS_RUNS_UNASKED,
     "pcs.stopped_by_itself": SystemAlarm.PCS_TRIPPED,
     "plant.setpoint_ran_out": SystemAlarm.SETPOINT_TIMED_OUT,
 }
