@@ -16,7 +16,7 @@ from controller.control.buses import bus_limits
 from controller.control.commands import Command
 from controller.control.converters import failed_writes, observe_pcs, step_pcs
 from controller.control.events import Event, EventKind
-from controller.control.inputs import Estimate, ProtectionOrders
+from controller.control.inputs import Estimate, ProtectionOrders, TripsThatStay, no_trip_stays
 from controller.control.masks import anywhere
 from controller.control.measurements import ABSENT, USABLE, Measurements, Reader
 from controller.control.mismatch import MismatchFindings
@@ -57,11 +57,15 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     commands: Sequence[Command],
     now_ns: int,
     dt_s: float,
+    trips_that_stay: TripsThatStay = no_trip_stays,
 ) -> ControlResult:
-    """Return what this scan decides, with replies, events and conditions; `state.outputs` holds what is asked."""
+    """Return what this scan decides, with replies, events and conditions; `state.outputs` holds what is asked.
+
+    `trips_that_stay` is what protection says of a reset before it is passed on.
+    """
     measured = _begin(state, image, now_ns)
     events: list[Event] = []
-    desk = Desk(plant, arrays, state, image, measured, protection, now_ns, events)
+    desk = Desk(plant, arrays, state, image, measured, protection, trips_that_stay, now_ns, events)
     replies = answer_all(desk, commands)
     events += _let_time_pass(state, now_ns)
     _start_by_itself(plant, arrays, state, image, protection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,14 @@ from numpy.typing import NDArray
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+TripsThatStay = Callable[[int, str], tuple[str, ...]]
+"""Which latched trips of a rack (-1: of everything) a reset by this role would leave, with the reasons, in words."""
+
+
+def no_trip_stays(_rack: int, _role: str) -> tuple[str, ...]:
+    """Answer for a protection that never latches."""
+    return ()
 
 
 class ProtectionOrders(Protocol):

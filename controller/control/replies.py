@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from controller.control.commands import LIMITS, STOPS, Action, Command, Refusal, Reply
 from controller.control.events import Event, EventKind
-from controller.control.inputs import ProtectionOrders
+from controller.control.inputs import ProtectionOrders, TripsThatStay
 from controller.control.limits import Limits
 from controller.control.measurements import Measurements
 from controller.control.permissives import missing_for_connect, missing_for_start, unhealthy_chains
@@ -29,6 +29,9 @@ from controller.plant.signals import Owner
 
 OLDEST_COMMAND_NS = 5_000_000_000
 LARGEST_HEARTBEAT = 0xFFFFFFFF
+EVERYTHING = -1
+TOLD_AT_MOST = 5
+"""So many trips that stay are named in a reply, the others counted."""
 
 
 class Verdict(NamedTuple):
@@ -59,6 +62,7 @@ class Desk:
     image: Image
     measured: Measurements
     protection: ProtectionOrders
+    trips_that_stay: TripsThatStay
     now_ns: int
     events: list[Event]
     forwarded: Forwarded = field(default_factory=Forwarded)
@@ -269,8 +273,17 @@ def _reset_trips(desk: Desk, command: Command, _index: int) -> Verdict:
     if chains:
         return Verdict(Refusal.WRONG_STATE, f"interlock {', '.join(chains)} is not healthy")
     desk.state.plant.fast_stop = ""
-    desk.forwarded.resets.append((-1, command.role))
-    return ACCEPTED
+    return _reset(desk, command, EVERYTHING)
+
+
+def _reset(desk: Desk, command: Command, rack: int) -> Verdict:
+    """Pass a reset on; what protection keeps latched all the same is told, and is no success."""
+    desk.forwarded.resets.append((rack, command.role))
+    stays = desk.trips_that_stay(rack, command.role)
+    if not stays:
+        return ACCEPTED
+    more = f"; and {len(stays) - TOLD_AT_MOST} more" if len(stays) > TOLD_AT_MOST else ""
+    return Verdict(Refusal.WRONG_STATE, "still tripped: " + "; ".join(stays[:TOLD_AT_MOST]) + more)
 
 
 def _acknowledge_alarms(desk: Desk, _command: Command, _index: int) -> Verdict:
@@ -295,8 +308,7 @@ def _disconnect(desk: Desk, _command: Command, rack: int) -> Verdict:
 
 
 def _reset_trip(desk: Desk, command: Command, rack: int) -> Verdict:
-    desk.forwarded.resets.append((rack, command.role))
-    return ACCEPTED
+    return _reset(desk, command, rack)
 
 
 def _lock_out(desk: Desk, command: Command, rack: int) -> Verdict:

@@ -6,11 +6,9 @@ import numpy as np
 
 from controller.control.measurements import Measurements
 from controller.control.pcs_sequence import PcsSequenceState
-from controller.control.replies import Forwarded
+from controller.control.replies import EVERYTHING, Forwarded
 from controller.control.state import ControlState
 from controller.plant.signals import RestartKind
-
-EVERYTHING = -1
 
 
 def ask_for_resets(state: ControlState, measured: Measurements, forwarded: Forwarded) -> None:

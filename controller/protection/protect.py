@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.alarms.equipment import AXIS_OF_OWNER, EquipmentList
 from controller.image.image import Image
 from controller.image.quality import Quality
 from controller.plant.protection_rows import Level, ResetClass
@@ -89,6 +90,21 @@ def why_not_reset(table: ProtectionTable, state: ProtectionState, element: int, 
     if table.reset_rank[element] > reset_rank(permitted):
         return f"{row.name}: only a reset of class {row.reset_class} may"
     return f"{row.name}: the cause is not gone"
+
+
+def trips_that_stay(
+    table: ProtectionTable, state: ProtectionState, permitted: ResetClass, elements: BoolArray | None = None
+) -> tuple[str, ...]:
+    """Return which latches a reset would leave, each with its equipment and why; arguments as of `reset`."""
+    stays = state.latched & ~can_reset(table, state, permitted)
+    if elements is not None:
+        stays &= elements
+    names = EquipmentList(table.plant).names if stays.any() else {}
+    return tuple(
+        f"{names[AXIS_OF_OWNER[table_row.row.owner]][index]} {why_not_reset(table, state, element, permitted)}"
+        for element in np.flatnonzero(stays).tolist()
+        for table_row, index in (table.locate(element),)
+    )
 
 
 def published(result: ProtectionResult) -> Iterable[tuple[str, NDArray[np.generic], NDArray[np.uint8] | Quality]]:

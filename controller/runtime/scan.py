@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.alarms.events import EventRecord
 from controller.alarms.life_cycle import acknowledge, count_alarms, update
@@ -30,7 +32,7 @@ from controller.estimation import Estimate, estimate
 from controller.image.quality import Quality
 from controller.plant.protection_rows import ResetClass
 from controller.plant.signals import Owner
-from controller.protection.protect import protect, reset
+from controller.protection.protect import protect, reset, trips_that_stay
 from controller.runtime.scan_state import State, Tables
 
 PAUSE_COUNTED_AT_MOST = 3
@@ -58,7 +60,10 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
     cells_changed = state.latch.take(now_ns)
     protection = protect(tables.protection, state.protection, image, now_ns, dt_s)
     estimated = _estimate(tables, state, now_ns, cells_changed=cells_changed)
-    controlled = control(plant, tables.arrays, state.control, image, protection, estimated, commands, now_ns, dt_s)
+    stays = partial(_trips_that_stay, tables, state)
+    controlled = control(
+        plant, tables.arrays, state.control, image, protection, estimated, commands, now_ns, dt_s, stays
+    )
     _reset(tables, state, controlled)
     state.conditions.of_protection(protection, now_ns)
     state.conditions.of_control(controlled.conditions, now_ns)
@@ -98,9 +103,18 @@ def _estimate(tables: Tables, state: State, now_ns: int, *, cells_changed: bool)
     return state.estimate
 
 
+def _trips_that_stay(tables: Tables, state: State, rack: int, role: str) -> tuple[str, ...]:
+    """Return what protection would keep latched after a reset of a rack (-1: of everything), in words."""
+    return trips_that_stay(tables.protection, state.protection, *_asked_for(tables, rack, role))
+
+
 def _reset(tables: Tables, state: State, controlled: ControlResult) -> None:
     """Pass resets on to protection, which decides whether the cause is gone."""
     for rack, role in controlled.forwarded.resets:
-        permitted = RESET_CLASS_OF_ROLE.get(role, ResetClass.AUTO)
-        elements = None if rack < 0 else tables.protection.elements_of(Owner.RACK, rack)
-        reset(tables.protection, state.protection, permitted, elements)
+        reset(tables.protection, state.protection, *_asked_for(tables, rack, role))
+
+
+def _asked_for(tables: Tables, rack: int, role: str) -> tuple[ResetClass, NDArray[np.bool_] | None]:
+    """Return what a role may reset, and the elements that a reset is about (None: all)."""
+    elements = None if rack < 0 else tables.protection.elements_of(Owner.RACK, rack)
+    return RESET_CLASS_OF_ROLE.get(role, ResetClass.AUTO), elements

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from controller.alarms.system_alarms import SystemAlarm
-from controller.control.commands import Action, Refusal
+from controller.control.commands import Action, Refusal, Reply
 from controller.image.quality import Quality
 from controller.plant.model import Plant
 from controller.runtime import scan as scan_module
 from controller.runtime.local_plant import LocalPlant, local_plant
+from controller.simulator.faults import FaultMenu
 
 MW = 1e6
 
@@ -116,3 +117,53 @@ def test_the_estimator_counts_the_charge_that_flows(running: LocalPlant) -> None
 
     assert drawn_ah == pytest.approx(counted_ah, rel=1e-6)
     assert (counted_ah > 0.1).all()
+
+
+def _reset(local: LocalPlant, target: str | None = None) -> Reply:
+    action = Action.RESET_TRIPS if target is None else Action.RESET_TRIP
+    command = local.command(action, target or "Plant")
+    local.advance(1.0)
+    reply = local.reply(command)
+    assert reply is not None
+    return reply
+
+
+@pytest.mark.parametrize("target", [None, "Plant.Block01.Rack03"])
+def test_a_reset_that_leaves_a_trip_says_which_and_why(running: LocalPlant, target: str | None) -> None:
+    menu = FaultMenu(running.fake.devices)
+    assert menu.execute("cell B01-R03 17 3.72V") == "ok"
+    for _ in range(15):
+        running.advance(1.0)
+    reply = _reset(running, target)
+
+    assert not reply.accepted
+    assert reply.refusal is Refusal.WRONG_STATE
+    assert "B01-R03 cell_voltage_high: the cause is not gone" in reply.text
+    assert running.state.image["rack.trip_latched"].value[2]
+
+    assert menu.execute("clear") == "ok"
+    for _ in range(30):
+        running.advance(1.0)
+    assert _reset(running, target).accepted
+    running.advance(1.0)
+    assert not running.state.image["rack.trip_latched"].value.any()
+
+
+def test_a_reset_without_the_right_says_who_may(running: LocalPlant) -> None:
+    menu = FaultMenu(running.fake.devices)
+    assert menu.execute("cell B01-R03 17 62degC") == "ok"
+    for _ in range(15):
+        running.advance(1.0)
+    assert menu.execute("clear") == "ok"
+    for _ in range(90):
+        running.advance(1.0)
+
+    assert "B01-R03 cell_temperature_high: only a reset of class local may" in _reset(running).text
+
+
+def test_a_reset_of_one_rack_does_not_ask_about_others(running: LocalPlant) -> None:
+    assert FaultMenu(running.fake.devices).execute("cell B01-R03 17 3.72V") == "ok"
+    for _ in range(15):
+        running.advance(1.0)
+
+    assert _reset(running, "Plant.Block01.Rack04").accepted
