@@ -341,6 +341,36 @@ def estimate(
         raise typer.Exit(NO)
 
 
+@app.command("fit-cell")
+def fit_cell(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Tests, csv or parquet; or one plan, .yaml.")],
+    out: Annotated[Path, typer.Option("--out", help="The cell type to write, .yaml.")],
+    columns: Annotated[str, typer.Option("--columns", help="Maps, flips: time_s=t_s,current_a=-I_A,...")] = "",
+    temperature: Annotated[float | None, typer.Option("--temperature", help="A constant one, degC.")] = None,
+    capacity: Annotated[float | None, typer.Option("--capacity", help="Full capacity, Ah.")] = None,
+    like: Annotated[str | None, typer.Option("--like", help="Cell type that gives limits, heat, anchors.")] = None,
+    folder: Annotated[Path | None, typer.Option("--data", help="Where a plan's files are, if not beside it.")] = None,
+    hold_out: Annotated[list[Path] | None, typer.Option("--hold-out", help="Test to judge by, not to fit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a cell type from OCV and pulse tests, and judge it on a profile that was not fitted."""
+    from controller.commissioning import cell_fitting as fitting
+
+    request = fitting.request_of(
+        data,
+        hold_out or [],
+        columns,
+        folder=folder,
+        temperature_degc=temperature,
+        capacity_ah=capacity,
+        like=like,
+        name=out.stem,
+    )
+    result = fitting.fit_cell_type(request)
+    fitting.write_fit(result, out)
+    print(json.dumps(result.as_json(), indent=1) if as_json else result.text())
+
+
 @app.command()
 def schema(
     kind: Annotated[str, typer.Argument(help="site, device, protections or schedule.")] = "site",

@@ -28,7 +28,8 @@ POWER_PERIOD_NS = 1_000_000_000
 STEEP_V = 0.3
 """OCV slope, V per unit of SOC, from which a voltage ties the SOC down (3 mV a point)."""
 LASTING_SHARE, FLAT_V = 0.6, 0.5
-"""Part of the model's error that is the same each time a SOC is visited: no repetition averages it away."""
+"""Part of the model's error that is the same each time a SOC is visited: no repetition averages it away. It counts
+where the SOC was learned: a voltage that teaches nothing (steep errors, plateau) brings none of its own."""
 ANCHOR_SIGMA = 0.0125
 BMS_STEP_RATIO = 0.01
 """A BMS states its SOC in whole points: so much does not count as disagreement."""
@@ -99,6 +100,7 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     expected = rack_filter.expectation(curves, hysteresis, current_a, pair_a)
     mixture = rack_filter.respread(_moved(config, state, curves))
     predicted = _expected_voltage(mixture, expected)
+    before = rack_filter.soc_variance(mixture)
     lasted_s = np.clip((state.time_ns - state.block_start_ns) * 1e-9, 1.0, 300.0)
     noise = config.voltage_noise_v / np.sqrt(np.maximum(state.block_samples, 1))
     back = state.block_drawn_ratio - drawn
@@ -108,7 +110,7 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     mixture = _at_anchors(config, mixture, mean_v, current_a, has_voltage)
     state.hypotheses = mixture
     state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
-    _store_soc(config, state, mixture, curves)
+    _store_soc(config, state, mixture, curves, before)
     _start_block(state)
 
 
@@ -149,12 +151,17 @@ def _at_anchors(
     return rack_filter.correct_with_soc(mixture, np.ones(config.racks), sigma, full)
 
 
-def _store_soc(config: EstimatorConfig, state: EstimatorState, mixture: Hypotheses, curves: Floats) -> None:
+def _store_soc(
+    config: EstimatorConfig, state: EstimatorState, mixture: Hypotheses, curves: Floats, variance_before: Floats
+) -> None:
+    """Keep what the mixture says; `variance_before` [rack] is the SOC's before this voltage, to see what it taught."""
     soc, sigma, low, high = rack_filter.soc_bounds(mixture)
     at = np.clip(soc, 0.01, 0.99)[:, None]
     slope = (look_up(curves[:, OCV], at + 0.01) - look_up(curves[:, OCV], at - 0.01))[:, 0] / 0.02
     lasting = LASTING_SHARE * look_up(curves[:, MODEL_ERROR], at)[:, 0] / np.maximum(slope, FLAT_V)
-    wider = np.hypot(sigma, lasting) / sigma
+    taught = np.clip(1.0 - sigma**2 / variance_before, 0.0, 1.0)
+    state.lasting_ratio = state.lasting_ratio + taught * (lasting - state.lasting_ratio)
+    wider = np.hypot(sigma, state.lasting_ratio) / sigma
     low, high = soc - wider * (soc - low), soc + wider * (high - soc)
     state.soc_ratio, state.soc_sigma_ratio = np.clip(soc, 0.0, 1.0), sigma
     state.soc_low_ratio = np.clip(low, 0.0, state.soc_ratio)

@@ -33,6 +33,8 @@ GATE_SIGMA = 3.0
 BIAS_FORGETS_S = 86400.0
 """The model is off by as much each day at the same place: what one day taught must not add up over many."""
 MODEL_FORGETS_S = 24.0 * 3600.0
+THROUGHPUT_PER_NET = 2.5
+"""How much charge flows to and fro for each that moves the SOC on: the model's error belongs to the place."""
 RESISTANCE_FORGETS_SOC = 0.3
 ERROR_MARGIN = 1.15
 """What a held-out error is multiplied by: it was measured on few records."""
@@ -123,7 +125,9 @@ def predict(was: Hypotheses, block: Block, prior: Prior, model_error_v: Floats, 
     mean[..., SOC] += (hours * mean[..., OFFSET] - drawn) * (1.0 + mean[..., SCALE])
     cov[..., SOC, :] += hours[..., None] * cov[..., OFFSET, :] - drawn[..., None] * cov[..., SCALE, :]
     cov[..., SOC] += hours[..., None] * cov[..., OFFSET] - drawn[..., None] * cov[..., SCALE]
-    keep = np.exp(-block.moved_ratio / error_soc_ratio - block.duration_s / MODEL_FORGETS_S)[:, None]
+    keep = np.exp(-block.moved_ratio / (THROUGHPUT_PER_NET * error_soc_ratio) - block.duration_s / MODEL_FORGETS_S)[
+        :, None
+    ]
     keep_resistance = np.exp(-block.moved_ratio / RESISTANCE_FORGETS_SOC)[:, None]
     _forget(mean, cov, MODEL, keep, model_error_v)
     _forget(mean, cov, RESISTANCE, keep_resistance, prior.resistance[:, None])
@@ -270,6 +274,13 @@ def weights(mixture: Hypotheses) -> Floats:
     """Return the hypotheses' shares [rack, hypothesis], summing to one."""
     share = np.exp(mixture.log_weight)
     return np.asarray(share / share.sum(axis=1, keepdims=True))
+
+
+def soc_variance(mixture: Hypotheses) -> Floats:
+    """Return the variance of the mixture's SOC [rack]."""
+    share, soc = weights(mixture), mixture.mean[..., SOC]
+    center = np.sum(share * soc, axis=1)
+    return np.asarray(np.sum(share * ((soc - center[:, None]) ** 2 + mixture.covariance[..., SOC, SOC]), axis=1))
 
 
 def soc_bounds(mixture: Hypotheses) -> tuple[Floats, Floats, Floats, Floats]:

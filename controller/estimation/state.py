@@ -57,6 +57,7 @@ class EstimatorState:
     soc_sigma_ratio: Floats
     soc_low_ratio: Floats
     soc_high_ratio: Floats
+    lasting_ratio: Floats  # 1-sigma of SOC that no repetition averages away
     anchor_time_ns: Times
     residual_v: Floats
     updated_ns: Times
@@ -119,6 +120,7 @@ def initial(
         soc_sigma_ratio=sigma,
         soc_low_ratio=np.maximum(low, 0.0),
         soc_high_ratio=np.minimum(high, 1.0),
+        lasting_ratio=zeros,
         anchor_time_ns=never,
         residual_v=zeros,
         updated_ns=never,

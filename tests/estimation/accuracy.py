@@ -11,20 +11,29 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.commissioning.cell_fitting import fit_cell_type, read_plan, write_fit
 from controller.estimation import EstimatorConfig, RackSample, RackSpec, estimate, estimator_config, initial
 from controller.estimation.rack_filter import initial_hypotheses
 from controller.estimation.state import INITIAL_SOC_SIGMA, prior
-from controller.plant.cell_types import BOUND_TO_SIGMA, SensorSpec, packaged_cell_names, packaged_cell_type
+from controller.plant.cell_types import (
+    BOUND_TO_SIGMA,
+    CellType,
+    SensorSpec,
+    packaged_cell_names,
+    packaged_cell_type,
+    parse_cell_type,
+)
 from tests.estimation.records import Record, all_records, disturbed, lfp_first_script_rows, part
 
 Floats = NDArray[np.float64]
 
+PLANS = Path(__file__).parents[2] / "docs" / "cell_fits"
 GAIN, OFFSET_PER_H, BIAS_V = 0.01, 0.002, 0.002
 SIGNS = ((1, 1, 1), (-1, -1, -1), (1, -1, 1), (-1, 1, -1))
 """Of gain, offset and bias; the first is the corruption that the goals are stated for."""
@@ -109,10 +118,24 @@ def sensors(record: Record) -> SensorSpec:
     )
 
 
-def run(these: Sequence[Try]) -> tuple[Floats, ...]:
+def cell_type(record: Record, data: Path) -> CellType:
+    """Return the cell type to try a record with; LFP is fitted to all temperatures but the record's own."""
+    if record.cell != "a123_26650_lfp":
+        return packaged_cell_type(record.cell)
+    kept = Path("build") / f"{record.cell}_without_{record.chamber_degc:g}.yaml"
+    if not kept.is_file():
+        plan = read_plan(PLANS / "a123_26650_lfp.yaml", data)
+        tests = tuple(
+            replace(t, use="hold_out" if t.temperature_degc == record.chamber_degc else "fit") for t in plan.tests
+        )
+        kept.parent.mkdir(exist_ok=True)
+        write_fit(fit_cell_type(replace(plan, tests=tests)), kept)
+    return parse_cell_type(kept.read_text(), str(kept))
+
+
+def run(these: Sequence[Try], cell: CellType) -> tuple[Floats, ...]:
     """Return SOC, low, high and anchor age [try, row] of tries on one time axis."""
     record = these[0].record
-    cell = packaged_cell_type(record.cell)
     limits = cell.limits
     grow = record.capacity_ah / cell.capacity_ah
     spec = RackSpec(
@@ -167,14 +190,14 @@ def _rms(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2))) if len(values) else float("nan")
 
 
-def run_record(record: Record) -> list[tuple[Score, dict[str, Floats]]]:
+def run_record(record: Record, data: Path) -> list[tuple[Score, dict[str, Floats]]]:
     """Return the scores of all tries of a record, each with a thinned-out series for plots."""
     groups: dict[str, list[Try]] = {}
     for one in tries(record):
         groups.setdefault(one.group, []).append(one)
     found = []
     for these in groups.values():
-        series = run(these)
+        series = run(these, cell_type(record, data))
         for k, one in enumerate(these):
             soc, low, high, age = (values[k] for values in series)
             step = max(len(soc) // 600, 1)
@@ -198,7 +221,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     records = [r for r in all_records(asked.data) if asked.only in r.name and r.cell in packaged_cell_names()]
     with ProcessPoolExecutor(asked.workers) as pool:
-        results = [item for found in pool.map(run_record, records) for item in found]
+        results = [item for found in pool.map(run_record, records, [asked.data] * len(records)) for item in found]
     for s, _ in results:
         print(  # noqa: T201
             f"{s.group[:34]:34s} {s.name[:26]:26s} rmse {s.rmse:5.2f} max {s.largest:5.2f} in {s.inside:4.2f}"
