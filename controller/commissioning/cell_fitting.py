@@ -31,7 +31,7 @@ from controller.plant.cell_types import CellType, packaged_cell_type, parse_cell
 
 PLAN_SCHEMA = "cell_fit/v1"
 PLAN_KEYS = {"schema", "name", "like", "origin", "capacity_ah", "columns", "tests"}
-TEST_KEYS = {"file", "use", "columns", "where", "temperature_degc", "start_soc", "capacity_ah"}
+TEST_KEYS = {"file", "use", "columns", "where", "temperature_degc", "start_soc_ratio", "capacity_ah"}
 SLOW_PER_H, SLOW_SPAN = 0.125, 0.95
 GAP_S = 30.0
 IDLE_PER_H = 0.005
@@ -49,7 +49,7 @@ class FitFile:
     columns: str = ""
     where: Mapping[str, float] = field(default_factory=dict)
     temperature_degc: float | None = None
-    start_soc: float = 1.0
+    start_soc_ratio: float = 1.0
     capacity_ah: float | None = None
 
 
@@ -145,7 +145,7 @@ def _planned(folder: Path, place: str, test: object, columns: str) -> FitFile:
         columns=str(test.get("columns", columns)),
         where=dict(test.get("where", {})),
         temperature_degc=test.get("temperature_degc"),
-        start_soc=float(test.get("start_soc", 1.0)),
+        start_soc_ratio=float(test.get("start_soc_ratio", 1.0)),
         capacity_ah=test.get("capacity_ah"),
     )
 
@@ -229,7 +229,7 @@ def cell_test(file: FitFile, capacity_ah: float) -> CellTest:
     drawn = np.concatenate(([0.0], np.cumsum(current[1:] * np.diff(time_s)))) / 3600.0
     if "charge_ah" in table:
         drawn = table["charge_ah"][rising][0] - table["charge_ah"][rising]
-    soc = file.start_soc - drawn / (file.capacity_ah or capacity_ah)
+    soc = file.start_soc_ratio - drawn / (file.capacity_ah or capacity_ah)
     name = path.stem + "".join(f" {key}={value:g}" for key, value in file.where.items())
     test = CellTest(name, time_s, current, column(table, "voltage_v", path)[rising], warmth[rising], soc)
     return _bridged(test, drawn) if "charge_ah" in table else test
