@@ -305,11 +305,16 @@ def replay(
 
 
 @app.command()
-def status(site: Annotated[Path | None, typer.Argument(metavar="[SITE]")] = None, as_json: AsJson = False) -> None:
-    """Show the running controller: processes, scan, links and faces."""
+def status(
+    site: Annotated[Path | None, typer.Argument(metavar="[SITE]")] = None,
+    events: Annotated[int, typer.Option("--events", help="Show so many of the journal's newest events.")] = 0,
+    state: State = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the running controller: processes, scan, links and faces; and who did what."""
     from controller.runtime.status import status_of
 
-    answer = status_of(site)
+    answer = status_of(site, state, events)
     print(json.dumps(answer.as_json(), indent=1) if as_json else answer.as_text())
     if not answer.running:
         raise typer.Exit(NO)

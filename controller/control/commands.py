@@ -29,6 +29,7 @@ class Action(StrEnum):
     RESET_TRIP = "reset_trip"
     LOCK_OUT = "lock_out"
     REMOVE_LOCK_OUT = "remove_lock_out"
+    REPORT_REFUSED = "report_refused"  # a face tells what it refused by itself, for the journal; nothing is done
 
 
 STOPS = frozenset({Action.STOP, Action.FAST_STOP, Action.DISCONNECT, Action.LOCK_OUT})

@@ -79,7 +79,9 @@ def _answer(desk: Desk, command: Command) -> Reply:
     accepted = verdict.refusal is Refusal.NONE
     if _is_news(desk, command, verdict):
         kind = EventKind.COMMAND_ACCEPTED if accepted else EventKind.COMMAND_REFUSED
-        words = f"{command.action} {command.value if command.value is not None else ''} {verdict.text}"
+        reported = command.action is Action.REPORT_REFUSED
+        what = "" if reported else f"{command.action} {command.value if command.value is not None else ''}"
+        words = f"{what} {verdict.text}"
         code = float(verdict.refusal)
         desk.events.append(
             Event(kind, owner or Owner.PLANT, index, 0.0, code, _actor(command), " ".join(words.split()))
@@ -294,6 +296,11 @@ def _acknowledge_alarms(desk: Desk, _command: Command, _index: int) -> Verdict:
 # -------------------------------------------------------------------------------------------------------------- racks
 
 
+def _report_refused(_desk: Desk, command: Command, _index: int) -> Verdict:
+    """What a face has refused is refused here too, in its words."""
+    return Verdict(Refusal.WRONG_TYPE, str(command.value))
+
+
 def _connect(desk: Desk, _command: Command, rack: int) -> Verdict:
     missing = missing_for_connect(desk.state, desk.measured, desk.protection, rack)
     if missing:
@@ -360,4 +367,5 @@ _HANDLERS: dict[Action, Callable[[Desk, Command, int], Verdict]] = {
     Action.RESET_TRIP: _reset_trip,
     Action.LOCK_OUT: _lock_out,
     Action.REMOVE_LOCK_OUT: _remove_lock_out,
+    Action.REPORT_REFUSED: _report_refused,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from controller.plant.site_loader import load_site
 from controller.points.point_list import point_list
 from controller.runtime.clock import SystemClock
 from controller.runtime.folders import Folders, folders_of
+from controller.runtime.journal import read_events
 from controller.runtime.scan_state import image_layout
 from controller.scada.readings import PointReader
 
@@ -33,6 +35,7 @@ class Status:
     processes: list[dict[str, Any]] = field(default_factory=list)
     scan: dict[str, float] = field(default_factory=dict)
     plant: dict[str, object] = field(default_factory=dict)
+    events: list[dict[str, object]] | None = None  # the newest of the journal, oldest first; None: not asked for
 
     def as_json(self) -> dict[str, object]:
         """Return it for machines."""
@@ -42,6 +45,7 @@ class Status:
             "processes": self.processes,
             "scan": self.scan,
             "plant": self.plant,
+            **({} if self.events is None else {"events": self.events}),
         }
 
     def as_text(self) -> str:
@@ -53,23 +57,59 @@ class Status:
         ]
         lines += [f"scan   {name} {value:g}" for name, value in self.scan.items()]
         lines += [f"plant  {name} {value}" for name, value in self.plant.items()]
+        lines += [
+            f"event  {e['utc']} {e['kind']} {e['equipment']} {e['user'] or '-'}: {e['text']}" for e in self.events or ()
+        ]
         return "\n".join(lines)
 
 
-def status_of(site: Path | None) -> Status:
-    """Return the status of a site's controller, real or simulated; without a site of the only one that runs here."""
+def status_of(site: Path | None, state: Path | None = None, events: int = 0) -> Status:
+    """Return the status of a site's controller, real or simulated, with so many of the newest events of its journal.
+
+    `state` replaces the state folder, as it did when the controller was started.
+    """
     if site is None:
         return Status(running=False, problem="expected a SITE (a folder with site.yaml)")
     result = load_site(site)
     if result.plant is None:
         return Status(running=False, problem=result.text())
-    for simulated in (False, True):
-        folders = folders_of(result.plant.site_id, simulated=simulated)
-        if folders.run.snapshot.exists():
-            return read_status(folders)
-    return Status(
-        running=False, problem=f"no controller has run for site {result.plant.site_id} since the machine started"
-    )
+    both = [folders_of(result.plant.site_id, simulated=simulated, state=state) for simulated in (False, True)]
+    ran = next((folders for folders in both if folders.run.snapshot.exists()), None)
+    problem = f"no controller has run for site {result.plant.site_id} since the machine started"
+    status = Status(running=False, problem=problem) if ran is None else read_status(ran)
+    kept = ran or next((folders for folders in both if folders.journal.exists()), None)
+    if events and kept is not None:
+        status.events = newest_events(kept.journal, events)
+    return status
+
+
+def newest_events(journal: Path, limit: int) -> list[dict[str, object]]:
+    """Return the newest events of a journal, oldest first; [] if there is no journal yet."""
+    if not journal.exists():
+        return []
+    return [
+        {
+            "utc": _utc_text(utc_ns),
+            "kind": kind,
+            "equipment": equipment,
+            "function": function,
+            "level": level,
+            "value": value,
+            "limit": limit_value,
+            "user": user,
+            "text": text,
+        }
+        for utc_ns, _, kind, equipment, function, level, _, value, limit_value, _, user, text in read_events(
+            journal, limit
+        )
+    ]
+
+
+def _utc_text(utc_ns: int) -> str:
+    """Return a stamp to the millisecond, as ISO 8601 writes it."""
+    seconds, rest_ns = divmod(utc_ns, 1_000_000_000)
+    stamp = dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{rest_ns // 1_000_000:03d}Z"
 
 
 def read_status(folders: Folders) -> Status:

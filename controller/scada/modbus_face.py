@@ -51,6 +51,7 @@ class ModbusServerFace:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.server.serve())
             group.create_task(self._look())
+            group.create_task(self.requests.refusals.run())
 
     def status(self) -> dict[str, int]:
         """Return what `bess status` shows of this face."""

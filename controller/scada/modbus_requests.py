@@ -24,6 +24,7 @@ from controller.link.plant_view import PlantView, Snapshot
 from controller.modbus.errors import ExceptionCode
 from controller.modbus.pdu import FunctionCode, Request, exception_reply, parse_request, reply
 from controller.plant.clock import Clock
+from controller.scada.refusals import NEVER_TAKEN, RefusalReport
 
 WRITES = frozenset({FunctionCode.WRITE_SINGLE_REGISTER, FunctionCode.WRITE_MULTIPLE_REGISTERS})
 FUNCTIONS = WRITES | {FunctionCode.READ_HOLDING_REGISTERS}
@@ -148,6 +149,7 @@ class Requests:
         self._view, self.units, self._clock = view, units, clock
         self._at_once = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self._numbers = itertools.count(1)
+        self.refusals = RefusalReport("modbus", view, clock)
         self.counters = RequestCounters()
 
     def answer(self, unit: int, pdu: bytes, peer: Peer) -> bytes | Write:
@@ -155,6 +157,8 @@ class Requests:
         self.counters.requests += 1
         answer = self._answer(unit, pdu, peer)
         if isinstance(answer, ExceptionCode):
+            if pdu[0] in WRITES:
+                self.refusals.refused(peer.address, _in_words(unit, pdu, answer))
             return self._exception(pdu[0], answer)
         return answer
 
@@ -202,6 +206,8 @@ class Requests:
             answer = await self._view.submit(self._command(order, peer))
         self.counters.commands += 1
         self.counters.commands_refused += not answer.accepted
+        if answer.refusal in NEVER_TAKEN:
+            self.refusals.refused(peer.address, f"{order.action} {order.value}: {answer.text}")
         return answer
 
     def _command(self, order: Order, peer: Peer) -> Command:
@@ -221,6 +227,13 @@ class Requests:
     def _exception(self, function: int, code: ExceptionCode) -> bytes:
         self.counters.exceptions += 1
         return exception_reply(function, code)
+
+
+def _in_words(unit: int, pdu: bytes, code: ExceptionCode) -> str:
+    """Return a refused write for the journal: where, what was to be written, and why not."""
+    address, rest = int.from_bytes(pdu[1:3]), pdu[3:] if pdu[0] == FunctionCode.WRITE_SINGLE_REGISTER else pdu[6:]
+    values = " ".join(f"{int.from_bytes(rest[k : k + 2]):04X}" for k in range(0, min(len(rest), 16), 2))
+    return f"write to unit {unit}, register {address}, of {values or 'nothing'}: exception {code.value}"
 
 
 def _planned(plan: Plan | ExceptionCode, request: Request, peer: Peer) -> bytes | Write | ExceptionCode:

@@ -34,7 +34,7 @@ BAD_VALUE = ExceptionCode.ILLEGAL_DATA_VALUE
 STOP, START = 0, 1
 _PARTS = ("Ena", "Mod", "", "Rvrt", "Pct", "PctRvrt", "EnaRvrt", "RvrtTms")
 _LIMIT_PARTS = ("Ena", "", "RvrtTms")
-PERCENT_SCALE = 0.01
+_RATIO_SCALE = 1e-4  # registers hold hundredths of a per cent
 
 
 class BadValueError(ValueError):
@@ -63,17 +63,17 @@ class SetpointKind:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """A number in both its registers, as last written: W or var, and per cent; None: never."""
+    """A number in both its registers, as last written: W or var, and a share of the mode's base; None: never."""
 
-    absolute: float | None = None
-    percent: float | None = None
+    power: float | None = None
+    ratio: float | None = None
 
     def in_mode(self, kind: SetpointKind, mode: int) -> float | None:
         """Return the number that counts in a mode, in W or var."""
         base = kind.bases.get(mode)
         if base is None:
-            return self.absolute
-        return None if self.percent is None else self.percent * base / 100.0
+            return self.power
+        return None if self.ratio is None else self.ratio * base
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +145,12 @@ class SetpointControl:
         self, written: Mapping[str, int], names: tuple[str, str], before: Amounts, mode: int
     ) -> tuple[Amounts, float | None]:
         """Return both registers as they now are, and what counts of them if one of them or the mode was written."""
-        absolute, percent = names
+        in_power, in_percent = names
         amounts = Amounts(
-            written[absolute] * self.kind.scale if absolute in written else before.absolute,
-            written[percent] * PERCENT_SCALE if percent in written else before.percent,
+            written[in_power] * self.kind.scale if in_power in written else before.power,
+            written[in_percent] * _RATIO_SCALE if in_percent in written else before.ratio,
         )
-        is_new = (percent if mode in self.kind.bases else absolute) in written or mode != self.registers.mode
+        is_new = (in_percent if mode in self.kind.bases else in_power) in written or mode != self.registers.mode
         counts = amounts.in_mode(self.kind, mode) if is_new else None
         _expect(counts is None or self.kind.low <= counts <= self.kind.high)
         return amounts, counts
@@ -180,17 +180,17 @@ class SetpointControl:
         """Return a number as both registers read it: the one that doesn't count as it was written, if it was."""
         base = self.kind.bases.get(self.registers.mode)
         if base is None:
-            percent = 100.0 * value / next(iter(self.kind.bases.values()))
-            return value, percent if kept.percent is None else kept.percent
-        return (value if kept.absolute is None else kept.absolute), 100.0 * value / base
+            ratio = value / next(iter(self.kind.bases.values()))
+            return value, 100.0 * (ratio if kept.ratio is None else kept.ratio)
+        return (value if kept.power is None else kept.power), 100.0 * value / base
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRegisters:
-    """An export limit as last written here, in per cent."""
+    """An export limit as last written here."""
 
     enabled: bool = False
-    percent: float = math.nan
+    ratio: float = math.nan
     timeout_s: int = 0
     written_ns: int = 0
 
@@ -217,14 +217,14 @@ class LimitControl:
         was_enabled = self._is_enabled(shown_w, published_ns)
         registers = LimitRegisters(
             enabled=_flag(written.get("Ena", was_enabled)),
-            percent=written[""] * PERCENT_SCALE if "" in written else self._percent(shown_w, published_ns),
+            ratio=written[""] * _RATIO_SCALE if "" in written else self._ratio(shown_w, published_ns),
             timeout_s=written.get("RvrtTms", before.timeout_s),
             written_ns=now_ns,
         )
-        _expect(math.isnan(registers.percent) or 0.0 <= registers.percent <= 100.0)
+        _expect(math.isnan(registers.ratio) or 0.0 <= registers.ratio <= 1.0)
         self.registers = registers
         if registers.enabled:
-            wanted_w = self._power_w * (100.0 if math.isnan(registers.percent) else registers.percent) / 100.0
+            wanted_w = self._power_w * (1.0 if math.isnan(registers.ratio) else registers.ratio)
             limit_w, timeout_s = min(wanted_w, self._rating_w), float(registers.timeout_s) or None
             return (Order(Action.SET_EXPORT_LIMIT, value=limit_w, timeout_s=timeout_s),)
         return (Order(Action.SET_EXPORT_LIMIT, value=self._rating_w),) if was_enabled else ()
@@ -233,7 +233,7 @@ class LimitControl:
         """Return what the registers read: the limit in effect, whoever set it."""
         parts = {
             "Ena": float(self._is_enabled(shown_w, published_ns)),
-            "": self._percent(shown_w, published_ns),
+            "": 100.0 * self._ratio(shown_w, published_ns),
             "RvrtTms": float(self.registers.timeout_s),
         }
         return {(704, self.name + part): value for part, value in parts.items()}
@@ -242,12 +242,12 @@ class LimitControl:
         is_newer = self.registers.written_ns >= published_ns
         return self.registers.enabled if is_newer else shown_w < self._rating_w
 
-    def _percent(self, shown_w: float, published_ns: int) -> float:
+    def _ratio(self, shown_w: float, published_ns: int) -> float:
         kept = self.registers
         standing = not self._is_enabled(shown_w, published_ns)
-        if not math.isnan(kept.percent) and (standing or kept.written_ns >= published_ns):
-            return kept.percent
-        return min(100.0 * shown_w / self._power_w, 100.0)
+        if not math.isnan(kept.ratio) and (standing or kept.written_ns >= published_ns):
+            return kept.ratio
+        return min(shown_w / self._power_w, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class OpcUaServer:
         internal = PlantInternalServer(nodes, self._users, self._allowed, clock)
         self._moments, self._sampler = Moments(view, PointReader(periods), clock), Sampler(periods)
         services = PlantServices(internal.aspace, nodes, self._moments, view, clock)
+        self._refusals = services.refusals
         subscriptions = PlantSubscriptions(internal, self._allowed, self._sampler, services, self._moments)
         internal.use(services, subscriptions, state)
         self._server = _Server(iserver=internal)
@@ -117,6 +118,7 @@ class OpcUaServer:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sample())
                 group.create_task(self._tell())
+                group.create_task(self._refusals.run())
                 group.create_task(_collect_garbage())
         finally:
             await self._server.stop()

@@ -26,6 +26,7 @@ from controller.scada.opcua_nodes import NAMESPACE, PlantNodes
 from controller.scada.opcua_types import attribute, fault, status
 from controller.scada.opcua_users import role_of
 from controller.scada.opcua_values import VARIANT_TYPES, Moment, Moments, command_value, part, status_of, with_times
+from controller.scada.refusals import NEVER_TAKEN, RefusalReport
 
 _FACE = "opcua"
 _UNKNOWN = {ua.StatusCodes.BadNodeIdUnknown, ua.StatusCodes.BadAttributeIdInvalid}
@@ -36,10 +37,11 @@ _FOR_VIEWERS = {
 
 
 class Outcome(NamedTuple):
-    """What became of one write or call, and why in words."""
+    """What became of one write or call, and why in words; `is_journaled`: control has judged it, not this face."""
 
     status: ua.StatusCode
     text: str
+    is_journaled: bool = False
 
 
 class PlantServices:
@@ -50,6 +52,7 @@ class PlantServices:
     ) -> None:
         """Take the nodes, the values and where commands go."""
         self._aspace, self._nodes, self._moments, self._view, self._clock = aspace, nodes, moments, view, clock
+        self.refusals = RefusalReport(_FACE, view, clock)
         self._start, self._numbers = secrets.token_hex(6), itertools.count(1)
 
     def point_of(self, key: ua.NodeId) -> Point | None:
@@ -81,7 +84,11 @@ class PlantServices:
 
     async def write(self, items: Iterable[ua.WriteValue], user: User) -> list[Outcome]:
         """Return what became of each item, in their order."""
-        return await _together([self._write_one(item, user) for item in items])
+        items = list(items)
+        outcomes = await _together([self._write_one(item, user) for item in items])
+        for item, outcome in zip(items, outcomes, strict=True):
+            self._report(user, f"write {item.NodeId.Identifier!s:.80} {_value_in_words(item.Value)}", outcome)
+        return outcomes
 
     async def _write_one(self, item: ua.WriteValue, user: User) -> Outcome:
         point = self.point_of(item.NodeId)
@@ -103,6 +110,8 @@ class PlantServices:
         """Return each call's result and why in words, in their order; the words are its output argument too."""
         requests = list(requests)
         outcomes = await _together([self._call_one(request, user) for request in requests])
+        for request, outcome in zip(requests, outcomes, strict=True):
+            self._report(user, f"call {request.MethodId.Identifier!s:.80}", outcome)
         return [(_result(request, outcome), outcome.text) for request, outcome in zip(requests, outcomes, strict=True)]
 
     async def _call_one(self, request: ua.CallMethodRequest, user: User) -> Outcome:
@@ -132,7 +141,18 @@ class PlantServices:
             issued_mono_ns=self._clock.mono_ns(),
         )
         reply = await self._view.submit(command)
-        return Outcome(status_of(reply.refusal), reply.text)
+        return Outcome(status_of(reply.refusal), reply.text, is_journaled=reply.refusal not in NEVER_TAKEN)
+
+    def _report(self, user: User, what: str, outcome: Outcome) -> None:
+        """Tell the journal what was refused here."""
+        if not outcome.is_journaled and not outcome.status.is_good():
+            self.refusals.refused(user.name or "", f"{what}: {outcome.status.name}, {outcome.text}")
+
+
+def _value_in_words(value: ua.DataValue) -> str:
+    """Return a written value for the journal, cut short: it may be anything."""
+    found = value.Value.Value if value.Value is not None else None
+    return repr(found)[:60] if isinstance(found, (bool, int, float, str)) else f"a {type(found).__name__}"
 
 
 def is_unknown(value: ua.DataValue) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from controller.control.commands import Command, Refusal, Reply
+from controller.control.commands import Action, Command, Refusal, Reply
 from controller.image.image import Image
 from controller.image.layout import Layout, plant_layout
 from controller.image.quality import Quality
@@ -43,6 +43,7 @@ class FakePlant:
     snap: Snapshot
     answers: Callable[[Command], Refusal] = lambda _: Refusal.NONE
     asked: list[Command] = field(default_factory=list)
+    reported: list[Command] = field(default_factory=list)  # what the face says that it refused
     pause_s: float = 0.0
     publishes: bool = True  # as control does while it lives: the snapshot never grows old
 
@@ -52,7 +53,7 @@ class FakePlant:
         return self.snap
 
     async def submit(self, command: Command) -> Reply:
-        self.asked.append(command)
+        (self.reported if command.action is Action.REPORT_REFUSED else self.asked).append(command)
         await asyncio.sleep(self.pause_s)
         refusal = self.answers(command)
         return Reply(command.id, accepted=refusal is Refusal.NONE, refusal=refusal, text="", sequence=1)
