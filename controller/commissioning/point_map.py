@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.commissioning.party_maps import maps_of, party_points
 from controller.commissioning.point_import import Request, export_device, import_points
-from controller.commissioning.tables import TableError
+from controller.commissioning.tables import TableError, write_sheets
 from controller.commissioning.vendor_cells import AddressStyle
 from controller.commissioning.vendor_entries import Options
 from controller.plant.messages import did_you_mean, one_of
 from controller.plant.model import Plant
 from controller.plant.site_loader import site_file
 from controller.points.addresses import FlatMap, FrozenMapError, Place, flat_map, freeze_text, read_frozen
-from controller.points.interface_document import COLUMNS, Row, as_csv, as_json, as_markdown, rows
+from controller.points.interface_document import COLUMNS, Endpoint, Row, as_csv, as_json, as_markdown, party_rows, rows
+from controller.points.nodeset import nodeset
 from controller.points.point_list import PointList, point_list
 
 OK, NO, UNUSABLE = 0, 1, 2
@@ -93,12 +95,16 @@ def frozen_map(site: Path) -> dict[str, Place] | None:
 
 
 def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None) -> Answer:
-    """Return the point list as csv, json, md; xlsx goes to a file."""
+    """Return the point list as csv, json, md or nodeset; xlsx goes to a file. Parties' own lists follow ours."""
     try:
         listed, places = _places(plant, site)
-    except FrozenMapError as error:
+        endpoint = _endpoint(plant)
+        table = list(rows(listed, places, endpoint))
+        brought = party_points(plant, site, listed)
+    except ValueError as error:
         return Answer(f"error: {error}", NO)
-    table = list(rows(listed, places))
+    for party in maps_of(plant):
+        table += party_rows(party.party, brought[party.unit], endpoint)
     match form:
         case "csv":
             text = as_csv(table, delimiter)
@@ -106,14 +112,24 @@ def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None
             text = as_json(table)
         case "md":
             text = as_markdown(table)
+        case "nodeset":
+            text = nodeset(listed)
         case "xlsx":
             return _workbook(table, out)
         case _:
-            return Answer(f"error: unknown format '{form}'; expected csv, json, md or xlsx", UNUSABLE)
+            return Answer(f"error: unknown format '{form}'; expected csv, json, md, xlsx or nodeset", UNUSABLE)
     if out is None:
         return Answer(text)
     out.write_text(text, encoding="utf-8")
     return Answer(f"wrote {len(table)} points to {out}")
+
+
+def _endpoint(plant: Plant) -> Endpoint:
+    """Return where the Modbus face is reached; on a face that listens everywhere, this machine."""
+    face = plant.faces.modbus
+    if face is None:
+        return Endpoint()
+    return Endpoint("127.0.0.1" if face.host in {"0.0.0.0", "::"} else face.host, face.port)  # noqa: S104 - compared
 
 
 def freeze(plant: Plant, site: Path) -> Answer:
@@ -151,12 +167,9 @@ def _places(plant: Plant, site: Path) -> tuple[PointList, FlatMap]:
 def _workbook(table: Sequence[Row], out: Path | None) -> Answer:
     if out is None:
         return Answer("error: xlsx needs a file to go to; expected --out FILE.xlsx", UNUSABLE)
-    import openpyxl  # noqa: PLC0415 - slow to load, and only for this form
-
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet("points")
-    sheet.append(list(COLUMNS))
+    sheets: dict[str, list[list[object]]] = {}
     for row in table:
-        sheet.append([row[c] for c in COLUMNS])
-    book.save(out)
+        name = str(row["party"]) or "points"
+        sheets.setdefault(name, [list(COLUMNS)]).append([row[c] for c in COLUMNS])
+    write_sheets(out if out.suffix == ".xlsx" else out.with_suffix(".xlsx"), sheets)
     return Answer(f"wrote {len(table)} points to {out}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from controller.commissioning.party_maps import party_messages
 from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.link.secret_store import SecretError, find_secret, readable_by_others, variable_of
 from controller.plant.messages import Message, Place, Severity, error, in_order, warning
@@ -56,7 +57,7 @@ def validate_site(
     result = load_site(path, today=today)
     plant, sources = result.plant, result.sources
     if plant is not None and sources is not None:
-        more = list(_frozen_map(path, plant))
+        more = [*_frozen_map(path, plant), *party_messages(result)]
         if state_of is not None:
             more += _secrets(sources, state_of(plant.site_id))
         result = replace(result, messages=in_order((*result.messages, *more)))

@@ -31,21 +31,36 @@ class WireType(StrEnum):
     U16 = "uint16"
     U32 = "uint32"
     F32 = "float32"
+    I16 = "int16"
+    I32 = "int32"
 
     @property
     def words(self) -> int:
         """Registers taken."""
-        return 1 if self is WireType.U16 else 2
+        return 1 if self in {WireType.U16, WireType.I16} else 2
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Lowest and highest number, without the one that means "no value"; None of a floating-point type."""
+        return {WireType.U16: (0, 2**16 - 2), WireType.U32: (0, 2**32 - 2), WireType.I16: (1 - 2**15, 2**15 - 1),
+                WireType.I32: (1 - 2**31, 2**31 - 1)}.get(self)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a point stands: unit, zero-based address, type, and its rank in the unit's quality block."""
+    """Where a point stands: unit, zero-based address, type, and its rank in the unit's quality block.
+
+    Lists that a party brought differ in more: register = face value x `factor`, the order of words, and whether it may
+    be written there at all.
+    """
 
     unit: int
     address: int
     type: WireType
     rank: int  # -1: no quality
+    factor: float = 1.0
+    low_first: bool = False
+    writable: bool = True
 
     @property
     def quality_address(self) -> int:

@@ -10,8 +10,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from controller.points.addresses import FlatMap, Place, WireType
+from controller.points.party_map import PartyPoint
 from controller.points.point_list import Method, Point, PointList
 
 COLUMNS = (
@@ -33,16 +35,73 @@ COLUMNS = (
     "minimum",
     "maximum",
     "modicon",
+    "word_order",
+    "sign",
+    "deadband",
+    "party",
+    "mbpoll",
 )
+"""The contract's columns first; behind them what a person wants beside an address."""
 Row = dict[str, str | int | float | None]
 
 
-def rows(listed: PointList, places: FlatMap) -> Iterator[Row]:
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the Modbus face listens, for the ready `mbpoll` lines."""
+
+    host: str = "127.0.0.1"
+    port: int = 502
+
+
+NOWHERE = Endpoint()
+
+
+def rows(listed: PointList, places: FlatMap, endpoint: Endpoint = NOWHERE) -> Iterator[Row]:
     """Yield one row a point, then one a method."""
     for point in listed.points:
-        yield _point_row(point) | _place_row(places.points.get(point.tag), writable=bool(point.action))
+        place = places.points.get(point.tag)
+        yield _point_row(point) | _place_row(place, endpoint, writable=bool(point.action))
     for method in listed.methods:
-        yield _method_row(method) | _place_row(places.methods.get(method.tag), writable=True)
+        yield _method_row(method) | _place_row(places.methods.get(method.tag), endpoint, writable=True)
+
+
+def party_rows(party: str, points: Sequence[PartyPoint], endpoint: Endpoint = NOWHERE) -> Iterator[Row]:
+    """Yield one row a point of a list that a party brought; scale and sign are its own."""
+    for row in points:
+        target, place = row.target, row.place
+        ours = _point_row(target) if isinstance(target, Point) else _method_row(target)
+        ends = sorted((_theirs(ours["minimum"], row), _theirs(ours["maximum"], row)), key=lambda v: v or 0.0)
+        yield (
+            ours
+            | _place_row(place, endpoint, writable=place.writable)
+            | {
+                "description": row.description,
+                "unit": row.unit,
+                "access": "RW"
+                if place.writable and isinstance(target, Point)
+                else ours["access"]
+                if place.writable
+                else "R",
+                "scale": row.scale,
+                "sign": row.sign,
+                "deadband": row.deadband,
+                "minimum": ends[0],
+                "maximum": ends[1],
+                "party": party,
+            }
+        )
+
+
+def _theirs(value: str | float | None, row: PartyPoint) -> float | None:
+    """Return a value of ours in the unit that the party sees (not yet turned or scaled)."""
+    if not isinstance(value, (int, float)):
+        return None
+    return _rounded(float(value) * row.place.factor * row.scale * row.sign)
+
+
+def _rounded(value: float) -> float:
+    """Return a number without the dust of its last bits."""
+    return float(f"{value:.12g}")
 
 
 def as_csv(table: Sequence[Row], delimiter: str = ",") -> str:
@@ -67,9 +126,9 @@ def as_markdown(table: Sequence[Row]) -> str:
 
 def mbpoll_line(place: Place, host: str, port: int) -> str:
     """Return the ready `mbpoll` command that reads this point (`-0`: addresses from zero)."""
-    kind = {WireType.F32: "4:float", WireType.U32: "4:int", WireType.U16: "4"}[place.type]
-    order = " -B" if place.type.words > 1 else ""
-    return f"mbpoll -m tcp -p {port} -a {place.unit} -0 -r {place.address} -c 1 -t {kind}{order} -1 {host}"
+    kind = {WireType.F32: "4:float", WireType.U32: "4:int", WireType.U16: "4", WireType.I16: "4", WireType.I32: "4:int"}
+    order = " -B" if place.type.words > 1 and not place.low_first else ""
+    return f"mbpoll -m tcp -p {port} -a {place.unit} -0 -r {place.address} -c 1 -t {kind[place.type]}{order} -1 {host}"
 
 
 def _point_row(point: Point) -> Row:
@@ -84,8 +143,8 @@ def _point_row(point: Point) -> Row:
         "node_id": f"ns=2;s={point.tag}",
         "scale": 1.0,
         "offset": 0.0,
-        "minimum": point.range_low if point.action or point.unit else None,
-        "maximum": point.range_high if point.action or point.unit else None,
+        "minimum": _rounded(point.range_low) if point.action or point.unit else None,
+        "maximum": _rounded(point.range_high) if point.action or point.unit else None,
     }
 
 
@@ -106,18 +165,29 @@ def _method_row(method: Method) -> Row:
     }
 
 
-def _place_row(place: Place | None, *, writable: bool) -> Row:
+def _place_row(place: Place | None, endpoint: Endpoint, *, writable: bool) -> Row:
+    besides: Row = {"sign": 1, "deadband": None, "party": ""}
     if place is None:
-        return dict.fromkeys(
-            ("modbus_unit", "modbus_function", "modbus_address", "modbus_type", "words", "modicon"), None
+        columns = (
+            "modbus_unit",
+            "modbus_function",
+            "modbus_address",
+            "modbus_type",
+            "words",
+            "modicon",
+            "word_order",
+            "mbpoll",
         )
-    return {
+        return dict.fromkeys(columns) | besides
+    return besides | {
         "modbus_unit": place.unit,
         "modbus_function": "3/6/16" if writable else "3",
         "modbus_address": place.address,
         "modbus_type": place.type.value,
         "words": place.type.words,
         "modicon": place.modicon,
+        "word_order": ("low_first" if place.low_first else "high_first") if place.type.words > 1 else "",
+        "mbpoll": mbpoll_line(place, endpoint.host, endpoint.port),
     }
 
 

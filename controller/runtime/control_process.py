@@ -15,13 +15,14 @@ import json
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from controller.alarms.system_alarms import SystemAlarm
+from controller.commissioning.party_maps import party_messages
 from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.control.commands import Action, Command
 from controller.control.events import RETAINED_KINDS
@@ -82,6 +83,8 @@ def plant_and_seal(options: ControlOptions) -> tuple[Plant, bytes]:
     result = load_site(source)
     if result.plant is None:
         raise SiteError(result)
+    if wrong := party_messages(result):
+        raise SiteError(replace(result, plant=None, messages=(*result.messages, *wrong)))
     files = result.sealed()
     if (frozen := frozen_file(source)).exists():
         files["maps/frozen.csv"] = frozen.read_bytes()

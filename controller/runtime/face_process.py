@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from controller.commissioning.party_maps import party_points
 from controller.commissioning.point_map import frozen_map
 from controller.image.data_periods import data_periods
 from controller.link.linked_plant import LinkedPlant
@@ -89,7 +90,8 @@ def modbus_face(plant: Plant, view: PlantView, clock: Clock, site: Path, *, port
     assert settings is not None, "as above"
     settings = settings if port is None else replace(settings, port=port)
     listed = point_list(plant)
-    return ModbusServerFace(settings, plant, listed, flat_map(listed, frozen_map(site)), view, clock)
+    places = flat_map(listed, frozen_map(site))
+    return ModbusServerFace(settings, plant, listed, places, view, clock, party_points(plant, site, listed))
 
 
 async def until_first_done(*works: Awaitable[None]) -> None:

@@ -1,12 +1,14 @@
 """The Modbus face of a plant: its server, its SunSpec units and its flat point map, wired together.
 
-Units: 1 the plant and 11, 12, ... its blocks in SunSpec; 2 to 9 the flat point map. Whoever wants to know a unit's
+Units: 1 the plant and 11, 12, ... its blocks in SunSpec; 2 to 9 the flat point map; from 100 the lists that parties
+brought, each with writers of its own. Whoever wants to know a unit's
 registers reads `modbus_sunspec_map` and `modbus_flat_map`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from controller.image.data_periods import data_periods
@@ -14,8 +16,9 @@ from controller.link.plant_view import PlantView
 from controller.plant.clock import Clock
 from controller.plant.model import ModbusFace, Plant
 from controller.points.addresses import FlatMap
+from controller.points.party_map import PartyPoint
 from controller.points.point_list import PointList
-from controller.scada.modbus_flat_map import flat_units
+from controller.scada.modbus_flat_map import flat_units, party_unit
 from controller.scada.modbus_requests import RegisterMap, Requests, Writers
 from controller.scada.modbus_server import ModbusServer, ServerLimits
 from controller.scada.modbus_sunspec_map import sunspec_units
@@ -27,14 +30,26 @@ class ModbusServerFace:
     """One face. `start` returns the address; `serve` runs until cancelled."""
 
     def __init__(
-        self, face: ModbusFace, plant: Plant, listed: PointList, places: FlatMap, view: PlantView, clock: Clock
+        self,
+        face: ModbusFace,
+        plant: Plant,
+        listed: PointList,
+        places: FlatMap,
+        view: PlantView,
+        clock: Clock,
+        parties: Mapping[int, tuple[PartyPoint, ...]] | None = None,
     ) -> None:
-        """Wire the face; nothing is opened yet. `places` is the site's frozen map, where it has one."""
+        """Wire the face; nothing is opened yet.
+
+        `places` is the site's frozen map, where it has one; `parties` are the lists that others brought, by unit.
+        """
         self._face, self._view = face, view
         periods = data_periods(plant)
         layout = view.snapshot().image.layout
         flat: dict[int, RegisterMap] = {**flat_units(listed, places, layout, periods)}
-        self.requests = Requests(view, flat | sunspec_units(plant, periods), clock)
+        brought = {unit: party_unit(rows, places.version, layout, periods) for unit, rows in (parties or {}).items()}
+        rights = {party.unit: Writers(party.writers, face.host) for party in face.maps}
+        self.requests = Requests(view, flat | sunspec_units(plant, periods) | brought, clock, rights)
         limits = ServerLimits(face.max_connections, max(1, face.max_connections // 2))
         self.server = ModbusServer(self.requests, Writers(face.writers, face.host), limits)
 

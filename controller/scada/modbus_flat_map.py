@@ -13,7 +13,7 @@ Commands take 1; 0 asks for nothing; they read 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,11 +28,16 @@ from controller.image.quantities import QUANTITIES, Section
 from controller.link.plant_view import Snapshot
 from controller.modbus.errors import ExceptionCode
 from controller.points.addresses import QUALITIES_PER_REGISTER, QUALITY_ADDRESS, FlatMap, Place, WireType
+from controller.points.party_map import PartyPoint
 from controller.points.point_list import Method, Point, PointList, PointType
 from controller.scada.modbus_requests import Order, Plan
 
 BAD_U16, BAD_U32 = 0xFFFF, 0xFFFF_FFFF
-_WIRE_DTYPES = {WireType.U16: ">u2", WireType.U32: ">u4", WireType.F32: ">f4"}
+_WIRE_DTYPES = {
+    WireType.U16: ">u2", WireType.U32: ">u4", WireType.F32: ">f4", WireType.I16: ">i2", WireType.I32: ">i4"
+}  # fmt: skip
+_BAD = {WireType.U16: BAD_U16, WireType.U32: BAD_U32, WireType.I16: -0x8000, WireType.I32: -0x8000_0000}
+"""What reads where there is no value: SunSpec's "not implemented"."""
 _MAP_VERSION = "Plant.MapVersion"
 
 Indices = NDArray[np.int64]
@@ -52,6 +57,7 @@ class _Column:
 
     stored: str
     wire: WireType
+    low_first: bool
     at: Indices
     rank: Indices
     position: Indices
@@ -82,8 +88,15 @@ def flat_units(listed: PointList, places: FlatMap, layout: Layout, periods: Data
     }
 
 
+def party_unit(rows: Sequence[PartyPoint], version: int, layout: Layout, periods: DataPeriods) -> FlatUnit:
+    """Return the unit that serves a party's own list; `version` is the map version that it may show."""
+    shown = [(row.target, row.place) for row in rows if isinstance(row.target, Point)]
+    commands = [(row.target, row.place) for row in rows if isinstance(row.target, Method)]
+    return FlatUnit(shown, commands, version, layout, periods)
+
+
 class FlatUnit:
-    """One unit of the flat map."""
+    """One unit of the flat map, or of a list that a party brought."""
 
     def __init__(
         self,
@@ -197,7 +210,10 @@ def _writable(
     shown: list[tuple[Point, Place]], commands: list[tuple[Method, Place]]
 ) -> Mapping[int, tuple[int, Point | Method, Place]]:
     """Return, for every register that may be written, the first register of its point or command."""
-    targets: Iterable[tuple[Point | Method, Place]] = [*((p, place) for p, place in shown if p.action), *commands]
+    targets: Iterable[tuple[Point | Method, Place]] = [
+        *((p, place) for p, place in shown if p.action and place.writable),
+        *commands,
+    ]
     return {
         place.address + word: (place.address, target, place)
         for target, place in targets
@@ -209,20 +225,17 @@ def _writable(
 
 
 def _columns(live: list[tuple[Point, Place]], layout: Layout, position: Any) -> Iterator[_Column]:  # noqa: ANN401
-    kinds = sorted({(QUANTITIES[point.quantity].dtype, place.type) for point, place in live})
-    for stored, wire in kinds:
-        rows = [
-            (rank, point, place)
-            for rank, (point, place) in enumerate(live)
-            if (QUANTITIES[point.quantity].dtype, place.type) == (stored, wire)
-        ]
+    kinds = [(QUANTITIES[point.quantity].dtype, place.type, place.low_first) for point, place in live]
+    for stored, wire, low_first in sorted(set(kinds)):
+        rows = [(rank, *live[rank]) for rank, kind in enumerate(kinds) if kind == (stored, wire, low_first)]
         yield _Column(
             stored=stored,
             wire=wire,
+            low_first=low_first,
             at=_elements(layout, [point for _, point, _ in rows], "value", stored),
             rank=np.array([rank for rank, _, _ in rows], np.int64),
             position=np.array([position(place.address) for _, _, place in rows], np.int64),
-            factor=np.array([point.factor for _, point, _ in rows], np.float64),
+            factor=np.array([point.factor * place.factor for _, point, place in rows], np.float64),
         )
 
 
@@ -252,6 +265,7 @@ def _elements(layout: Layout, points: list[Point], part: str, dtype: str) -> Ind
 def _fill(registers: NDArray[Any], column: _Column, racks: NDArray[np.uint8], good: NDArray[np.bool_]) -> None:
     wire = _wire(racks.view(column.stored)[column.at], column, good)
     words = wire.view(">u2").reshape(len(wire), -1)
+    words = words[:, ::-1] if column.low_first else words
     for word in range(words.shape[1]):
         registers[column.position + word] = words[:, word]
 
@@ -263,13 +277,15 @@ def _wire(values: NDArray[Any], column: _Column, good: NDArray[np.bool_]) -> NDA
                 floats = (values * column.factor).astype(">f4")
             floats[~(good & np.isfinite(floats))] = np.nan
             return floats
-        case WireType.U32:
-            return np.where(good, values, BAD_U32).astype(">u4")
-        case WireType.U16:
-            whole = values.astype(np.int64)
-            if column.stored == "<u4":
-                whole %= BAD_U16
-            return np.where(good & (whole >= 0) & (whole < BAD_U16), whole, BAD_U16).astype(">u2")
+        case WireType.U16 if column.stored == "<u4":
+            return np.where(good, values % BAD_U16, BAD_U16).astype(">u2")
+        case wire:
+            span = wire.span
+            assert span is not None, "only floating-point types have none"
+            usable = good & np.isfinite(values)
+            whole = np.rint(np.where(usable, values, 0) * column.factor)
+            usable &= (whole >= span[0]) & (whole <= span[1])
+            return np.where(usable, whole, _BAD[wire]).astype(np.int64).astype(_WIRE_DTYPES[wire])
 
 
 def _next_change_ns(time_ns: NDArray[np.int64], now_ns: int, judging: _Judging) -> int:
@@ -297,8 +313,11 @@ def base_value(point: Point, value: float) -> float | None:
 
 
 def _set_point(point: Point, place: Place, words: bytes) -> list[Order] | None:
+    if place.low_first:
+        words = words[2:] + words[:2]
     number = np.frombuffer(words, _WIRE_DTYPES[place.type])[0]
-    value = base_value(point, shortest(number) if place.type is WireType.F32 else float(number))
+    written = shortest(number) if place.type is WireType.F32 else float(number)
+    value = base_value(point, written if place.factor == 1.0 else round(written / place.factor, 9))
     if value is None:
         return None
     target = point.tag.rpartition(".")[0]

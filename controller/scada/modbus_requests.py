@@ -144,9 +144,16 @@ class RequestCounters:
 class Requests:
     """Answers requests for all units of one face."""
 
-    def __init__(self, view: PlantView, units: Mapping[int, RegisterMap], clock: Clock) -> None:
-        """Take the plant and what each unit shows of it."""
+    def __init__(
+        self,
+        view: PlantView,
+        units: Mapping[int, RegisterMap],
+        clock: Clock,
+        rights: Mapping[int, Writers] | None = None,
+    ) -> None:
+        """Take the plant and what each unit shows of it; `rights`: who may write to units that have their own."""
         self._view, self.units, self._clock = view, units, clock
+        self._rights = rights or {}
         self._at_once = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self._numbers = itertools.count(1)
         self.refusals = RefusalReport("modbus", view, clock)
@@ -181,7 +188,7 @@ class Requests:
         request = parse_request(pdu)
         if isinstance(request, ExceptionCode):
             return request
-        if request.data and not peer.may_write:
+        if request.data and not self._may_write(unit, peer):
             return ExceptionCode.ILLEGAL_FUNCTION
         now_ns = self._clock.mono_ns()
         snapshot = self._snapshot(now_ns)
@@ -191,6 +198,10 @@ class Requests:
             return _planned(registers.write(snapshot, now_ns, request.address, request.data), request, peer)
         found = registers.read(snapshot, now_ns, request.address, request.count)
         return found if isinstance(found, ExceptionCode) else reply(request, found)
+
+    def _may_write(self, unit: int, peer: Peer) -> bool:
+        own = self._rights.get(unit)
+        return peer.may_write if own is None else own.peer(peer.address).may_write
 
     def _snapshot(self, now_ns: int) -> Snapshot | ExceptionCode:
         try:

@@ -84,6 +84,7 @@ OF_ANY_QUANTITY = {
     "apart_soc": "a share of 1 by which two cells lie apart",
     "goal": "in the unit of the figure that it is the goal of",
     "per_day": "a share of 1 each day",
+    "deadband": "in the unit of the point it belongs to",
     "fallback": "in the unit of the command it belongs to",
     "high": "in the unit of the point it belongs to",
     "hours": "the option --hours says its unit in full",
