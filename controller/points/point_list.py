@@ -120,7 +120,7 @@ def _in_order(plant: Plant) -> Iterator[tuple[Owner, _Equipment]]:
 
 
 def _point(plant: Plant, owner: Owner, item: _Equipment, template: PointTemplate) -> Point:
-    limits = span(plant, owner, item.index, template.unit, template.action)
+    limits = span(plant, owner, item.index, template.quantity, template.unit, template.action)
     return Point(
         tag=f"{item.tag}.{template.name}",
         equipment=item.name,

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from controller.image.quantities import QUANTITIES
 from controller.plant.model import Plant
 from controller.plant.signals import Owner
 
 HEADROOM_RATIO = 1.2
+CYCLES_OF_A_LIFE = 20_000
+_OF_A_CELL = {"cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"}
+_METER_REGISTERS = {"plant.energy_out", "plant.energy_in"}
 _DAY_S = 86_400.0
 
 
@@ -23,10 +27,20 @@ class Span:
     high: float
 
 
-def span(plant: Plant, owner: Owner, index: int, unit: str, action: str) -> Span:
+_OF_DTYPE = {"<u4": Span(0.0, 4_294_967_295.0), "<i4": Span(0.0, 65_534.0), "u1": Span(0.0, 1.0)}
+"""What counts, codes and yes/no can be."""
+
+
+def span(plant: Plant, owner: Owner, index: int, quantity: str, unit: str, action: str) -> Span:
     """Return the span of a point of this equipment and unit; for writable points what may be written."""
-    written = _written(plant, action)
-    return written or _SPANS[unit](plant, owner, index)
+    if written := _written(plant, action):
+        return written
+    if quantity in _OF_A_CELL:
+        battery = plant.racks[index].battery
+        return Span(0.0, battery.voltage_max_v / battery.cells_in_series * HEADROOM_RATIO)
+    if quantity in _METER_REGISTERS:
+        return Span(0.0, plant.poi.energy_wh * 1e-6 * CYCLES_OF_A_LIFE)
+    return _OF_DTYPE.get(QUANTITIES[quantity].dtype) or _SPANS[unit](plant, owner, index)
 
 
 def _written(plant: Plant, action: str) -> Span | None:

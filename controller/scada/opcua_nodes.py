@@ -128,7 +128,7 @@ class PlantNodes:
         _set(node, ua.AttributeIds.Historizing, False, ua.VariantType.Boolean)
         node.references.append(_type_definition(_variable_type(point)))
         node.references.append(_to_parent(point.tag))
-        if point.unit:
+        if _is_measured(point):
             node.references.extend(_to_property(point.tag, property_name) for property_name in UNIT_PROPERTIES)
         return node
 
@@ -145,7 +145,7 @@ class PlantNodes:
     def _property(self, tag: str) -> NodeData | None:
         parent, _, last = tag.rpartition(".")
         point, method = self.points.get(parent), self.methods.get(parent)
-        if point and point.unit and last in UNIT_PROPERTIES:
+        if point and _is_measured(point) and last in UNIT_PROPERTIES:
             return _unit_property(tag, point, last)
         if method and last == "OutputArguments":
             return _arguments_property(tag, "Message", "what was done, or why it was refused")
@@ -168,8 +168,13 @@ def _children(tags: Iterable[str]) -> dict[str, list[str]]:
     return {parent: list(siblings) for parent, siblings in children.items()}
 
 
+def _is_measured(point: Point) -> bool:
+    """Whether it is a number of something, with a unit (or 1) and a range; codes, yes/no and texts are not."""
+    return point.type in {PointType.NUMBER, PointType.NUMBERS, PointType.COUNT}
+
+
 def _variable_type(point: Point) -> int:
-    return ua.ObjectIds.AnalogItemType if point.unit else ua.ObjectIds.BaseDataVariableType
+    return ua.ObjectIds.AnalogItemType if _is_measured(point) else ua.ObjectIds.BaseDataVariableType
 
 
 def _node(tag: str, node_class: ua.NodeClass, description: str = "", *, namespace: int = NAMESPACE) -> NodeData:

@@ -23,6 +23,7 @@ _UNECE = {
     "V": ("VLT", "volt"),
     "degC": ("CEL", "degree Celsius"),
     "s": ("SEC", "second"),
+    "": ("C62", "one"),
     "ohm": ("OHM", "ohm"),
     "Ah": ("AMH", "ampere hour"),
 }
@@ -35,6 +36,6 @@ def engineering_unit(unit: str) -> ua.EUInformation:
     return ua.EUInformation(
         NamespaceUri=cast("ua.String", _NAMESPACE),
         UnitId=cast("ua.Int32", int.from_bytes(code.encode(), "big")),
-        DisplayName=words("°C" if unit == "degC" else unit),
+        DisplayName=words({"degC": "°C", "": "1"}.get(unit, unit)),
         Description=words(description),
     )

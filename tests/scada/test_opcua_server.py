@@ -94,13 +94,16 @@ async def test_every_point_has_its_type_a_good_status_and_a_sample_time(client, 
     assert lengths == {True}
 
 
-async def test_every_point_with_a_unit_says_which_and_its_range(client, demo_plant):
+NUMBERS = {PointType.NUMBER, PointType.NUMBERS, PointType.COUNT}
+
+
+async def test_every_number_says_its_unit_and_its_range(client, demo_plant):
     found = await walk(client, tag_id("Plant"))
     points = {p.tag: p for p in point_list(demo_plant).points}
     with_unit = {path for path in found if path.endswith("/EngineeringUnits")}
 
     assert with_unit == {
-        f"/{t.partition('.')[2].replace('.', '/')}/EngineeringUnits" for t, p in points.items() if p.unit
+        f"/{t.partition('.')[2].replace('.', '/')}/EngineeringUnits" for t, p in points.items() if p.type in NUMBERS
     }
     tag = "Plant.Block01.Rack03.CellTemperatureMax"
     unit = (await value_of(client, f"{tag}.EngineeringUnits")).Value.Value
