@@ -163,14 +163,15 @@ class _Reader:
         self._wrong(cell.at if cell is not None else row["tag"].at, f"unknown type '{text}'", one_of(WireType), hint)
         return None
 
-    def _number(self, row: Row, column: str, default: float) -> float:
+    def _number(self, row: Row, column: str, value: float) -> float:
+        """Return a cell's number; `value` where it is empty."""
         cell = row.get(column)
         if cell is None or not cell.text:
-            return default
+            return value
         text = cell.text.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", cell.text) else cell.text
         if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", text, re.IGNORECASE):
             self._wrong(cell.at, f"{column} '{cell.text}' is no number", "such as 0.1")
-            return default
+            return value
         return float(text)
 
     def _sign(self, row: Row) -> int:
