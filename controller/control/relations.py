@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.derating import derating_lines
+from controller.control.derating import Derating, derating_lines
 from controller.image.data_periods import NEVER_NS, data_periods
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.device_types import ContactorControl, TimeoutAction
 from controller.plant.model import Plant
+from controller.plant.row_coverage import is_about, kinds_of
 from controller.plant.signals import Owner
 
 FloatArray = NDArray[np.float64]
@@ -83,7 +84,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
     bank = np.array([("bank.connect_request", r.bank) in served for r in racks], np.bool_)
     managed = np.array([r.contactor_control is not ContactorControl.NONE for r in racks], np.bool_)
     watchdogs_s = _watchdogs_s(plant)
-    lines = derating_lines(plant.protection, plant.control.soc_min_ratio, plant.control.soc_max_ratio)
+    lines = _derating(plant)
     rated_a = np.stack([arrays.rack_charge_current_max_a, arrays.rack_discharge_current_max_a])
     bus_racks = _padded([b.racks for b in buses], len(racks))
     rated_sum = np.array([sum(racks[i].battery.discharge_current_max_a for i in b.racks) for b in buses])
@@ -124,6 +125,21 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         derating_top_a=np.broadcast_to(rated_a, (4, *rated_a.shape)).copy(),
         poi_meter=plant.poi.meter,
         targets=_targets(plant),
+    )
+
+
+def _derating(plant: Plant) -> Derating:
+    """Return the lines of every rack [kind, direction, R]: each from the rows that are about its battery."""
+    window = (plant.control.soc_min_ratio, plant.control.soc_max_ratio)
+    names = kinds_of(plant, Owner.RACK)
+    of_battery = {
+        name: derating_lines([row for row in plant.protection if is_about(row, name)], *window)
+        for name in dict.fromkeys(names)
+    }
+    nothing = np.zeros((4, 2, 0))
+    return Derating(
+        slope=np.concatenate([nothing, *(of_battery[name].slope for name in names)], axis=2),
+        intercept=np.concatenate([nothing, *(of_battery[name].intercept for name in names)], axis=2),
     )
 
 

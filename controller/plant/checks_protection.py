@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controller.plant.check_context import CheckContext
-from controller.plant.messages import Message, Place, error, warning
+from controller.plant.messages import Message, Place, did_you_mean, error, one_of, warning
 from controller.plant.model import BatteryType, BmsTrip, Device
 from controller.plant.protection_loader import DraftRow
 from controller.plant.protection_rows import Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
+from controller.plant.row_coverage import covered, is_about, known_kinds
 from controller.plant.signals import SIGNALS, Owner, SignalForm
 
 
@@ -74,12 +75,12 @@ def trips_are_inside_cells(context: CheckContext) -> Iterator[Message]:
     for signal, direction, qualifier in _ENVELOPE:
         rows = [row for row in context.plant.protection if _watches(row, signal, direction, qualifier)]
         tripping = [(row, level.limit) for row in rows for level in row.levels if level.level is Level.TRIP]
-        if not tripping:
-            continue
-        tightest = (min if direction is Direction.HIGH else max)(tripping, key=lambda t: t[1])
         for battery in batteries.values():
+            mine = [(row, limit) for row, limit in tripping if is_about(row, battery.name)]
+            if not mine:
+                continue
+            row, limit = (min if direction is Direction.HIGH else max)(mine, key=lambda t: t[1])
             bears = _bears(battery, signal, direction, qualifier)
-            row, limit = tightest
             if _outside(row, limit, bears + (1e-9 if direction is Direction.HIGH else -1e-9)):
                 unit = SIGNALS[signal].unit
                 text = _text(context, row, "trip.limit")
@@ -119,7 +120,7 @@ def rows_are_graded(context: CheckContext) -> Iterator[Message]:
     rows = {row.name: row for row in context.plant.protection if row.owner is Owner.RACK}
     for name, battery in batteries.items():
         for trip in battery.bms_trips:
-            if trip.row in rows:
+            if trip.row in rows and is_about(rows[trip.row], name):
                 yield from _graded(context, rows[trip.row], trip, name)
 
 
@@ -140,10 +141,11 @@ def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: s
 
 def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
     """`% of rated` is the smallest battery's current: with batteries of several sizes it is early for the larger."""
-    currents = {(r.battery.charge_current_max_a, r.battery.discharge_current_max_a) for r in context.plant.racks}
-    if len(currents) < 2:
-        return
+    batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}.values()
     for row in context.plant.protection:
+        mine = [battery for battery in batteries if is_about(row, battery.name)]
+        if len({(b.charge_current_max_a, b.discharge_current_max_a) for b in mine}) < 2:
+            continue
         for level in row.levels:
             key = f"{level.level.name.lower()}.limit"
             if "of rated" in _text(context, row, key):
@@ -156,7 +158,8 @@ def rows_are_fed(context: CheckContext) -> Iterator[Message]:
     """A row whose signal no device serves protects nothing."""
     served = _served(context.plant.devices)
     for row in context.plant.protection:
-        equipments = {key for key in served if key[0] is row.owner}
+        about = covered(context.plant, row)
+        equipments = {key for key in served if key[0] is row.owner and about[key[1]]}
         wanted = {row.signal, *(name for name, _ in row.also)}
         blind = [key for key in equipments if not wanted & served[key]]
         if not blind:
@@ -201,7 +204,25 @@ def analogues_can_be_doubted(context: CheckContext) -> Iterator[Message]:
                 yield warning(place, message, "a key 'range': outside it the sensor is broken")
 
 
+def only_names_what_there_is(context: CheckContext) -> Iterator[Message]:
+    """`only` names battery types of the site, or kinds of interlock; and no interlock is left without a row."""
+    plant = context.plant
+    for row in plant.protection:
+        known = known_kinds(plant, row.owner)
+        for name in row.only:
+            if name not in known:
+                expected = one_of(known) if known else f"no 'only' in a row of a {row.owner}"
+                message = f"{row.name}: there is no '{name}' that it could be about"
+                yield error(_place(context, row, "only"), message, expected, did_you_mean(name, known))
+    for interlock in plant.interlocks:
+        rows = [row for row in plant.protection if row.owner is Owner.INTERLOCK]
+        if rows and not any(is_about(row, interlock.kind.value) for row in rows):
+            message = f"no protection row is about {interlock.name}, a chain of kind {interlock.kind}"
+            yield error(_place(context, rows[0], "only"), message, f"a row whose 'only' has {interlock.kind}")
+
+
 PROTECTION_CHECKS = (
+    only_names_what_there_is,
     limits_are_ordered,
     resets_are_inside,
     trips_are_inside_cells,

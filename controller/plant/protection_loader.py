@@ -148,9 +148,12 @@ def _values(document: Document, loc: Loc, section: Section) -> list[tuple[str, D
 
 @dataclass
 class RowBuilder:
-    """Turns drafts into rows: units by the signal, what is missing, what can't be."""
+    """Turns drafts into rows: units by the signal, what is missing, what can't be.
 
-    rated: Rated | None
+    `rated_of` returns what `% of rated` refers to in a row about these battery types (none named: all).
+    """
+
+    rated_of: Callable[[tuple[str, ...]], Rated | None]
     messages: list[Message] = field(default_factory=list)
 
     def rows(self, drafts: Drafts) -> tuple[ProtectionRow, ...]:
@@ -182,6 +185,7 @@ class RowBuilder:
             qualifier_current_a=_get(draft, "rest_current", float, 0.0),
             window_s=_get(draft, "window", float, 60.0),
             also=self._also(draft),
+            only=_only(draft),
             description=_get(draft, "description", str, ""),
             file=draft.place.file,
             line=draft.place.line,
@@ -219,9 +223,10 @@ class RowBuilder:
     ) -> float:
         text = str(limit.value)
         of_rated = _OF_RATED.fullmatch(text)
-        if of_rated and dimension is Dimension.CURRENT and self.rated is not None:
-            rated = self.rated.charge_a if take is Reduction.CHARGE else self.rated.discharge_a
-            return float(of_rated[1]) / 100.0 * rated
+        rated = self.rated_of(_only(draft)) if of_rated else None
+        if of_rated and rated is not None and dimension is Dimension.CURRENT:
+            rated_a = rated.charge_a if take is Reduction.CHARGE else rated.discharge_a
+            return float(of_rated[1]) / 100.0 * rated_a
         value = parse_quantity(text, dimension) if dimension else _yes_no(text)
         if isinstance(value, Complaint):
             self._complain(limit.place, f"{draft.name}.{word} {value.message}", value.expected, value.hint)
@@ -246,6 +251,11 @@ class RowBuilder:
             if name not in SIGNALS:
                 self._complain(also.place, f"no signal named '{name}'", one_of(SIGNALS), did_you_mean(name, SIGNALS))
         return tuple(also.value.items())
+
+
+def _only(draft: DraftRow) -> tuple[str, ...]:
+    named: list[str] = _get(draft, "only", list, [])
+    return tuple(named)
 
 
 T = TypeVar("T")

@@ -110,6 +110,7 @@ class ProtectionRow:
     qualifier_current_a: float = 0.0  # |I| that parts rest from flow
     window_s: float = 60.0
     also: tuple[tuple[str, Reduction], ...] = ()
+    only: tuple[str, ...] = ()  # battery types or kinds of interlock that it is about (`row_coverage`); (): all
     description: str = ""
     file: str = ""
     line: int = 0

@@ -45,6 +45,8 @@ class RowSection(Section):
     """Which of many values, or what is made of them."""
     also: dict[str, Annotated[Reduction, choice(Reduction)]] | None = None
     """A second source, the worse counts: signal and what is taken of it."""
+    only: list[Identifier] | None = None
+    """What the row is about: battery types, or kinds of interlock; all, if absent."""
     direction: Annotated[Direction, choice(Direction)] | None = None
     """On which side it is dangerous."""
     when: Annotated[Qualifier, choice(Qualifier)] | None = None

@@ -161,7 +161,7 @@ class _Loading:
         if self._failed() or drafts is None:
             return None
         self.sources = Sources(self.document, names, drafts)
-        builder = RowBuilder(_rated(batteries))
+        builder = RowBuilder(lambda only: _rated(batteries, only))
         rows = builder.rows(drafts)
         self.row_messages = builder.messages
         plant = self._assemble(site, names, types, cells, batteries, rows)
@@ -222,14 +222,12 @@ class _Loading:
         )
 
 
-def _rated(batteries: Mapping[str, BatteryType]) -> Rated | None:
-    """Return what `% of rated` refers to: the most careful of the site's batteries."""
-    if not batteries:
+def _rated(batteries: Mapping[str, BatteryType], only: tuple[str, ...]) -> Rated | None:
+    """Return what `% of rated` refers to: the most careful of the batteries that a row is about."""
+    found = [battery for name, battery in batteries.items() if not only or name in only]
+    if not found:
         return None
-    return Rated(
-        min(b.charge_current_max_a for b in batteries.values()),
-        min(b.discharge_current_max_a for b in batteries.values()),
-    )
+    return Rated(min(b.charge_current_max_a for b in found), min(b.discharge_current_max_a for b in found))
 
 
 def _digest(names: Names, document: Document, files: SiteFiles) -> str:

@@ -14,6 +14,7 @@ from controller.alarms.text import quantity_text
 from controller.image.data_periods import binding_owner
 from controller.plant.model import Device, Pcs, Plant
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier
+from controller.plant.row_coverage import covered
 from controller.plant.signals import SIGNALS, Owner
 
 CONTACTOR_OPENS_S = 0.25
@@ -152,13 +153,13 @@ def _counts(plant: Plant) -> dict[Owner, int]:
 
 def _row_lines(plant: Plant) -> Iterator[CauseEffect]:
     for row in plant.protection:
-        count = _counts(plant)[row.owner]
+        indices = [index for index, about in enumerate(covered(plant, row)) if about]
         for graded in row.levels:
-            chains = (worst_case_reaction(plant, row, index, graded.level) for index in range(count))
+            chains = (worst_case_reaction(plant, row, index, graded.level) for index in indices)
             yield CauseEffect(
                 cause=row.name,
                 owner=row.owner.value,
-                equipments=count,
+                equipments=len(indices),
                 level=graded.level.name.lower(),
                 limit=_limit_text(row, graded),
                 delay_s=graded.delay_s,

@@ -131,7 +131,7 @@ def _take_ages(table: ProtectionTable, state: ProtectionState, believed: BoolArr
 def _take_interlocks(table: ProtectionTable, state: ProtectionState, quality: Codes, now_ns: int) -> None:
     place = table.owner_place[Owner.INTERLOCK]
     worst = state.worst[place]
-    unknown = worst == -np.inf
+    unknown = (worst == -np.inf) & table.armed[place]
     state.unknown[place] = unknown
     state.waiting[place] = False
     if not np.count_nonzero(unknown):

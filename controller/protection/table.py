@@ -21,6 +21,7 @@ from controller.image.layout import owner_shapes, plant_layout
 from controller.image.plant_arrays import PlantArrays, plant_arrays
 from controller.plant.model import Plant
 from controller.plant.protection_rows import Action, Level, ProtectionRow, Qualifier, Reduction, ResetClass
+from controller.plant.row_coverage import covered
 from controller.plant.signals import SIGNALS, Owner
 from controller.protection.reach import Reach, reach_of
 from controller.protection.result import Silence
@@ -145,13 +146,13 @@ def compile_table(plant: Plant) -> ProtectionTable:
     rows = tuple(_placed(plant, counts))
     for table_row in rows:
         check_row(table_row.row)
-    if plant.interlocks and not any(r.row.owner is Owner.INTERLOCK for r in rows):
-        raise ProtectionError("the plant has interlocks, but no protection row of theirs: a row on interlock.healthy")
+    covers = np.concatenate([np.zeros(0, np.bool_), *(np.array(covered(plant, r.row), np.bool_) for r in rows)])
+    _check_interlocks(rows, covers, counts[Owner.INTERLOCK])
     sources, layers = sources_of((r.row, r.place) for r in rows)
     size = rows[-1].place.stop if rows else 0
-    period_ns = _periods(plant, sources)
+    period_ns = _periods(plant, sources, covers)
     served = period_ns < NEVER_NS
-    armed = _armed(rows, sources, served, size)
+    armed = _armed(rows, sources, served, covers)
     actions = _all_actions(rows)
     limits = _filled(rows, np.inf)
     _fill_limits(rows, limits)
@@ -250,21 +251,34 @@ def _owner_places(rows: tuple[TableRow, ...], counts: dict[Owner, int]) -> dict[
     return places
 
 
-def _periods(plant: Plant, sources: tuple[Source, ...]) -> IntArray:
-    """Return D of each source [T], NEVER_NS where no device serves it or the rack has no such sensors."""
+def _check_interlocks(rows: tuple[TableRow, ...], covers: BoolArray, count: int) -> None:
+    looked_at = np.zeros(count, np.bool_)
+    for r in rows:
+        if r.row.owner is Owner.INTERLOCK:
+            looked_at |= covers[r.place]
+    if not looked_at.all():
+        raise ProtectionError("the plant has interlocks without a protection row: each needs one on interlock.healthy")
+
+
+def _periods(plant: Plant, sources: tuple[Source, ...], covers: BoolArray) -> IntArray:
+    """Return D of each source [T]; NEVER_NS where it is not served, does not exist, or its row is not about it."""
     periods, arrays = data_periods(plant), plant_arrays(plant)
     present = {Owner.CELL: arrays.cell_present.any(axis=1), Owner.SENSOR: arrays.sensor_present.any(axis=1)}
-    each = [np.where(present.get(s.signal_owner, True), periods[s.signal].period_ns, NEVER_NS) for s in sources]
+    each = [
+        np.where(present.get(s.signal_owner, True) & covers[s.elements], periods[s.signal].period_ns, NEVER_NS)
+        for s in sources
+    ]
     return np.concatenate([*each, np.zeros(0, np.int64)])
 
 
-def _armed(rows: tuple[TableRow, ...], sources: tuple[Source, ...], served: BoolArray, size: int) -> BoolArray:
-    armed = np.zeros(size, np.bool_)
+def _armed(rows: tuple[TableRow, ...], sources: tuple[Source, ...], served: BoolArray, covers: BoolArray) -> BoolArray:
+    armed = np.zeros(len(covers), np.bool_)
     for source in sources:
         armed[source.elements] |= served[source.place]
     for r in rows:
         # An interlock that nothing reads is an interlock that is not known to be healthy.
-        armed[r.place] |= r.row.owner is Owner.INTERLOCK
+        if r.row.owner is Owner.INTERLOCK:
+            armed[r.place] |= covers[r.place]
     return armed
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from controller.control.derating import derating_lines
 from controller.control.limit_reasons import LimitReason
+from controller.control.relations import relations_of
+from controller.image.plant_arrays import plant_arrays
 from controller.image.quality import Quality
 from controller.plant.protection_rows import (
     Action,
@@ -143,3 +147,21 @@ def test_rows_of_other_kinds_derate_nothing(demo_plant):
     lines = derating_lines(spread, 0.0, 1.0)
     assert np.all(lines.slope[1:] == 0.0)
     assert Qualifier.CHARGING in {r.qualifier for r in demo_plant.protection}
+
+
+def test_each_rack_is_eased_by_the_rows_of_its_own_battery(demo_plant):
+    """A row of another chemistry must not derate a battery that it is not about."""
+    high = next(r for r in demo_plant.protection if r.name == "cell_voltage_high")
+    earlier = replace(high, name="other", only=("other",), levels=tuple(replace(g, limit=3.0) for g in high.levels))
+    battery = replace(demo_plant.racks[0].battery, name="other")
+    racks = tuple(replace(r, battery=battery) if r.block == 1 else r for r in demo_plant.racks)
+    plant = replace(demo_plant, racks=racks, protection=(*demo_plant.protection, _eased(earlier)))
+    arrays = plant_arrays(plant)
+    found, alone = relations_of(plant, arrays), relations_of(demo_plant, arrays)
+    assert np.array_equal(found.derating_slope[:, :, :12], alone.derating_slope[:, :, :12])
+    assert not np.array_equal(found.derating_slope[:, :, 12:], alone.derating_slope[:, :, 12:])
+
+
+def _eased(row):
+    """Levels a little apart, as derating needs them."""
+    return replace(row, levels=tuple(replace(g, limit=3.0 + 0.05 * g.level) for g in row.levels))

@@ -141,3 +141,35 @@ def test_presets_of_other_chemistries_read(changed, name):
     result = with_rows(changed, "", base=name)
     wrong = [m.message for m in result.errors if "is outside what cell" not in m.message]
     assert wrong == []
+
+
+FIRE = """interlock:
+  tripped: {only: [estop, transfer_trip, gas, door]}
+  fire:
+    signal: interlock.healthy
+    only: [fire]
+    direction: low
+    trip: {limit: no, delay: 0 s, action: stop_block}
+    reset_class: local
+"""
+
+
+def test_a_site_says_which_chains_stop_the_plant_and_which_a_block(changed):
+    rows = rows_of(with_rows(changed, FIRE))
+    assert rows[Owner.INTERLOCK, "tripped"].only == ("estop", "transfer_trip", "gas", "door")
+    assert rows[Owner.INTERLOCK, "fire"].levels[0].action is Action.STOP_BLOCK
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("interlock:\n  tripped: {only: [estop]}\n", "no protection row is about FIRE01"),
+        ("interlock:\n  tripped: {only: [fires]}\n", "there is no 'fires' that it could be about"),
+        ("rack:\n  cell_voltage_low: {only: [lfp281]}\n", "did you mean 'lfp280'"),
+        ("pcs:\n  temperature_high: {only: [lfp280]}\n", "no 'only' in a row of a pcs"),
+    ],
+)
+def test_only_names_what_there_is(changed, text, message):
+    result = with_rows(changed, text)
+    assert result.plant is None
+    assert message in result.text()

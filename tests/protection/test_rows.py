@@ -385,3 +385,65 @@ def test_a_trip_of_class_auto_does_not_latch(make_bench, make_row):
 def test_names_that_are_not_there(bench):
     with pytest.raises(KeyError):
         bench.table.element(Owner.RACK, "no_such_row", 0)
+
+
+def test_a_row_is_about_the_batteries_that_it_names_and_no_others(make_bench, make_row, demo):
+    other = replace(demo.racks[0].battery, name="other")
+    racks = tuple(replace(r, battery=other) if r.block == 1 else r for r in demo.racks)
+    rows = [
+        make_row("x", "cell.voltage", (TRIP, 3.6, 0.0, STOP), only=(demo.racks[0].battery.name,)),
+        make_row("y", "cell.voltage", (TRIP, 3.7, 0.0, STOP), only=("other",)),
+    ]
+    bench = make_bench(*rows, racks=racks)
+    bench.set("cell.voltage", 3.65)
+    tripped = bench.step().rack_trip
+    assert tripped.tolist() == [r.block == 0 for r in racks]
+    bench.set("cell.voltage", 3.75)
+    assert bench.step().rack_trip.all()
+
+
+def test_what_a_row_is_not_about_is_not_missed(make_bench, make_row, demo):
+    """Lost cells of racks whose battery no row names are nobody's blindness."""
+    bench = make_bench(make_row("x", "cell.voltage", (TRIP, 3.6, 0.0, STOP), only=("other",)))
+    bench.spoil("cell.voltage")
+    assert not bench.step().silence.rack_blind.any()
+
+
+def _chains(make_row):
+    halves = {
+        "tripped": (("estop",), Action.STOP_PLANT),
+        "fire": (("fire",), Action.STOP_BLOCK),
+    }
+    return [
+        make_row(
+            name,
+            "interlock.healthy",
+            (TRIP, 0.0, 0.0, action),
+            owner=Owner.INTERLOCK,
+            direction=Direction.LOW,
+            reset=1.0,
+            reset_class=ResetClass.LOCAL,
+            only=only,
+        )
+        for name, (only, action) in halves.items()
+    ]
+
+
+def test_fire_in_one_block_stops_that_block_and_an_emergency_stop_the_plant(demo, make_row):
+    plant = replace(demo, protection=tuple(_chains(make_row)))
+    table, fire = compile_table(plant), next(i for i in plant.interlocks if i.name == "FIRE01")
+    state, image = ProtectionState(table), Image(plant_layout(plant))
+    healthy = image["interlock.healthy"]
+    healthy.value[:], healthy.quality[:], healthy.time_ns[:] = 1, Quality.GOOD, 1
+    assert not protect(table, state, image, 1, 1.0).block_stop.any()
+    healthy.value[fire.index] = 0
+    result = protect(table, state, image, 2, 1.0)
+    assert result.block_stop.tolist() == [True, False]
+    assert not result.plant_stop
+    healthy.quality[next(i.index for i in plant.interlocks if i.name == "ESTOP")] = Quality.NO_COMMUNICATION
+    assert protect(table, state, image, 3, 1.0).plant_stop
+
+
+def test_every_interlock_needs_a_row(demo, make_row):
+    with pytest.raises(ProtectionError, match="interlocks without a protection row"):
+        compile_table(replace(demo, protection=tuple(_chains(make_row)[:1])))
