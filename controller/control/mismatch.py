@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.masks import anywhere
+from controller.protection.command_envelope import CommandEnvelope
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 TOLERANCE_RATIO = 0.02
 TOLERANCE_MIN_W = 1000.0
-ENVELOPE_S = 2.0
-"""A converter's dead time, ramp and the age of its measurement: so long an old command still explains its power."""
 LIMITED_AFTER_S, ALARM_AFTER_S, STOP_AFTER_S, BREAKER_AFTER_S = 2.0, 2.0, 5.0, 10.0
 RELEASE_RATIO_PER_S = 0.002
 """A learned limit rises again so fast: 1 % of rating in 5 s, until the converter falls short once more."""
@@ -47,8 +46,7 @@ class Mismatch:
         count = len(rated_w)
         self.rated_w = rated_w
         self.tolerance_w = np.maximum(TOLERANCE_RATIO * rated_w, TOLERANCE_MIN_W)
-        self.narrowing_w_per_s = np.minimum(rated_w / ENVELOPE_S, ramp_w_per_s)
-        self.highest_w, self.lowest_w = np.zeros(count), np.zeros(count)  # envelope of the commands
+        self.envelope = CommandEnvelope(rated_w, ramp_w_per_s)
         self.excess_s, self.shortfall_s = np.zeros(count), np.zeros(count)
         self.self_limit_w = np.full((2, count), np.inf)
         nothing = np.zeros(count, np.bool_)
@@ -57,9 +55,9 @@ class Mismatch:
 
     def compare(self, command_w: FloatArray, measured_w: FloatArray, dt_s: float) -> MismatchFindings:
         """Compare and learn. `measured_w` NaN: unknown, timers stand still. `command_w` is that of the scan before."""
-        self._widen(command_w, dt_s)
-        over = measured_w > self.highest_w + self.tolerance_w
-        under = measured_w < self.lowest_w - self.tolerance_w
+        self.envelope.follow(command_w, measured_w, dt_s)
+        over = measured_w > self.envelope.highest_w + self.tolerance_w
+        under = measured_w < self.envelope.lowest_w - self.tolerance_w
         if self._quiet and not anywhere(over | under):
             return self._nothing
         excess = (over & (measured_w > self.tolerance_w)) | (under & (measured_w < -self.tolerance_w))
@@ -81,7 +79,8 @@ class Mismatch:
 
     def _surplus_w(self, excess: BoolArray, measured_w: FloatArray) -> FloatArray:
         """What flows beyond the envelope of what was commanded, + = discharge."""
-        beyond_w = measured_w - np.minimum(np.maximum(measured_w, self.lowest_w), self.highest_w)
+        commanded = self.envelope
+        beyond_w = measured_w - np.minimum(np.maximum(measured_w, commanded.lowest_w), commanded.highest_w)
         return np.where(excess, beyond_w, 0.0)
 
     def forget(self) -> None:
@@ -90,17 +89,11 @@ class Mismatch:
             timer_s.fill(0.0)
         self.self_limit_w.fill(np.inf)
 
-    def _widen(self, command_w: FloatArray, dt_s: float) -> None:
-        """The envelope follows the command outwards at once, and inwards no faster than the converter can."""
-        step_w = self.narrowing_w_per_s * dt_s
-        np.maximum(command_w, self.highest_w - step_w, out=self.highest_w)
-        np.minimum(command_w, self.lowest_w + step_w, out=self.lowest_w)
-
     def _learn(self, falls_short: BoolArray, measured_w: FloatArray, dt_s: float) -> None:
         """Bound a converter that falls short to what it delivers; let the bound rise again slowly."""
         limit_w = self.self_limit_w
         if falls_short.any():
-            charging = self.highest_w < 0.0
+            charging = self.envelope.highest_w < 0.0
             learned = np.where(falls_short, np.abs(measured_w) + 0.5 * self.tolerance_w, np.inf)
             np.minimum(limit_w[0], np.where(charging, learned, np.inf), out=limit_w[0])
             np.minimum(limit_w[1], np.where(charging, np.inf, learned), out=limit_w[1])

@@ -33,10 +33,11 @@ _OF_RATED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s+of\s+rated\s*")
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """What `110 % of rated` refers to: the rack's continuous currents."""
+    """What `110 % of rated` refers to: the racks' continuous currents, the converters' active power."""
 
     charge_a: float
     discharge_a: float
+    pcs_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,8 @@ class RowBuilder:
         if of_rated and rated is not None and dimension is Dimension.CURRENT:
             rated_a = rated.charge_a if take is Reduction.CHARGE else rated.discharge_a
             return float(of_rated[1]) / 100.0 * rated_a
+        if of_rated and rated is not None and dimension is Dimension.POWER and draft.owner is Owner.PCS:
+            return float(of_rated[1]) / 100.0 * rated.pcs_w
         value = parse_quantity(text, dimension) if dimension else _yes_no(text)
         if isinstance(value, Complaint):
             self._complain(limit.place, f"{draft.name}.{word} {value.message}", value.expected, value.hint)

@@ -161,7 +161,8 @@ class _Loading:
         if self._failed() or drafts is None:
             return None
         self.sources = Sources(self.document, names, drafts)
-        builder = RowBuilder(lambda only: _rated(batteries, only))
+        pcs_w = min((group.rating.power for group in site.pcs), default=0.0)
+        builder = RowBuilder(lambda only: _rated(batteries, only, pcs_w))
         rows = builder.rows(drafts)
         self.row_messages = builder.messages
         plant = self._assemble(site, names, types, cells, batteries, rows)
@@ -222,12 +223,12 @@ class _Loading:
         )
 
 
-def _rated(batteries: Mapping[str, BatteryType], only: tuple[str, ...]) -> Rated | None:
-    """Return what `% of rated` refers to: the most careful of the batteries that a row is about."""
+def _rated(batteries: Mapping[str, BatteryType], only: tuple[str, ...], pcs_w: float) -> Rated | None:
+    """Return what `% of rated` refers to: the most careful of the batteries that a row is about, and of the PCS."""
     found = [battery for name, battery in batteries.items() if not only or name in only]
     if not found:
         return None
-    return Rated(min(b.charge_current_max_a for b in found), min(b.discharge_current_max_a for b in found))
+    return Rated(min(b.charge_current_max_a for b in found), min(b.discharge_current_max_a for b in found), pcs_w)
 
 
 def _digest(names: Names, document: Document, files: SiteFiles) -> str:

@@ -29,8 +29,8 @@ NOT_HEALTHY = 1e300
 """What an interlock that is not known to be healthy counts as: worse than every limit, and finite."""
 
 
-def measure(table: ProtectionTable, state: ProtectionState, image: Image, now_ns: int) -> None:
-    """Bring all measurements of the state up to this scan."""
+def measure(table: ProtectionTable, state: ProtectionState, image: Image, now_ns: int, dt_s: float) -> None:
+    """Bring all measurements of the state up to this scan, `dt_s` after the one before."""
     if state.started_ns < 0:
         state.started_ns = now_ns
         state.seen_ns[:] = now_ns
@@ -44,7 +44,7 @@ def measure(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
     np.copyto(sourced, state.cell_figure, where=gather.per_cell)
     np.copyto(state.time_ns, state.cell_time_ns, where=gather.per_cell)
     np.copyto(believed, state.cell_usable, where=gather.per_cell)
-    _take_others(state, image, gather)
+    _take_others(state, image, gather, dt_s)
     _take_ages(table, state, believed, now_ns)
     believed &= ~np.isnan(sourced)
     np.copyto(sourced, -np.inf, where=~believed)
@@ -94,7 +94,7 @@ def _cell_figure(state: ProtectionState, image: Image, source: Source) -> tuple[
     return rates.rate, rates.cell
 
 
-def _take_others(state: ProtectionState, image: Image, gather: Gather) -> None:
+def _take_others(state: ProtectionState, image: Image, gather: Gather, dt_s: float) -> None:
     for source in gather.cell_ages:
         state.time_ns[source.place] = image[source.signal].time_ns
     for source in gather.codes:
@@ -103,21 +103,23 @@ def _take_others(state: ProtectionState, image: Image, gather: Gather) -> None:
         rates = state.rates[source.place.start]
         rates.add(image[source.signal], rates.scalar)
         state.sourced[source.place] = source.sign * rates.rate
-    for source in gather.commands:
-        state.sourced[source.place] = source.sign * _beyond_command(image)
+    if gather.commands:
+        beyond_w = _beyond_command(state, image, dt_s)
+        for source in gather.commands:
+            state.sourced[source.place] = source.sign * beyond_w
     for source in gather.counters:
         counter = state.counters[source.place.start]
         counter.follow(image[source.signal])
         state.time_ns[source.place] = counter.changed_ns
 
 
-def _beyond_command(image: Image) -> FloatArray:
-    """Return by how much each converter's power lies outside the range from zero to its command, NaN if unknown."""
-    power_w, command_w = image["pcs.active_power"].value, image["pcs.active_power_command"]
-    above = power_w - np.maximum(command_w.value, 0.0)
-    below = np.minimum(command_w.value, 0.0) - power_w
-    beyond: FloatArray = np.where(usable(command_w.quality), np.maximum(above, below), np.nan)
-    return beyond
+def _beyond_command(state: ProtectionState, image: Image, dt_s: float) -> FloatArray:
+    """Return by how much each converter's power lies outside zero to what it was commanded, NaN if unknown."""
+    power, command = image["pcs.active_power"], image["pcs.active_power_command"]
+    known = usable(command.quality)
+    power_w = np.where(usable(power.quality), power.value, np.nan)
+    state.commanded.follow(np.where(known, command.value, np.nan), power_w, dt_s)
+    return np.where(known, state.commanded.beyond_w(power_w), np.nan)
 
 
 def _take_ages(table: ProtectionTable, state: ProtectionState, believed: BoolArray, now_ns: int) -> None:

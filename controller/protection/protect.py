@@ -35,7 +35,7 @@ def protect(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
     Returns:
         The orders; the same object as long as nothing that they follow from has changed.
     """
-    measure(table, state, image, now_ns)
+    measure(table, state, image, now_ns, dt_s)
     advance(table, state, image, round(dt_s * 1e9))
     silence = find_silence(table, state, now_ns)
     facts = _facts(state, silence, image)

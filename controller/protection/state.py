@@ -10,6 +10,7 @@ from controller.image.quality import usable
 from controller.plant.protection_rows import Reduction
 from controller.plant.signals import Owner
 from controller.protection.cells import CellSummary
+from controller.protection.command_envelope import CommandEnvelope
 from controller.protection.delays import Delays
 from controller.protection.details import Details
 from controller.protection.rates import RateHistory
@@ -61,6 +62,7 @@ class ProtectionState:
         self.cell_usable: BoolArray = np.zeros(sources, np.bool_)
         self.cell_time_ns: IntArray = np.zeros(sources, np.int64)
         self.rates = _rates(table)
+        self.commanded = CommandEnvelope(table.arrays.pcs_power_w, table.arrays.pcs_ramp_w_per_s)
         self.counters = {s.place.start: Counter(s.count) for s in table.sources if s.is_counter}
         # Judgement.
         self.on_delays = Delays(table.delay_ns)

@@ -8,7 +8,7 @@ import pytest
 from controller.image.quality import Quality
 from controller.plant.protection_rows import Level, ResetClass
 from controller.plant.signals import ContactorState, Owner
-from controller.protection.protect import published, why_not_reset
+from controller.protection.protect import published, trips_that_stay, why_not_reset
 from controller.protection.result import Missing, missing_words
 
 R03, R04 = 2, 3
@@ -201,3 +201,15 @@ def test_the_bms_may_trip_a_rack_by_itself(bench):
     assert np.broadcast_to(shown["rack.any_trip"][1], 24)[R03] == Quality.GOOD
     assert shown["rack.trip_cause"][0][R03] == 1
     assert shown["rack.trip_latched"][0].sum() == 1
+
+
+def test_what_a_reset_would_leave_is_told_with_its_equipment_and_reason(bench):
+    assert trips_that_stay(bench.table, bench.state, ResetClass.LOCAL) == ()
+    bench.set("cell.voltage", 3.7, 2)
+    bench.set("cell.voltage", 3.7, 5)
+    bench.steps(4)
+    names = [bench.plant.racks[rack].name for rack in (2, 5)]
+    whys = tuple(f"{name} cell_voltage_high: the cause is not gone" for name in names)
+    assert trips_that_stay(bench.table, bench.state, ResetClass.LOCAL) == whys
+    of_one = bench.table.elements_of(Owner.RACK, 5)
+    assert trips_that_stay(bench.table, bench.state, ResetClass.LOCAL, of_one) == whys[1:]
