@@ -22,7 +22,7 @@ STEP = re.compile(r"<!-- (file|try|edit|simulate)(?:: ([^\n]*?))? -->\n```\w+\n(
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """Return the folder after all steps of the guide, and what each command answered."""
-    folder, answers = tmp_path_factory.mktemp("guide"), {}
+    folder, answers = tmp_path_factory.mktemp("guide"), dict[str, str]()
     for kind, about, body in STEP.findall(GUIDE):
         if kind == "file":
             (folder / about).write_text(body, encoding="utf-8")
