@@ -132,19 +132,25 @@ def map_version(places: Mapping[str, Place]) -> int:
 
 
 def freeze_text(places: Mapping[str, Place]) -> str:
-    """Return the frozen map as CSV, in address order."""
+    """Return the frozen map as CSV, in address order; its last line seals it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["tag", "unit", "address", "type", "rank"])
     for tag, place in sorted(places.items(), key=lambda item: (item[1].unit, item[1].address)):
         writer.writerow([tag, place.unit, place.address, place.type.value, place.rank])
-    return out.getvalue()
+    return f"{out.getvalue()}{_SEAL}{map_version(places)}\n"
+
+
+_SEAL = "# map version "
+"""Begins the line that holds the checksum of all rows: an address that was moved by hand no longer agrees with it."""
 
 
 def read_frozen(text: str) -> dict[str, Place]:
-    """Read a frozen map; FrozenMapError names the line."""
+    """Read a frozen map; FrozenMapError names the line. Maps of before the seal are read as they are."""
+    lines = text.splitlines()
     places: dict[str, Place] = {}
-    for line, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+    taken: dict[tuple[int, int], str] = {}
+    for line, row in enumerate(csv.DictReader(text for text in lines if not text.startswith("#")), start=2):
         try:
             place = Place(int(row["unit"]), int(row["address"]), WireType(row["type"]), int(row["rank"]))
             tag = row["tag"]
@@ -154,8 +160,23 @@ def read_frozen(text: str) -> dict[str, Place]:
         if tag in places:
             message = f"line {line}: {tag} is written twice"
             raise FrozenMapError(message)
+        for register in range(place.address, place.address + place.type.words):
+            other = taken.setdefault((place.unit, register), tag)
+            if other != tag:
+                message = f"line {line}: {tag} stands on register {register} of unit {place.unit}, which is {other}'s"
+                raise FrozenMapError(message)
         places[tag] = place
+    _check_seal(lines, places)
     return places
+
+
+def _check_seal(lines: list[str], places: Mapping[str, Place]) -> None:
+    for number, line in enumerate(lines, start=1):
+        if line.startswith(_SEAL) and line.removeprefix(_SEAL).strip() != str(map_version(places)):
+            message = f"line {number}: a frozen address was moved: the rows make map version {map_version(places)},"
+            raise FrozenMapError(
+                f"{message} frozen was {line.removeprefix(_SEAL).strip()}; give a new point a new address"
+            )
 
 
 def _check_frozen(places: Mapping[str, Place], scalars: Mapping[str, Point]) -> None:

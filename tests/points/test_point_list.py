@@ -113,3 +113,22 @@ def test_the_interface_document_has_the_contracts_columns(listed: PointList) -> 
     assert len(read) == len(listed.points) + len(listed.methods)
     assert as_json(table).startswith("[\n")
     assert as_markdown(table).count("\n") == len(table) + 2
+
+
+def test_a_frozen_address_that_was_moved_is_an_error(listed: PointList) -> None:
+    text = freeze_text(flat_map(listed).points)
+    place = read_frozen(text)["Plant.SoC"]
+    row = f"Plant.SoC,2,{place.address},float32"
+    assert row in text
+
+    with pytest.raises(FrozenMapError, match="a frozen address was moved"):
+        read_frozen(text.replace(row, f"Plant.SoC,2,{place.address + 9000},float32"))
+    with pytest.raises(FrozenMapError, match=r"line \d+: .* stands on register"):
+        read_frozen(text.replace(row, f"Plant.SoC,2,{place.address + 1},float32"))
+
+
+def test_a_map_frozen_before_there_was_a_seal_is_still_read(listed: PointList) -> None:
+    places = flat_map(listed).points
+    text = "".join(line for line in freeze_text(places).splitlines(keepends=True) if not line.startswith("#"))
+
+    assert read_frozen(text) == dict(places)
