@@ -93,7 +93,7 @@ _PLANT = (
     _point("UnacknowledgedAlarms", "plant.unacknowledged_alarms", "", "alarms not acknowledged"),
     _point("Heartbeat", "plant.heartbeat", "", "advances with each complete scan"),
     _point("MapVersion", "plant.map_version", "", "changes when the point map changes"),
-    _point("TimeQuality", "plant.time_quality", "", "quality of the UTC clock"),
+    _point("TimeQuality", "plant.time_quality", "", "UTC clock: 0 unknown, 1 synchronised, 2 not synchronised"),
     _point("ActivePowerSetpoint", "plant.active_power_setpoint", "MW", "active power asked for", "set_active_power"),
     _point(
         "ReactivePowerSetpoint",

@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
+from enum import IntEnum
 
 NS_PER_S = 1_000_000_000
+
+
+class TimeQuality(IntEnum):
+    """What the kernel says of UTC, as SCADA sees it."""
+
+    UNKNOWN = 0
+    SYNCHRONISED = 1
+    NOT_SYNCHRONISED = 2
+
+
+def time_quality() -> TimeQuality:
+    """Ask the kernel whether NTP or PTP holds the wall clock (adjtimex(2), which only reads here)."""
+    if _LIBC is None:
+        return TimeQuality.UNKNOWN
+    timex = (ctypes.c_char * _TIMEX_SIZE)()
+    if _LIBC.adjtimex(timex) < 0:
+        return TimeQuality.UNKNOWN
+    status = ctypes.c_int.from_buffer(timex, _STATUS_OFFSET).value
+    return TimeQuality.NOT_SYNCHRONISED if status & _STA_UNSYNC else TimeQuality.SYNCHRONISED
+
+
+def _libc() -> ctypes.CDLL | None:
+    """Return the C library where it has adjtimex in its 64-bit form."""
+    library = ctypes.CDLL(None, use_errno=True)
+    return library if hasattr(library, "adjtimex") and ctypes.sizeof(ctypes.c_long) == 8 else None
+
+
+_LIBC = _libc()
+_TIMEX_SIZE, _STATUS_OFFSET, _STA_UNSYNC = 256, 40, 0x40  # struct timex of Linux on 64 bits, with room to spare
 
 
 class SystemClock:

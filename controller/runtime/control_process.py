@@ -42,6 +42,7 @@ from controller.plant.model import Plant, TcpAddress
 from controller.plant.site_loader import SiteError, load_site
 from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
+from controller.runtime.clock import TimeQuality, time_quality
 from controller.runtime.event_rows import journal_rows, ring_records
 from controller.runtime.folders import Folders
 from controller.runtime.journal import Journal
@@ -200,6 +201,7 @@ class ControlProcess:
             "plant.scan_lateness_p99": lateness.percentile_s(0.99),
             "plant.scan_lateness_p999": lateness.percentile_s(0.999),
             "plant.scan_lateness_max": lateness.longest_s,
+            "plant.time_quality": time_quality(),
         }
         for name, value in shown.items():
             place = image[name]
@@ -240,8 +242,13 @@ class ControlProcess:
             SystemAlarm.JOURNAL_FAILING: np.array([self._journal.failures + self._journal.dropped > 0]),
             SystemAlarm.RETAINED_STATE_LOST: np.array([bool(self._retained_problem)]),
             SystemAlarm.RECORDING_INCOMPLETE: np.array([unrecorded]),
+            SystemAlarm.CLOCK_UNCERTAIN: np.array([self._clock_is_uncertain()]),
             **self._overdue.conditions(self._clock.utc_ns()),
         }
+
+    def _clock_is_uncertain(self) -> bool:
+        """Events of several machines can't be put in order then; a simulated plant has no others."""
+        return not self._folders.simulated and time_quality() is TimeQuality.NOT_SYNCHRONISED
 
     async def _unload(self) -> None:
         """Clean stop: ask the plant to stop, scan on until its power is at zero (or patience ends), publish."""

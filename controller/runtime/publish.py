@@ -30,9 +30,10 @@ PACE_QUANTITIES = frozenset(
         "plant.scan_lateness_p99",
         "plant.scan_lateness_p999",
         "plant.scan_lateness_max",
+        "plant.time_quality",
     }
 )
-"""What the process says of its own pace: the only computed quantities that do not follow from a scan's inputs."""
+"""What the process says of its own pace and clock: the only computed quantities that no scan's inputs decide."""
 
 
 class Publisher:
