@@ -322,3 +322,24 @@ async def test_the_status_counts(demo):
         "exceptions": 1,
         "commands": 1,
     }
+
+
+async def test_a_sunspec_master_sets_per_cents_and_limits_export(demo):
+    async with sunspec(demo.port) as device:
+        controls = device.models[704][0]
+        assert (controls.WSetPct.cvalue, controls.WMaxLimPctEna.cvalue) == (0.0, 1)  # the image filled by hand: 1.5 W
+        controls.WSetMod.cvalue, controls.WSetPct.cvalue, controls.WSetEna.cvalue = 0, -25.0, 1
+        await asyncio.to_thread(controls.write)
+        controls.VarSetMod.cvalue, controls.VarSetPct.cvalue, controls.VarSetEna.cvalue = 3, 10.0, 1
+        await asyncio.to_thread(controls.write)
+        controls.WMaxLimPct.cvalue, controls.WMaxLimPctEna.cvalue = 50.0, 1
+        await asyncio.to_thread(controls.write)
+        await asyncio.to_thread(controls.read)
+
+        assert (controls.WSetMod.cvalue, controls.WSetPct.cvalue) == (0, -25.0)
+        assert (controls.VarSetMod.cvalue, controls.VarSetPct.cvalue) == (3, 10.0)
+        assert controls.PFWInjEna.cvalue is None  # power-factor modes are not served
+    last = {command.action: command.value for command in demo.plant.asked}
+    assert last[Action.SET_ACTIVE_POWER] == pytest.approx(-0.6e6)
+    assert last[Action.SET_REACTIVE_POWER] == pytest.approx(0.264e6)
+    assert last[Action.SET_EXPORT_LIMIT] == pytest.approx(1.2e6)

@@ -305,10 +305,11 @@ async def test_large_requests_of_one_client_do_not_hold_up_another(demo_plant, v
         assert answered == 10
 
 
-async def test_the_face_outlives_garbage(demo_plant, view, state):
+@pytest.mark.parametrize("seeds", [40, pytest.param(20_000, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])])
+async def test_the_face_outlives_garbage(demo_plant, view, state, seeds):
     async with served(demo_plant, view, state) as face:
         async with client_of(face) as honest:
-            for seed in range(40):
+            for seed in range(seeds):
                 async with raw_ua(face.port) as raw:
                     await _garbage(raw, seed)
             assert (await value_of(honest, "Plant.State")).StatusCode.is_good()
