@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 UPDATE_PERIOD_S = 30.0
 """Over how long voltages are averaged before they correct a rack; charge is counted at every sample."""
 VISIT_PERIOD_S = 10.0
+POWER_PERIOD_S = 1.0
+"""How often power and energy limits are worked out anew, if the caller does not say otherwise."""
 IMPOSSIBLE_CURRENT_SHARE = 3.0
 """A current beyond so many times the rack's largest allowed one is no measurement."""
 
@@ -71,6 +73,7 @@ class EstimatorConfig:
     soc_source: SocSource
     update_period_s: float
     visit_period_s: float
+    power_period_s: float
     pair_time_constant_s: Floats  # [rack, pair]
     hysteresis_per_soc: Floats
     impossible_current_a: Floats
@@ -89,6 +92,7 @@ def estimator_config(
     racks: Sequence[RackSpec],
     soc_source: SocSource = SocSource.BMS,
     update_period_s: float = UPDATE_PERIOD_S,
+    power_period_s: float = POWER_PERIOD_S,
 ) -> EstimatorConfig:
     """Return the configuration of some racks; ValueError if there are none or a number is not above zero."""
     if not racks:
@@ -97,9 +101,9 @@ def estimator_config(
         if not (rack.capacity_ah > 0.0 and rack.cells_in_series > 0 and update_period_s > 0.0):
             raise ValueError(f"estimator: rack {k}: capacity, cells in series and period must be above zero")
     keys = [(id(rack.cell), rack.capacity_ah) for rack in racks]
+    first_of = dict(reversed([*zip(keys, racks, strict=True)]))
     order = list(dict.fromkeys(keys))
-    by_key = {key: scaled(rack.cell, rack.capacity_ah) for key, rack in zip(keys, racks, strict=True)}
-    cells = tuple(by_key[key] for key in order)
+    cells = tuple(scaled(first_of[key].cell, first_of[key].capacity_ah) for key in order)
     index = np.array([order.index(key) for key in keys], dtype=np.intp)
     sensors = [rack.sensors or cells[i].sensors for rack, i in zip(racks, index, strict=True)]
     tables = build_tables(cells)
@@ -124,6 +128,7 @@ def estimator_config(
         soc_source=soc_source,
         update_period_s=update_period_s,
         visit_period_s=min(VISIT_PERIOD_S, update_period_s),
+        power_period_s=power_period_s,
         pair_time_constant_s=tables.pair_time_constant_s[index],
         hysteresis_per_soc=tables.hysteresis_per_soc[index],
         impossible_current_a=IMPOSSIBLE_CURRENT_SHARE * most_a,

@@ -24,7 +24,6 @@ from controller.image.quality import Quality
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-POWER_PERIOD_NS = 1_000_000_000
 STEEP_V = 0.3
 """OCV slope, V per unit of SOC, from which a voltage ties the SOC down (3 mV a point)."""
 LASTING_SHARE, FLAT_V = 0.6, 0.5
@@ -82,7 +81,7 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         correct(config, state, sample)
         state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)
     watch_cells(config, state, sample, now_ns)
-    if due or now_ns - state.power_ns >= POWER_PERIOD_NS:
+    if due or now_ns - state.power_ns >= config.power_period_s * 1e9:
         limit_power(config, state, sample)
         state.power_ns = now_ns
     return _present(config, state, sample, now_ns)

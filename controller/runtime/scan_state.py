@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from controller.alarms.life_cycle import AlarmCounts, Alarms, new_alarms
 from controller.alarms.table import AlarmTable, alarm_fields
+from controller.control.control import ACCOUNT_PERIOD_NS
 from controller.control.state import ControlState, control_state
 from controller.estimation import Estimate, EstimatorConfig, EstimatorState, RackSpec, estimator_config, initial
 from controller.image.image import Image
@@ -67,7 +68,7 @@ def tables_of(plant: Plant, map_version: int) -> Tables:
         arrays=plant_arrays(plant),
         layout=image_layout(plant),
         protection=compile_table(plant),
-        estimator=estimator_config([_rack_spec(r) for r in plant.racks]),
+        estimator=estimator_config([_rack_spec(r) for r in plant.racks], power_period_s=ACCOUNT_PERIOD_NS * 1e-9),
         alarms=AlarmTable(plant),
         map_version=map_version,
     )
