@@ -56,6 +56,9 @@ def device_tree(sheets: Sequence[Sheet], complaints: Complaints) -> tuple[dict[s
             _put_setting(tree, row, complaints)
         elif header is None or {"signal", "at"} <= {c.text for c in row}:
             header = _header(row, complaints)
+            if "signal" not in header:
+                complaints.add(row[0], "column 'signal' is missing", one_of(COLUMNS, 20))
+                break
         else:
             _put_point(dict(zip(header, row, strict=False)), row[len(header) :], points, comments, complaints)
     first = 1 if tree.get("address") == "one_based" else 0
@@ -158,7 +161,7 @@ def _put_point(
     for cell in (*behind, *(c for name, c in cells.items() if not name)):
         if cell.text:
             complaints.add(cell, f"'{cell.text}' stands in a column without a name", one_of(COLUMNS, 20))
-    signal = cells["signal"]
+    signal = cells.get("signal", behind[0] if behind else Cell("", "the last row"))
     if not signal.text:
         complaints.add(signal, "the row has no signal", "a signal such as rack.voltage")
         return

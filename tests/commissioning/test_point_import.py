@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pytest
 from typer.testing import CliRunner, Result
@@ -252,6 +253,42 @@ def test_scales_of_every_spelling(text: str, expected: float) -> None:
 )
 def test_values_of_every_spelling(text: str) -> None:
     assert parse_pairs(text) == ({0: "open", 1: "closed"}, "")
+
+
+ODD = (
+    "",
+    "x",
+    "-1",
+    "99999999",
+    "1e400",
+    "NaN",
+    '"',
+    "{",
+    "é",
+    "0x",
+    "1/0",
+    "10^99",
+    "..",
+    "=",
+    "#",
+    "UINT64",
+    "0: ,",
+    "\t",
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_list_however_broken_stops_the_importer(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    text, parted = (RACK, ";") if seed % 2 else (export_device("generic-bank-bms", None), ",")
+    rows = [line.split(parted) for line in text.splitlines()]
+    for row in rng.choice(len(rows), 3):
+        cells = rows[row]
+        cells[rng.integers(len(cells))] = str(rng.choice([*ODD, *cells]))
+    found = imported(tmp_path, "\n".join(parted.join(row) for row in rows), "rack_bms" if seed % 2 else "bank_bms")
+
+    assert bool(found.errors) != bool(found.text)
+    assert "Traceback" not in found.errors
 
 
 def test_the_verb_writes_a_file_once(tmp_path: Path) -> None:
