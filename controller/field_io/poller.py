@@ -79,7 +79,7 @@ class Poller:
         asked = sound[0].asked if len(sound) == 1 else [a for item in sound for a in item.asked]
         sampled_ns = line.now_ns()
         try:
-            answers = await self._exchange(line, asked)
+            answers = await (line.ask(asked) if len(asked) <= self._portion else self._in_portions(line, asked))
         except FieldError:
             self._retry(sound, line.now_ns())
             raise
@@ -90,9 +90,7 @@ class Poller:
             self._take(item, answers[start:end], sampled_ns, now_ns)
             start = end
 
-    async def _exchange(self, line: Line, asked: Sequence[Asked]) -> list[Answer]:
-        if len(asked) <= self._portion:
-            return await line.ask(asked)
+    async def _in_portions(self, line: Line, asked: Sequence[Asked]) -> list[Answer]:
         answers: list[Answer] = []
         for start in range(0, len(asked), self._portion):
             self.alive_ns = line.now_ns()
