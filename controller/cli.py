@@ -7,6 +7,7 @@ Verbs import what they need when they run, so that `bess --help` starts at once.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +40,12 @@ def main() -> None:
             raise
         print(f"error: {str(error) or type(error).__name__} (run again with --debug for the details)", file=sys.stderr)
         sys.exit(UNUSABLE)
+
+
+def _end_cleanly_when_asked() -> None:
+    """Let SIGTERM and SIGINT end a daemon cleanly (exit 0) while it is still loading; its loop takes over later."""
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: sys.exit(0))
 
 
 def _load(site: Path) -> Plant:
@@ -219,6 +226,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the controller of a site."""
+    _end_cleanly_when_asked()
     from controller.runtime.run import RunOptions, run_check, run_site
 
     auto = ports == "auto"
@@ -237,6 +245,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Simulate a plant on loopback sockets and run the controller on it."""
+    _end_cleanly_when_asked()
     from controller.runtime.demo import DemoOptions, run_demo
 
     options = DemoOptions(
@@ -254,6 +263,7 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Run only the simulated devices of a site, on loopback sockets."""
+    _end_cleanly_when_asked()
     from controller.runtime.clock import SystemClock
     from controller.simulator.process import simulate_site
 
@@ -306,7 +316,9 @@ def replay(
 
 @app.command()
 def status(
-    site: Annotated[Path | None, typer.Argument(metavar="[SITE]")] = None,
+    site: Annotated[
+        Path | None, typer.Argument(metavar="[SITE]", help="Needed if several run here; may be a run directory.")
+    ] = None,
     events: Annotated[int, typer.Option("--events", help="Show so many of the journal's newest events.")] = 0,
     state: State = None,
     as_json: AsJson = False,

@@ -58,6 +58,7 @@ class SystemAlarm(StrEnum):
     JOURNAL_FAILING = "journal_failing"
     STORAGE_FULL = "storage_full"
     RETAINED_STATE_LOST = "retained_state_lost"
+    RETAINED_STATE_FAILING = "retained_state_failing"
     CLOCK_UNCERTAIN = "clock_uncertain"
     RECORDING_INCOMPLETE = "recording_incomplete"
 
@@ -192,6 +193,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     SystemAlarm.STORAGE_FULL: _warning(Axis.PLANT, "storage is nearly full", "Free disk space.", "ratio"),
     SystemAlarm.RETAINED_STATE_LOST: _alarm(
         Axis.PLANT, "retained state could not be used", "Compare trips, lock-outs and limits with the journal."
+    ),
+    SystemAlarm.RETAINED_STATE_FAILING: _alarm(
+        Axis.PLANT, "retained state is not written", "Check the disk: a restart would forget newer trips and limits."
     ),
     SystemAlarm.CLOCK_UNCERTAIN: _warning(Axis.PLANT, "clock is not synchronised", "Check NTP or PTP."),
     SystemAlarm.RECORDING_INCOMPLETE: _warning(

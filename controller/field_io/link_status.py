@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from controller.field_io.unit import Unit
 
@@ -38,6 +40,38 @@ class LinkStatus:
         return tuple(u.device.unit for u in self.units if u.breaker.is_open)
 
     @property
+    def lost_devices(self) -> tuple[int, ...]:
+        """Devices (by index) that do not answer though their link does."""
+        return tuple(u.device.index for u in self.units if u.breaker.is_open) if self.connected else ()
+
+    @property
+    def refusing_devices(self) -> tuple[int, ...]:
+        """Devices (by index) that did not take what was last written of something."""
+        return tuple(u.device.index for u in self.units if u.failed_writes)
+
+    @property
     def flapping_units(self) -> tuple[int, ...]:
         """Units that answer, but not for long enough to be believed."""
         return tuple(u.device.unit for u in self.units if not (u.breaker.is_believed or u.breaker.is_open))
+
+
+def summary(links: Sequence[LinkStatus], most: int = 20) -> dict[str, Any]:
+    """Return all links in numbers, and in words those that are not well (the first `most`)."""
+    counted = ("polls", "writes", "silences", "wrong_answers", "refusals", "connects", "restarts")
+    troubled = [link for link in links if not link.connected or link.lost_devices or link.wrong_identity]
+    return {
+        "links": len(links),
+        "connected": sum(link.connected for link in links),
+        **{name: sum(getattr(link, name) for link in links) for name in counted},
+        "troubled": [{"address": link.address, "text": _in_words(link)} for link in troubled[:most]],
+    }
+
+
+def _in_words(link: LinkStatus) -> str:
+    if not link.connected:
+        return f"not connected: {link.last_error}"
+    devices = {u.device.index: u.device.name for u in link.units}
+    return "; ".join(
+        [*(f"{devices[d]} does not answer" for d in link.lost_devices)]
+        + [f"{devices[d]} {what}" for d, what in link.wrong_identity.items()]
+    )

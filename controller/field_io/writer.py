@@ -45,6 +45,7 @@ class Writer:
             if item.expires_ns() <= now_ns:
                 item.begin(now_ns)
                 item.done(reason)
+                item.unit.failed_writes.add(f"{item.field.signal.name} {item.position}")
 
     async def run(self, line: Line) -> None:
         """Write until the connection is lost: raises FieldError then."""
@@ -73,6 +74,8 @@ class Writer:
             item.done(f"may or may not have been written: {lost}")
             raise
         item.done(error)
+        failed = item.unit.failed_writes
+        (failed.add if error else failed.discard)(f"{item.field.signal.name} {item.position}")
         if error:
             self._status.last_error = f"{item.unit.device.name}: {item.field.signal.name}: {error}"
 

@@ -7,14 +7,18 @@ On tmpfs because the snapshot is written at every scan and must die with the mac
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _MODE = 0o750
+_HELD = "held"
 _SOCKET_PATH_MAX_BYTES = 107  # sun_path of Linux, without its final zero
 
 
@@ -34,6 +38,16 @@ class RunDirectory:
         return self.folder / "snapshot"
 
     @property
+    def processes(self) -> Path:
+        """What the supervisor says of its children."""
+        return self.folder / "processes.json"
+
+    @property
+    def links(self) -> Path:
+        """What control says of its links."""
+        return self.folder / "links.json"
+
+    @property
     def command_socket(self) -> Path:
         """Control's command socket."""
         return self.folder / "command.sock"
@@ -49,6 +63,48 @@ def locate(
     session = environment.get("XDG_RUNTIME_DIR")
     parent = Path(session) / "bess" if session else Path(f"/dev/shm/bess-{user_id}")  # noqa: S108 - owner is checked
     return RunDirectory(parent / f"{site_id}{suffix}")
+
+
+def present(environment: Mapping[str, str], user_id: int) -> list[RunDirectory]:
+    """Return the run directories that are there, running or not: this user's, and as far as readable the services'."""
+    session, service = environment.get("XDG_RUNTIME_DIR"), environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    parents = [Path(session) / "bess"] if session else []
+    parents += [Path(f"/dev/shm/bess-{user_id}"), Path("/run/bess")]  # noqa: S108 - looked at only
+    found = [Path(service)] if service else []
+    for parent in parents:
+        with contextlib.suppress(OSError):
+            found += sorted(parent.iterdir())
+    return [RunDirectory(folder) for folder in found if (folder / "snapshot").exists()]
+
+
+def hold(run: RunDirectory) -> int:
+    """Hold the directory: as long as the returned descriptor is open (or its process lives), it is no leaving.
+
+    Raises:
+        RunDirectoryError: Somebody else holds it.
+    """
+    descriptor = os.open(run.folder / _HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RunDirectoryError(f"{run.folder}: another run holds it; stop that one") from None
+    return descriptor
+
+
+def discard(run: RunDirectory) -> None:
+    """Remove a run directory unless somebody holds it."""
+    with contextlib.suppress(RunDirectoryError, OSError):
+        held = hold(run)
+        shutil.rmtree(run.folder, ignore_errors=True)
+        os.close(held)
+
+
+def sweep(parent: Path, pattern: str) -> None:
+    """Remove the run directories of a name that nobody holds any more: their supervisors were killed."""
+    for folder in parent.glob(pattern):
+        if (folder / _HELD).exists():  # else it is just being made, or none of ours
+            discard(RunDirectory(folder))
 
 
 def prepare(run: RunDirectory) -> None:

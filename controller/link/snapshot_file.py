@@ -1,12 +1,14 @@
 """The snapshot as a file on tmpfs: created anew by each start of control, mapped read-only by everyone else.
 
 Created aside with every page allocated (a sparse file on a full tmpfs would kill the writer with SIGBUS at some later
-store), then renamed into place. A reader that finds another inode at the path opens it anew. Nobody else creates,
-truncates or unlinks, and the file stays after a stop, for `bess doctor`.
+store), then renamed into place; the next start's file is allocated at the same time, so that a restart needs no room
+when there is none left. A reader that finds another inode at the path opens it anew. Nobody else creates, truncates or
+unlinks, and the file stays after a stop, for `bess doctor`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -42,13 +44,16 @@ class SnapshotFile:
         """
         epoch = int.from_bytes(os.urandom(8), "little") | 1
         start = Start(epoch, this_boot(), os.getpid(), first_event)
-        aside = path.with_name(path.name + ".new")
-        self._map = _allocated(aside, form.size_bytes)
+        aside = path.with_name(path.name + ".next")
+        _allocate(aside, form.size_bytes)
+        self._map = _mapped(aside, form.size_bytes)
         self._writer = SnapshotWriter(memoryview(self._map), form, start)
         self.epoch = epoch
         self.events = self._writer.events
         self.set_run_state = self._writer.set_run_state
         aside.rename(path)
+        with contextlib.suppress(SnapshotFileError):  # the next start will say what is missing
+            _allocate(aside, form.size_bytes)
 
     def publish(self, image: Image, now_ns: int, *, cells_changed: bool = True) -> int:
         """Publish an image; return its sequence number. `cells_changed` false spares the cell section's copy."""
@@ -89,12 +94,14 @@ class OpenSnapshot:
         return (status.st_dev, status.st_ino) != self._identity
 
 
-def _allocated(path: Path, size_bytes: int) -> mmap.mmap:
+def _allocate(path: Path, size_bytes: int) -> None:
+    """Let a file of zeros stand at the path: the one of an earlier start, which nobody has written, or a new one."""
+    if path.exists() and path.stat().st_size == size_bytes:
+        return
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         os.posix_fallocate(descriptor, 0, size_bytes)
-        return mmap.mmap(descriptor, size_bytes, mmap.MAP_SHARED | mmap.MAP_POPULATE)
     except OSError as error:
         path.unlink()
         full = "the file system is full" if error.errno == errno.ENOSPC else (error.strerror or "refused")
@@ -102,5 +109,13 @@ def _allocated(path: Path, size_bytes: int) -> mmap.mmap:
             f"{path}: cannot allocate {size_bytes} bytes for the snapshot: {full}; free some space there or point "
             "RUNTIME_DIRECTORY at another tmpfs"
         ) from error
+    finally:
+        os.close(descriptor)
+
+
+def _mapped(path: Path, size_bytes: int) -> mmap.mmap:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(descriptor, size_bytes, mmap.MAP_SHARED | mmap.MAP_POPULATE)
     finally:
         os.close(descriptor)

@@ -11,6 +11,7 @@ from pathlib import Path
 from controller.plant.site_files import LIBRARY
 
 DEMO = LIBRARY / "sites" / "demo"
+DEMO_SITE_ID = "demo"
 DEMO_RACKS = 24
 DEMO_RACKS_PER_BLOCK = 12
 MOST_RACKS_PER_BLOCK = 24

@@ -51,7 +51,7 @@ def _control_share(shares: dict[str, float], racks: int, elapsed_s: float) -> Re
 
 def _lateness(folders: Folders, empty: Lateness) -> Result:
     """Compare the scans' lateness since their start with that of an empty loop during the window."""
-    scan = read_status(folders).scan
+    scan = read_status(folders.run).scan
     value_ms, empty_ms = scan["scan_lateness_p99"] * 1e3, empty.percentile_s(0.99) * 1e3
     beside = {
         "empty_loop_p99_ms": round(empty_ms, 3),

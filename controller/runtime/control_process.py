@@ -9,6 +9,7 @@ publishes, and leaves contactors as they are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import json
@@ -27,6 +28,7 @@ from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.control.commands import Action, Command
 from controller.control.events import RETAINED_KINDS
 from controller.field_io.field import Field
+from controller.field_io.link_status import summary
 from controller.image.quality import Quality
 from controller.image.quantities import Section
 from controller.link.command_queue import CommandQueue
@@ -45,22 +47,22 @@ from controller.points.point_list import point_list
 from controller.runtime.clock import TimeQuality, time_quality
 from controller.runtime.event_rows import journal_rows, ring_records
 from controller.runtime.folders import Folders
-from controller.runtime.journal import Journal
 from controller.runtime.overdue import Overdue
 from controller.runtime.pacing import Pace
 from controller.runtime.recorded_scan import SystemConditions
 from controller.runtime.recorder import Recorder, header_of
-from controller.runtime.retained import RetainedStateError, load, save
+from controller.runtime.retained import RetainedStateError, load
 from controller.runtime.retained_parts import retained_parts, take_over
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
+from controller.runtime.system_watch import Disk, SystemWatch
 from controller.runtime.watchdog import SystemdNotifier
 
 PUBLISH_AT_LEAST_S = 0.2
 SAVE_PERIOD_S = 60.0
+LINKS_TOLD_EACH_S = 2.0
 STOP_RAMP_S = 5.0
 FIRST_SCAN_AFTER_S = 0.05
-LINKS_MUST_STAND_AFTER_S = 5.0
 FILES_BESIDE_LINKS = 128
 
 
@@ -107,7 +109,7 @@ class ControlProcess:
         self._tables: Tables = tables_of(plant, flat_map(listed, frozen).version)
         self._state: State = first_state(self._tables, groups, self._started_ns)
         self._overdue = Overdue(plant)
-        retained, self._retained_problem = self._restore(started_utc_ns)
+        retained, retained_problem = self._restore(started_utc_ns)
         header = header_of(self._tables, options.site.name, site_hash, self._started_ns, started_utc_ns)
         self._recorder = _recorder(
             options, self._tables, self._state, groups, header, {**retained, **_in_folder("site", sealed.files)}
@@ -119,10 +121,11 @@ class ControlProcess:
         self._snapshot = SnapshotFile(options.folders.run.snapshot, form, first_event=clock.utc_ns())
         self._queue = CommandQueue(self._lowers)
         self._server = CommandServer(self._queue, clock)
-        self._journal = Journal(options.folders.journal)
+        self._disk = Disk.of(options.folders, clock)
         self._field = Field(plant, groups, self._state.outputs, clock, _addresses(options.folders.addresses))
         period_ns = round(plant.control.scan_period_s * 1e9)
         self._pace = Pace(period_ns, clock.mono_ns() + round(FIRST_SCAN_AFTER_S * 1e9))
+        self._watch = SystemWatch(self._tables.alarms, self._field.links, self._pace, self._disk, retained_problem)
         self._systemd = SystemdNotifier()
         self._published_ns = 0
         self._stopping = asyncio.Event()
@@ -133,20 +136,25 @@ class ControlProcess:
         """Ask for a clean stop."""
         self._stopping.set()
 
+    def hear(self, line: str) -> None:
+        """Take a line of the supervisor: how a face fares."""
+        self._watch.faces.hear(line, self._clock.mono_ns())
+
     async def run(self) -> None:
         """Run until stopped."""
         await self._server.start(self._folders.run.command_socket)
         self._snapshot.set_run_state(RunState.STARTING)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._field.run()), group.create_task(self._save_each_minute())]
+                works = (self._field.run(), self._save_each_minute(), self._tell_of_links())
+                tasks = [group.create_task(work) for work in works]
                 await self._scan_until_stopped()
                 await self._unload()
                 for task in tasks:
                     task.cancel()
         finally:
             self._save()
-            self._journal.close()
+            self._disk.close()
             if self._recorder is not None:
                 self._recorder.close()
             await self._server.stop()
@@ -220,30 +228,22 @@ class ControlProcess:
         rows = journal_rows(result, self.plant, self._tables.alarms, now_ns, utc_ns)
         if self._recorder is not None:
             self._recorder.outcome(result, rows, utc_ns)
-        if rows or later:
-            self._journal.write(rows, (lambda _done: self._server.answer(later)) if later else None)
         changed = any(event.kind in RETAINED_KINDS for event in result.control_events)
         if later or result.alarm_events or changed:
             self._save()
+        if rows or later:
+            self._disk.journal.write(rows, lambda _committed: self._server.answer(later))
 
     def _system_conditions(self, now_ns: int) -> SystemConditions:
-        """Return what the scan cannot know of itself: links, identities, disk."""
-        links = self._field.links
-        lost = np.zeros(len(self.plant.links), np.bool_)
-        if now_ns - self._started_ns > LINKS_MUST_STAND_AFTER_S * 1e9:
-            lost[: len(links)] = [not link.connected for link in links]
-        wrong = np.zeros(len(self.plant.devices), np.bool_)
-        for link in links:
-            wrong[list(link.wrong_identity)] = True
+        """Return what the scan cannot know of itself: links, devices, faces, disk, clock, recording."""
         unrecorded = self._recorder is not None and self._recorder.lost > 0
+        utc_ns = self._clock.utc_ns()
+        found = self._watch.look(now_ns, utc_ns)
         return {
-            SystemAlarm.LINK_LOST: lost,
-            SystemAlarm.DEVICE_IDENTITY_WRONG: wrong,
-            SystemAlarm.JOURNAL_FAILING: np.array([self._journal.failures + self._journal.dropped > 0]),
-            SystemAlarm.RETAINED_STATE_LOST: np.array([bool(self._retained_problem)]),
+            **found,
+            **self._overdue.conditions(utc_ns),
             SystemAlarm.RECORDING_INCOMPLETE: np.array([unrecorded]),
-            SystemAlarm.CLOCK_UNCERTAIN: np.array([self._clock_is_uncertain()]),
-            **self._overdue.conditions(self._clock.utc_ns()),
+            SystemAlarm.CLOCK_UNCERTAIN: found[SystemAlarm.CLOCK_UNCERTAIN] | self._clock_is_uncertain(),
         }
 
     def _clock_is_uncertain(self) -> bool:
@@ -277,12 +277,19 @@ class ControlProcess:
             await asyncio.sleep(SAVE_PERIOD_S)
             self._save()
 
+    async def _tell_of_links(self) -> None:
+        """Leave for `bess status` how the links fare; where there is no room for it the plant runs on."""
+        links = self._folders.run.links
+        aside = links.with_suffix(".new")
+        while True:
+            with contextlib.suppress(OSError):
+                aside.write_text(json.dumps(summary(self._field.links)), encoding="utf-8")
+                aside.replace(links)
+            await asyncio.sleep(LINKS_TOLD_EACH_S)
+
     def _save(self) -> None:
-        try:
-            parts = retained_parts(self._tables, self._state, self._clock.mono_ns())
-            save(self._folders.retained, parts, utc_ns=self._clock.utc_ns())
-        except OSError as error:
-            print(f"retained state was not saved: {error}", file=sys.stderr)
+        parts = retained_parts(self._tables, self._state, self._clock.mono_ns())
+        self._disk.retained.save(parts, self._clock.utc_ns())
 
     def _restore(self, utc_ns: int) -> tuple[dict[str, bytes], str]:
         """Take over what was retained; return it by its names in a recording, and what could not be used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,13 +64,15 @@ async def run_face(
 
 
 def remember_port(port_file: Path, endpoint: str) -> None:
-    """Keep the port for the next life of this face."""
-    port_file.write_text(endpoint.rpartition(":")[2], encoding="ascii")
+    """Keep the port for the next life of this face, if there is room; a full tmpfs costs it the port, not its life."""
+    with contextlib.suppress(OSError):
+        port_file.write_text(endpoint.rpartition(":")[2], encoding="ascii")
 
 
 def chosen_port(port_file: Path) -> int:
     """Return the port that an earlier life of this face had, 0 to let the system choose."""
-    return int(port_file.read_text(encoding="ascii")) if port_file.exists() else 0
+    text = port_file.read_text(encoding="ascii") if port_file.exists() else ""
+    return int(text) if text.isdigit() else 0
 
 
 def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | None, port: int | None) -> Face:

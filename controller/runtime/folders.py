@@ -32,7 +32,7 @@ class Folders:
     @property
     def processes(self) -> Path:
         """What the supervisor says of its children."""
-        return self.run.folder / "processes.json"
+        return self.run.processes
 
     @property
     def addresses(self) -> Path:

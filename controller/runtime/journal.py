@@ -1,23 +1,21 @@
-"""The event journal: every event on disk, in SQLite (WAL, synchronous FULL), written by one thread beside the loop.
+"""The event journal: every event on disk, in SQLite (WAL, synchronous FULL), written by the disk's thread.
 
-Rule: the scan never waits. Batches go through a bounded queue; when it is full the batch is dropped and counted, and
-the count is an alarm. An acknowledge or a reset is replied to only after its batch was committed, so each batch may
-carry a callback that is called in the loop after the commit (or the failure).
+Rule: the scan never waits. A batch that finds no room is dropped and counted, and that is an alarm. An acknowledge or a
+reset is replied to only after its batch was committed, so each batch may carry a callback that is called in the loop
+after the commit (or the failure).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import queue
 import sqlite3
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from controller.runtime.disk_writer import DiskWriter, Done
+
 SCHEMA_VERSION = 1
-QUEUE_LENGTH = 1_000
 _SCHEMA = """
 create table if not exists event (
   number integer primary key autoincrement, utc_ns integer not null, mono_ns integer not null, kind text not null,
@@ -30,53 +28,47 @@ JournalRow = tuple[int, int, str, str, str, int, int | None, float | None, float
 """utc_ns, mono_ns, kind, equipment, function, level, cell, value, limit, uncertainty_ns, user, text."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    rows: Sequence[JournalRow]
-    done: Callable[[bool], None] | None
-
-
 class Journal:
-    """One writer thread. `failures` and `dropped` only grow; the scan makes alarms of them."""
+    """Hands batches to the disk. `failures` and `dropped` (events) only grow; `failing`: the last batch is lost."""
 
-    def __init__(self, path: Path) -> None:
-        """Start the writer; the loop that calls is the one that callbacks run in."""
-        self._path = path
-        self._queue: queue.Queue[_Batch | None] = queue.Queue(QUEUE_LENGTH)
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
-        self.dropped = 0
-        self.failures = 0
-        self._thread.start()
+    def __init__(self, path: Path, disk: DiskWriter) -> None:
+        """Open nothing yet."""
+        self._path, self._disk = path, disk
+        self._connection: sqlite3.Connection | None = None
+        self.failing = False
+        self.failures = self.dropped = 0
 
-    def write(self, rows: Sequence[JournalRow], done: Callable[[bool], None] | None = None) -> None:
-        """Queue rows; `done(committed)` is called later in the loop."""
-        try:
-            self._queue.put_nowait(_Batch(rows, done))
-        except queue.Full:
+    def write(self, rows: Sequence[JournalRow], done: Done = lambda _committed: None) -> None:
+        """Queue rows; `done(committed)` is called in the loop."""
+
+        def told(committed: bool) -> None:  # noqa: FBT001 - as the disk tells it
+            self.failing = not committed
+            self.failures += not committed
+            done(committed)
+
+        if not self._disk.submit(lambda: self._insert(rows), told):
+            self.failing = True
             self.dropped += len(rows)
-            if done:
-                self._loop.call_soon(done, False)
+            done(False)
 
     def close(self) -> None:
-        """Write what is queued and end the thread."""
-        self._queue.put(None)
-        self._thread.join(timeout=5.0)
+        """Close the file behind what is queued."""
+        self._disk.submit(self._close, lambda _closed: None)
 
-    def _write_all(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while (batch := self._queue.get()) is not None:
-            try:
-                connection = connection or _open(self._path)
-                _insert(connection, batch.rows)
-                committed = True
-            except sqlite3.Error:
-                self.failures += 1
-                committed = False
-            if batch.done:
-                self._loop.call_soon_threadsafe(batch.done, committed)
-        if connection:
-            connection.close()
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _insert(self, rows: Sequence[JournalRow]) -> None:
+        if self._connection is None:
+            self._connection = _open_or_set_aside(self._path)
+        with self._connection as transaction:
+            transaction.executemany(
+                "insert into event (utc_ns, mono_ns, kind, equipment, function, level, cell, value, limit_value,"
+                " uncertainty_ns, user, text) values (?,?,?,?,?,?,?,?,?,?,?,?)",
+                rows,
+            )
 
 
 def read_events(path: Path, limit: int = 1_000) -> list[JournalRow]:
@@ -90,20 +82,29 @@ def read_events(path: Path, limit: int = 1_000) -> list[JournalRow]:
     return rows[::-1]
 
 
+def _open_or_set_aside(path: Path) -> sqlite3.Connection:
+    """Open the file; one that is no journal any more is set aside as `*.bad`, and a new one begun."""
+    try:
+        return _open(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise  # no room, no right, no disk: the file itself may be sound
+        sys.stderr.write(f"{path}: {error}; set aside, a new journal is begun\n")
+        for kept in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            if kept.exists():
+                kept.replace(kept.with_name(kept.name + ".bad"))
+        return _open(path)
+
+
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
-    connection.execute("pragma journal_mode=wal")
-    connection.execute("pragma synchronous=full")
-    connection.executescript(_SCHEMA)
-    connection.execute(f"pragma user_version={SCHEMA_VERSION}")
-    connection.commit()
+    try:
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=full")
+        connection.executescript(_SCHEMA)
+        connection.execute(f"pragma user_version={SCHEMA_VERSION}")
+        connection.commit()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
-
-
-def _insert(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> None:
-    with connection:
-        connection.executemany(
-            "insert into event (utc_ns, mono_ns, kind, equipment, function, level, cell, value, limit_value,"
-            " uncertainty_ns, user, text) values (?,?,?,?,?,?,?,?,?,?,?,?)",
-            rows,
-        )

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 LIFE_PERIOD_S = 0.2
 
@@ -37,9 +37,10 @@ class LifePipe:
                 os.write(self._descriptor, data)
 
 
-async def end_of_input() -> None:
-    """Return when standard input ends: the supervisor has stopped us, or is no more."""
+async def end_of_input(hear: Callable[[str], None] = lambda _line: None) -> None:
+    """Return when standard input ends: the supervisor has stopped us, or is no more. Each line is handed to `hear`."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(1024):
-        pass
+    while line := await reader.readline():
+        if text := line.decode("utf-8", "replace").strip():
+            hear(text)

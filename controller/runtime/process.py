@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from controller.link.control_lock import AlreadyControlledError, ControlLock
@@ -84,7 +85,7 @@ async def _control(words: argparse.Namespace, folders: Folders, life: LifePipe, 
             await asyncio.Event().wait()
 
         async def stop_when_asked() -> None:
-            await _asked_to_end(ending)
+            await _asked_to_end(ending, process.hear)
             process.stop()
             await asyncio.Event().wait()
 
@@ -118,9 +119,9 @@ async def _face(words: argparse.Namespace, folders: Folders, life: LifePipe, end
     await face_process.until_first_done(face, life.beat(), _asked_to_end(ending))
 
 
-async def _asked_to_end(ending: asyncio.Event) -> None:
-    """Return on a signal, or when standard input ends."""
-    await face_process.until_first_done(end_of_input(), _wait(ending))
+async def _asked_to_end(ending: asyncio.Event, hear: Callable[[str], None] = lambda _line: None) -> None:
+    """Return on a signal, or when standard input ends; its lines are handed to `hear`."""
+    await face_process.until_first_done(end_of_input(hear), _wait(ending))
 
 
 async def _wait(event: asyncio.Event) -> None:

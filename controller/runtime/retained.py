@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import os
 import struct
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from zlib import crc32
+
+from controller.runtime.disk_writer import DiskWriter
 
 _MAGIC = b"BESSRET1"
 _HEAD = struct.Struct("<8sIQ")
@@ -20,6 +23,32 @@ _HEAD = struct.Struct("<8sIQ")
 
 class RetainedStateError(Exception):
     """The file is not what was written; it has been set aside."""
+
+
+class RetainedFile:
+    """Has the disk's thread save the state; of several that wait the newest is written. `failing`: the last was not."""
+
+    def __init__(self, path: Path, disk: DiskWriter) -> None:
+        """Write nothing yet."""
+        self._path, self._disk, self._swap = path, disk, threading.Lock()
+        self._newest: tuple[Mapping[str, bytes], int] | None = None
+        self.failing = False
+
+    def save(self, parts: Mapping[str, bytes], utc_ns: int) -> None:
+        """Save all parts soon."""
+        with self._swap:
+            is_queued, self._newest = self._newest is not None, (parts, utc_ns)
+        if not is_queued and not self._disk.submit(self._write, self._told):
+            self._newest, self.failing = None, True
+
+    def _write(self) -> None:
+        with self._swap:
+            newest, self._newest = self._newest, None
+        assert newest is not None, "queued once for each state that waits"
+        save(self._path, newest[0], utc_ns=newest[1])
+
+    def _told(self, succeeded: bool) -> None:  # noqa: FBT001 - as the disk tells it
+        self.failing = not succeeded
 
 
 def save(path: Path, parts: Mapping[str, bytes], *, utc_ns: int) -> None:

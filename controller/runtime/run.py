@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.link.control_lock import AlreadyControlledError, ControlLock
-from controller.link.run_directory import RunDirectoryError, prepare
+from controller.link.run_directory import RunDirectoryError, discard, hold, prepare
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site, site_file
 from controller.runtime.clock import SystemClock
@@ -23,6 +24,7 @@ from controller.runtime.supervisor import ChildSpec, Supervisor
 OK, NO, UNUSABLE = 0, 1, 2
 CONTROL_SILENCE_S, FACE_SILENCE_S = 1.0, 10.0
 FACE_NICE = 10
+FACES = frozenset({"opcua", "modbus"})
 FACE_MEMORY_BYTES = 4 << 30
 
 
@@ -37,6 +39,7 @@ class RunOptions:
     state: Path | None = None
     json: bool = False
     seconds: float | None = None
+    leaves_nothing: bool = False  # its run directory goes with it
 
 
 class Companion(Protocol):
@@ -57,12 +60,25 @@ def run_site(options: RunOptions, companion: Companion | None = None) -> int:
         return NO if site_file(options.site).is_file() else UNUSABLE
     folders = folders_of(result.plant.site_id, simulated=options.simulated, state=options.state)
     try:
-        _take_folders(result.plant, folders)
+        return _run(options, result.plant, folders, companion)
+    finally:
+        if options.leaves_nothing:
+            discard(folders.run)
+
+
+def _run(options: RunOptions, plant: Plant, folders: Folders, companion: Companion | None) -> int:
+    try:
+        _take_folders(plant, folders)
         _require_new(options.record)
+        held = hold(folders.run)
+        run = _Run(options, plant, folders)
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
-    return asyncio.run(_supervise(options, result.plant, folders, companion))
+    try:
+        return asyncio.run(_supervise(run, options.seconds, companion))
+    finally:
+        os.close(held)
 
 
 def run_check(options: RunOptions) -> int:
@@ -99,27 +115,26 @@ def _take_folders(plant: Plant, folders: Folders) -> None:
         return
 
 
-async def _supervise(options: RunOptions, plant: Plant, folders: Folders, companion: Companion | None) -> int:
-    run = _Run(options, plant, folders)
+async def _supervise(run: _Run, seconds: float | None, companion: Companion | None) -> int:
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, run.supervisor.stop)
-    if options.seconds is not None:
-        loop.call_later(options.seconds, run.supervisor.stop)
+    if seconds is not None:
+        loop.call_later(seconds, run.supervisor.stop)
     if companion is None:
         return await run.supervisor.run()
     async with asyncio.TaskGroup() as group:
-        beside = group.create_task(_accompany(run, companion, plant, folders))
+        beside = group.create_task(_accompany(run, companion))
         code = await run.supervisor.run()
         beside.cancel()
     return max(code, companion.finish())
 
 
-async def _accompany(run: _Run, companion: Companion, plant: Plant, folders: Folders) -> None:
+async def _accompany(run: _Run, companion: Companion) -> None:
     """Run the companion once all faces answer; whatever ends it ends the run, and that cleanly."""
     await run.announced.wait()
     try:
-        await companion.run(plant, folders, run.about)
+        await companion.run(run.plant, run.folders, run.about)
     finally:
         run.supervisor.stop()
 
@@ -128,19 +143,32 @@ class _Run:
     """The supervisor, and what is told of it: once to the person who started it, always to `bess status`."""
 
     def __init__(self, options: RunOptions, plant: Plant, folders: Folders) -> None:
-        for left_over in (folders.processes, folders.port("opcua"), folders.port("modbus")):
+        folders.processes.write_text("{}", encoding="utf-8")  # a full tmpfs is told now, not in the middle
+        for left_over in (folders.run.links, folders.port("opcua"), folders.port("modbus")):
             left_over.unlink(missing_ok=True)
-        self._options, self._folders = options, folders
+        self._options, self.plant, self.folders = options, plant, folders
+        self._told: dict[str, tuple[bool, int]] = {}
         self.announced = asyncio.Event()
         self.about: dict[str, object] = {}
         self.supervisor = Supervisor(list(_children(options, plant, folders)), SystemClock(), self._report)
 
     def _report(self) -> None:
-        _write_processes(self.supervisor, self._folders)
+        _write_processes(self.supervisor, self.folders)
+        self._tell_control_of_faces()
         if all(c.ready.is_set() for c in self.supervisor.children.values()) and not self.announced.is_set():
             self.announced.set()
             self.about = _about(self.supervisor)
             _announce(self.about, as_json=self._options.json)
+
+    def _tell_control_of_faces(self) -> None:
+        """Let control raise alarms about faces."""
+        for role in FACES & self.supervisor.children.keys():
+            child = self.supervisor.children[role]
+            news = child.ready.is_set(), child.starts
+            if child.starts and self._told.get(role) != news:
+                self._told[role] = news
+                line = json.dumps({"role": role, "ready": news[0], "starts": news[1]})
+                self.supervisor.tell("control", line)
 
 
 def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[ChildSpec]:
@@ -168,12 +196,20 @@ def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[C
 def _write_processes(supervisor: Supervisor, folders: Folders) -> None:
     """Leave the children's pids where `bess status` finds them."""
     children = {
-        role: {"pid": c.pid, "started_mono_ns": c.started_ns, "ready": c.ready.is_set(), "starts": c.starts}
+        role: {
+            "pid": c.pid,
+            "started_mono_ns": c.started_ns,
+            "ready": c.ready.is_set(),
+            "starts": c.starts,
+            "endpoint": c.about.get(role, ""),
+        }
         for role, c in supervisor.children.items()
     }
+    about = {"pid": os.getpid(), "state": str(folders.state)}
     aside = folders.processes.with_suffix(".new")
-    aside.write_text(json.dumps({"supervisor": {"pid": os.getpid()}, **children}), encoding="utf-8")
-    aside.replace(folders.processes)
+    with contextlib.suppress(OSError):  # a tmpfs that is full: status is old then, the plant runs on
+        aside.write_text(json.dumps({"supervisor": about, **children}), encoding="utf-8")
+        aside.replace(folders.processes)
 
 
 def _about(supervisor: Supervisor) -> dict[str, object]:

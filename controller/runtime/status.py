@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from controller.image.data_periods import data_periods
-from controller.link.linked_plant import LinkedPlant
+from controller.link.linked_plant import LinkedPlant, SiteChangedError
 from controller.link.plant_view import Snapshot
+from controller.link.run_directory import RunDirectory, present
 from controller.link.sealed_site import SealedSiteError, load_sealed
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site
@@ -32,30 +34,35 @@ class Status:
 
     running: bool
     problem: str = ""
+    site: str = ""
+    folder: str = ""
+    state: str = ""
     processes: list[dict[str, Any]] = field(default_factory=list)
     scan: dict[str, float] = field(default_factory=dict)
+    links: dict[str, Any] = field(default_factory=dict)
+    faces: dict[str, str] = field(default_factory=dict)
     plant: dict[str, object] = field(default_factory=dict)
     events: list[dict[str, object]] | None = None  # the newest of the journal, oldest first; None: not asked for
 
     def as_json(self) -> dict[str, object]:
         """Return it for machines."""
-        return {
-            "running": self.running,
-            "problem": self.problem,
-            "processes": self.processes,
-            "scan": self.scan,
-            "plant": self.plant,
-            **({} if self.events is None else {"events": self.events}),
-        }
+        told = asdict(self)
+        if self.events is None:
+            del told["events"]
+        return told
 
     def as_text(self) -> str:
         """Return it for people."""
         lines = [self.problem] if self.problem else []
+        lines += [f"site       {self.site}, run directory {self.folder}"] if self.site else []
         lines += [
             f"{p['role']:10s} pid {p['pid']} up {p['uptime_s']:.0f} s, {p['memory_mb']:.0f} MB, starts {p['starts']}"
             for p in self.processes
         ]
         lines += [f"scan   {name} {value:g}" for name, value in self.scan.items()]
+        lines += [f"links  {name} {value}" for name, value in self.links.items() if name != "troubled"]
+        lines += [f"link   {t['address']} {t['text']}" for t in self.links.get("troubled", [])]
+        lines += [f"face   {name} {endpoint}" for name, endpoint in self.faces.items()]
         lines += [f"plant  {name} {value}" for name, value in self.plant.items()]
         lines += [
             f"event  {e['utc']} {e['kind']} {e['equipment']} {e['user'] or '-'}: {e['text']}" for e in self.events or ()
@@ -66,20 +73,41 @@ class Status:
 def status_of(site: Path | None, state: Path | None = None, events: int = 0) -> Status:
     """Return the status of a site's controller, real or simulated, with so many of the newest events of its journal.
 
-    `state` replaces the state folder, as it did when the controller was started.
+    Without a site it is that of the only controller that runs here. `site` may also be a run directory, which is what
+    tells several runs of one site apart. `state` replaces the state folder, as it did when the controller was started.
     """
+    if site is not None and (site / "snapshot").exists():
+        return _with_events(read_status(RunDirectory(site)), (), events)
     if site is None:
-        return Status(running=False, problem="expected a SITE (a folder with site.yaml)")
+        return _with_events(_only([s for run in _present() if (s := read_status(run)).running], ""), (), events)
     result = load_site(site)
     if result.plant is None:
         return Status(running=False, problem=result.text())
-    both = [folders_of(result.plant.site_id, simulated=simulated, state=state) for simulated in (False, True)]
-    ran = next((folders for folders in both if folders.run.snapshot.exists()), None)
-    problem = f"no controller has run for site {result.plant.site_id} since the machine started"
-    status = Status(running=False, problem=problem) if ran is None else read_status(ran)
-    kept = ran or next((folders for folders in both if folders.journal.exists()), None)
-    if events and kept is not None:
-        status.events = newest_events(kept.journal, events)
+    site_id = result.plant.site_id
+    both = [folders_of(site_id, simulated=simulated, state=state) for simulated in (False, True)]
+    known = [folders.run for folders in both if folders.run.snapshot.exists()]
+    others = [] if state else [run for run in _present() if run not in known]
+    statuses = [s for run in [*known, *others] if (s := read_status(run)).site == site_id]
+    running = [s for s in statuses if s.running]
+    found = _only(running, site_id) if running or not statuses else statuses[0]
+    return _with_events(found, [folders.state for folders in both], events)
+
+
+def _only(found: list[Status], site_id: str) -> Status:
+    if len(found) == 1:
+        return found[0]
+    if found:
+        folders = "\n".join(f"  bess status {s.folder}  ({s.site})" for s in found)
+        return Status(running=False, problem=f"{len(found)} controllers run here; name one:\n{folders}")
+    of_site = f" for site {site_id}" if site_id else ""
+    return Status(running=False, problem=f"no controller runs here{of_site}")
+
+
+def _with_events(status: Status, folders: Sequence[Path], events: int) -> Status:
+    """Add events of the run's own journal, or of the first that one of these state folders has."""
+    journals = [folder / "journal.sqlite" for folder in ([Path(status.state)] if status.state else folders)]
+    if events and journals:
+        status.events = newest_events(next((j for j in journals if j.exists()), journals[0]), events)
     return status
 
 
@@ -112,27 +140,37 @@ def _utc_text(utc_ns: int) -> str:
     return f"{stamp}.{rest_ns // 1_000_000:03d}Z"
 
 
-def read_status(folders: Folders) -> Status:
-    """Return the status behind these folders."""
+def read_status(run: RunDirectory) -> Status:
+    """Return the status behind a run directory."""
     try:
-        sealed = load_sealed(folders.run.folder)
+        sealed = load_sealed(run.folder)
     except SealedSiteError as error:
         return Status(running=False, problem=str(error))
     plant = _sealed_plant(sealed.folder)
     if plant is None:
         return Status(running=False, problem=f"{sealed.folder}: the sealed site can't be read")
     clock = SystemClock()
-    snapshot = LinkedPlant(folders.run, image_layout(plant), sealed.hash, clock).snapshot()
+    try:
+        snapshot = LinkedPlant(run, image_layout(plant), sealed.hash, clock).snapshot()
+    except SiteChangedError as error:
+        return Status(running=False, problem=str(error), site=plant.site_id, folder=str(run.folder))
     running = not snapshot.is_stale(clock.mono_ns())
-    status = Status(running, "" if running else "control is silent", _processes(folders, clock.mono_ns()))
+    status = Status(running, "" if running else "control is silent", plant.site_id, str(run.folder))
+    status.processes, status.state = _processes(run, clock.mono_ns())
+    status.faces = {p["role"]: p["endpoint"] for p in status.processes if p["endpoint"]}
+    status.links = _links(run)
     status.scan = _scan(snapshot, plant)
     status.plant = _plant(snapshot, plant, clock.mono_ns())
     return status
 
 
+def _present() -> list[RunDirectory]:
+    return present(os.environ, os.geteuid())
+
+
 def line_of(plant: Plant, folders: Folders) -> str:
     """Return one line for a person who watches the demo."""
-    status = read_status(folders)
+    status = read_status(folders.run)
     if not status.running:
         return f"{plant.site_id}: {status.problem}".ljust(100)
     shown = status.plant
@@ -151,11 +189,21 @@ def _sealed_plant(folder: Path) -> Plant | None:
     return load_site(folder / name).plant
 
 
-def _processes(folders: Folders, now_ns: int) -> list[dict[str, Any]]:
-    if not folders.processes.exists():
-        return []
-    told = json.loads(folders.processes.read_text(encoding="utf-8"))
-    return [
+def _links(run: RunDirectory) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(run.links.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told
+
+
+def _processes(run: RunDirectory, now_ns: int) -> tuple[list[dict[str, Any]], str]:
+    """Return what runs, and where its state is kept."""
+    try:
+        told = json.loads(run.processes.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return [], ""
+    processes = [
         {
             "role": role,
             "pid": child["pid"],
@@ -163,9 +211,11 @@ def _processes(folders: Folders, now_ns: int) -> list[dict[str, Any]]:
             "memory_mb": _memory_mb(child["pid"]),
             "starts": child.get("starts", 1),
             "ready": child.get("ready", True),
+            "endpoint": child.get("endpoint", ""),
         }
         for role, child in told.items()
     ]
+    return processes, str(told.get("supervisor", {}).get("state", ""))
 
 
 def _memory_mb(pid: int) -> float:

@@ -4,8 +4,9 @@ Rules. Control starts first; faces follow once it runs. Each child holds a pipe 
 stop cleanly, so nothing outlives a killed supervisor) and a second pipe into which it writes a byte each 0.2 s and one
 line of JSON when it is ready. Silence kills: before ready 120 s, then as the child's role says. A face that dies is
 restarted for ever, after 0.1 s doubling to 30 s, back to 0.1 s after 10 s of health; it never stops the plant. Control
-is restarted at once; three starts in a row that did not stay up for 10 s end the whole run with a failure. Exit code
-75 asks for an immediate restart. Nothing heavy is imported here.
+is restarted at once; three starts in a row that did not stay up for 10 s end the whole run with a failure, and so does
+a first start that can't have what it needs (exit code 2, which is then the run's). Exit code 75 asks for an immediate
+restart. A supervisor that stood still itself blames nobody for it. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ RESTART_DELAY_FIRST_S, RESTART_DELAY_LONGEST_S = 0.1, 30.0
 STARTS_BEFORE_GIVING_UP = 3
 STOP_PATIENCE_S = 10.0
 RESTART_EXIT_CODE = 75
+UNUSABLE_EXIT_CODE = 2
+OVERSLEPT_NS = 500_000_000
 _NS_PER_S = 1_000_000_000
 
 
@@ -66,7 +69,11 @@ class ChildState:
 
 
 class EssentialChildFailed(Exception):  # noqa: N818 - it reads as what happened
-    """An essential child would not stay up."""
+    """An essential child would not stay up; `code` is what the run then ends with."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Supervisor:
@@ -82,19 +89,26 @@ class Supervisor:
         """Ask for a clean stop."""
         self._stopping.set()
 
+    def tell(self, role: str, line: str) -> None:
+        """Write a line to a child's input; a child that is away does not hear it."""
+        process = self.children[role].process
+        if process is not None and process.returncode is None and process.stdin is not None:
+            process.stdin.write(f"{line}\n".encode())
+
     async def run(self) -> int:
-        """Supervise until stopped; return the exit code (0, or 1 when an essential child would not stay up)."""
-        failure = ""
+        """Supervise until stopped; return the exit code: 0, or 1 or 2 when an essential child would not stay up."""
+        code = 0
         try:
             async with asyncio.TaskGroup() as group:
                 for child in self.children.values():
                     group.create_task(self._keep(child), name=f"keep {child.spec.role}")
         except* EssentialChildFailed as failures:
-            failure = str(failures.exceptions[0])
-        if failure:
+            failure = failures.exceptions[0]
+            assert isinstance(failure, EssentialChildFailed), "one failure ends all, and it is no group"
+            code = failure.code
             print(f"error: {failure}", file=sys.stderr)
             await self._stop_all()
-        return 1 if failure else 0
+        return code
 
     async def _keep(self, child: ChildState) -> None:
         while not self._stopping.is_set() and not all(self.children[r].ready.is_set() for r in child.spec.after):
@@ -133,6 +147,7 @@ class Supervisor:
             stdin=asyncio.subprocess.PIPE,
             stdout=sys.stderr.fileno(),
             pass_fds=(pipe,),
+            process_group=0,  # what is typed at the terminal stops us, and we stop them, in order
             preexec_fn=limit if spec.nice or spec.memory_bytes else None,
         )
 
@@ -169,7 +184,10 @@ class Supervisor:
 
     async def _kill_when_silent(self, child: ChildState, process: asyncio.subprocess.Process) -> None:
         while True:
+            slept_ns = self._clock.mono_ns()
             await asyncio.sleep(0.1)
+            if self._clock.mono_ns() - slept_ns > OVERSLEPT_NS:
+                child.heard_ns = self._clock.mono_ns()  # we stood still, not the child
             allowed_s = child.spec.silence_s if child.ready.is_set() else STARTING_SILENCE_S
             if self._clock.mono_ns() - child.heard_ns > allowed_s * _NS_PER_S:
                 print(f"{child.spec.role}: silent for {allowed_s:g} s, killed", file=sys.stderr)
@@ -196,6 +214,8 @@ class Supervisor:
         stayed = child.ready_ns > child.started_ns and now_ns - child.ready_ns > HEALTHY_AFTER_S * _NS_PER_S
         child.short_lives = 0 if stayed else child.short_lives + 1
         print(f"{spec.role}: ended with {process.returncode}, restarting", file=sys.stderr)
+        if spec.essential and process.returncode == UNUSABLE_EXIT_CODE and child.ready_ns == 0:
+            raise EssentialChildFailed(f"{spec.role} can't have what it needs", UNUSABLE_EXIT_CODE)
         if spec.essential and child.short_lives >= STARTS_BEFORE_GIVING_UP:
             message = f"{spec.role} ended {child.short_lives} times in a row within {HEALTHY_AFTER_S:g} s of its start"
             raise EssentialChildFailed(message)

@@ -51,12 +51,15 @@ class StandardNodes:
         return cls(pickle.loads(body))  # noqa: S301 - as above
 
     def save(self, folder: Path) -> None:
-        """Write the file aside, then into place."""
+        """Write the file aside, then into place; a disk that won't take it costs time, not the face."""
         body = pickle.dumps(self._packed, protocol=5)
         path = _file(folder)
         aside = path.with_suffix(".new")
-        aside.write_bytes(hashlib.sha256(body).digest() + body)
-        aside.replace(path)
+        try:
+            aside.write_bytes(hashlib.sha256(body).digest() + body)
+            aside.replace(path)
+        except OSError:  # no room, no right: the next start builds them again
+            aside.unlink(missing_ok=True)
 
 
 def _file(folder: Path) -> Path:

@@ -90,7 +90,7 @@ def test_file_appears_whole_with_every_page_allocated(run_folder, layout, form) 
     assert status.st_size == form.size_bytes
     assert status.st_blocks * 512 >= form.size_bytes
     assert status.st_mode & 0o777 & ~0o640 == 0
-    assert list(run_folder.iterdir()) == [path]
+    assert {p.name for p in run_folder.iterdir()} == {"snapshot", "snapshot.next"}
     image = Image(layout)
     fill(image, Section.RACKS, 1)
     fill(image, Section.CELLS, 1)
@@ -121,8 +121,17 @@ def test_new_start_is_a_new_inode_and_old_readers_keep_their_memory(run_folder, 
 
 
 def test_left_over_of_a_killed_start_is_replaced(run_folder, form) -> None:
-    (run_folder / "snapshot.new").write_bytes(b"half")
+    (run_folder / "snapshot.next").write_bytes(b"half")
     SnapshotFile(run_folder / "snapshot", form, first_event=1)
+    assert OpenSnapshot(run_folder / "snapshot").reader.read() is None
+
+
+def test_a_new_start_takes_the_file_that_was_allocated_for_it(run_folder, form) -> None:
+    SnapshotFile(run_folder / "snapshot", form, first_event=1)
+    allocated = (run_folder / "snapshot.next").stat().st_ino
+    SnapshotFile(run_folder / "snapshot", form, first_event=1)
+
+    assert (run_folder / "snapshot").stat().st_ino == allocated
     assert OpenSnapshot(run_folder / "snapshot").reader.read() is None
 
 

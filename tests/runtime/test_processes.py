@@ -3,124 +3,207 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
+import shutil
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pymodbus.client import AsyncModbusTcpClient
 
-STATE_ADDRESS_UNIT = 2
+from tests.runtime.running_demo import BESS, Demo, alive, ended, private_runs, running_demo, start, until
 
-
-@dataclass(slots=True)
-class Demo:
-    """A running demo: its announcement and its supervisor."""
-
-    about: dict[str, Any]
-    process: asyncio.subprocess.Process
-    state: Path
-
-    @property
-    def modbus(self) -> tuple[str, int]:
-        host, _, port = self.about["modbus"].rpartition(":")
-        return host, int(port)
+NO_COMMUNICATION = 0x0B
+pytestmark = pytest.mark.timeout(300)
 
 
-@contextlib.asynccontextmanager
-async def _demo(tmp_path: Path) -> AsyncIterator[Demo]:
-    words = ["demo", "--headless", "--json", "--ports", "auto", "--state", str(tmp_path / "state")]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from controller.cli import main; main()", *words,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=1 << 20,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(90):
-            about = json.loads(await process.stdout.readline())
-        yield Demo(about, process, tmp_path / "state")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(40):
-            code = await process.wait()
-    assert code == 0
-    assert not any(_alive(pid) for role, pid in about["pids"].items() if role != "supervisor")
+def _is(demo: Demo, wanted: int) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        return await demo.answers() == wanted
+
+    return check
 
 
-def _command_line(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+async def test_whatever_is_killed_or_stopped_comes_back_and_is_told(tmp_path: Path) -> None:
+    async with running_demo(tmp_path) as demo:
+        for role, sign in (
+            ("modbus", signal.SIGKILL), ("opcua", signal.SIGKILL), ("simulator", signal.SIGKILL),
+            ("control", signal.SIGKILL), ("modbus", signal.SIGSTOP),
+        ):  # fmt: skip
+            killed = demo.signal(role, sign)
+            await until(lambda role=role, killed=killed: demo.pid(role) != killed and demo.is_ready(role))  # type: ignore[misc] # bound here
+            await until(_is(demo, 0))
+            assert not alive(killed)
+        await until(lambda: "modbus face_restarted raised" in demo.journal())
 
 
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+async def test_a_stopped_control_shows_on_the_face_and_is_replaced(tmp_path: Path) -> None:
+    async with running_demo(tmp_path) as demo:
+        await until(_is(demo, 0))
+        stopped = demo.signal("control", signal.SIGSTOP)
+        await until(_is(demo, NO_COMMUNICATION))
+        await until(_is(demo, 0))
+
+        assert demo.pid("control") != stopped
 
 
-async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():
-            await asyncio.sleep(0.1)
+async def test_a_supervisor_that_stood_still_blames_nobody(tmp_path: Path) -> None:
+    async with running_demo(tmp_path) as demo:
+        before = {role: demo.pid(role) for role in ("control", "opcua", "modbus", "simulator")}
+        demo.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(3.0)  # longer than control may be silent
+        assert await demo.answers() == 0
+        demo.process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(1.0)
+
+        assert {role: demo.pid(role) for role in before} == before
 
 
-async def _answers(demo: Demo) -> int | None:
-    """Read the map version: its exception code, 0 if it is answered with a value, None if nobody is there."""
-    client = AsyncModbusTcpClient(demo.modbus[0], port=demo.modbus[1], timeout=1, retries=0)
-    try:
-        if not await client.connect():
-            return None
-        answer = await client.read_holding_registers(0, count=2, device_id=STATE_ADDRESS_UNIT)
-        return answer.exception_code if answer.isError() else 0
-    except Exception:  # noqa: BLE001 - whatever the client raises, nobody answered
-        return None
-    finally:
-        client.close()
+async def test_nothing_outlives_a_killed_supervisor_and_the_next_demo_tidies_up(tmp_path: Path) -> None:
+    with private_runs() as runs:
+        async with running_demo(tmp_path, runs=runs) as demo:
+            left = demo.run
+            demo.process.send_signal(signal.SIGKILL)
+            await until(lambda: not any(alive(pid) for pid in demo.about["pids"].values()))
+        assert left.exists()
+        async with running_demo(tmp_path / "next", runs=runs) as demo:
+            assert demo.run != left
+        assert list(runs.glob("bess/*")) == []
 
 
-async def test_a_stopped_control_shows_on_the_face_and_a_killed_one_comes_back(tmp_path: Path) -> None:
-    async with _demo(tmp_path) as demo:
-        await _until(lambda: _is(demo, 0))
-        os.kill(demo.about["pids"]["control"], signal.SIGSTOP)
-        await _until(lambda: _is(demo, 0x0B))
-        await _until(lambda: _is(demo, 0))  # killed for its silence, and started again
+async def test_status_finds_the_only_controller_and_knows_links_and_faces(tmp_path: Path) -> None:
+    with private_runs() as runs:
+        code, out, _ = await ended(await start(["status"], runs))
+        assert (code, out) == (1, "no controller runs here\n")
+        async with running_demo(tmp_path, runs=runs) as demo:
+            await until((demo.run / "links.json").exists)
+            code, out, _ = await ended(await start(["status", "--json"], runs))
+            told = json.loads(out)
 
-
-async def test_a_killed_modbus_face_comes_back(tmp_path: Path) -> None:
-    async with _demo(tmp_path) as demo:
-        await _until(lambda: _is(demo, 0))
-        killed = demo.about["pids"]["modbus"]
-        os.kill(killed, signal.SIGKILL)
-        await _until(lambda: _is(demo, 0))
-        assert not _alive(killed)
+            assert (code, told["site"], told["running"]) == (0, "demo", True)
+            assert {p["role"] for p in told["processes"]} == {"supervisor", "control", "opcua", "modbus", "simulator"}
+            assert told["links"]["links"] == told["links"]["connected"] > 0
+            assert told["faces"] == {"opcua": demo.about["opcua"], "modbus": demo.about["modbus"]}
+            assert told["scan"]["scan_count"] > 0
 
 
 async def test_a_second_controller_on_the_same_state_is_refused(tmp_path: Path) -> None:
-    async with _demo(tmp_path) as demo:
-        command = _command_line(demo.about["pids"]["control"])
-        site = command[command.index("--site") + 1]
-        second = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "from controller.cli import main; main()", "run", site, "--simulated",
-            "--ports", "auto", "--state", str(demo.state), stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+    async with running_demo(tmp_path) as demo:
+        site = _word_behind("--site", demo.pid("control"))
+        words = ["run", site, "--simulated", "--ports", "auto", "--state", str(demo.state)]
+        code, _, messages = await ended(await start(words, demo.runs))
+
+        assert code == 2
+        assert "already controlled by pid" in messages
+
+
+async def test_a_real_site_has_one_controller_whatever_the_state_folder(tmp_path: Path, repository: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(repository / "site_configs" / "demo", site)
+    text = (site / "site.yaml").read_text(encoding="utf-8")
+    (site / "site.yaml").write_text(text.replace("id: demo", f"id: only-one-{os.getpid()}"), encoding="utf-8")
+    with private_runs() as runs:
+        first = await start(["run", str(site), "--ports", "auto", "--json", "--state", str(tmp_path / "one")], runs)
+        assert first.stdout is not None
         async with asyncio.timeout(90):
-            _, messages = await second.communicate()
+            about = json.loads(await first.stdout.readline())
+        code, _, messages = await ended(
+            await start(["run", str(site), "--ports", "auto", "--state", str(tmp_path / "two")], runs)
+        )
+        first.send_signal(signal.SIGINT)
 
-        assert second.returncode == 2
-        assert b"already controlled by pid" in messages
+        assert code == 2
+        assert f"already controlled by pid {about['pids']['control']}" in messages
+        assert (await ended(first))[0] == 0
 
 
-async def _is(demo: Demo, wanted: int) -> bool:
-    return await _answers(demo) == wanted
+STAGES = {
+    "as soon as it has its state": "state",
+    "as soon as it has its run directory": "bess/demo-*",
+    "while the simulator starts": "bess/demo-*/processes.json",
+    "while control seals the site": "bess/demo-*/site",
+    "while the faces start": "bess/demo-*/snapshot",
+}
 
 
-@pytest.fixture(autouse=True)
-def _long_enough(request: pytest.FixtureRequest) -> None:
-    request.node.add_marker(pytest.mark.timeout(240))
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_start_can_be_broken_off(stage: str) -> None:
+    sign = (signal.SIGTERM, signal.SIGINT)[list(STAGES).index(stage) % 2]
+    with private_runs() as runs:
+        words = ["demo", "--headless", "--json", "--ports", "auto", "--state", str(runs / "state")]
+        process = await start(words, runs)
+        while not any(runs.glob(STAGES[stage])):
+            await asyncio.sleep(0.005)
+        process.send_signal(sign)
+        code, _, messages = await ended(process)
+
+        assert (code, "Traceback" in messages) == (0, False), messages
+        assert list(runs.glob("bess/*")) == []
+
+
+@pytest.fixture
+def small_tmpfs() -> Iterator[Path]:
+    """Return a tmpfs of its own, of 64 MB."""
+    with private_runs() as folder:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"a small tmpfs can't be mounted here: {done.stderr.strip()}")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def _fill(folder: Path) -> None:
+    with (folder / "full").open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                return
+
+
+async def test_a_full_tmpfs_is_refused_in_words(tmp_path: Path, small_tmpfs: Path) -> None:
+    _fill(small_tmpfs)
+    words = ["demo", "--headless", "--json", "--ports", "auto", "--state", str(tmp_path / "state")]
+    code, _, messages = await ended(await start(words, small_tmpfs))
+
+    assert code == 2
+    assert "No space left on device" in messages
+    assert "Traceback" not in messages
+
+
+async def test_a_tmpfs_that_fills_up_stops_nothing(tmp_path: Path, small_tmpfs: Path) -> None:
+    async with running_demo(tmp_path, runs=small_tmpfs) as demo:
+        _fill(small_tmpfs)
+        before = demo.pid("control")
+        for role in ("control", "modbus"):
+            os.kill(demo.about["pids"][role], signal.SIGKILL)
+        await until(lambda: not alive(before))
+        await until(_is(demo, 0))
+
+
+async def test_a_full_disk_is_an_alarm_and_stops_nothing(tmp_path: Path, small_tmpfs: Path) -> None:
+    with private_runs() as runs:
+        async with running_demo(small_tmpfs, runs=runs) as demo:
+            _fill(small_tmpfs)
+            assert await demo.disturb("cell B01-R03 17 3.72V") == "ok"
+            await until(lambda: _alarms(demo) >= 3)  # the cell's, the journal's, the retained state's
+
+            assert await demo.answers() == 0
+
+
+def _alarms(demo: Demo) -> int:
+    done = subprocess.run(
+        [*BESS, "status", str(demo.run), "--json"], capture_output=True, text=True, check=False, timeout=60
+    )
+    return int(json.loads(done.stdout)["plant"]["ActiveAlarms"])
+
+
+def _word_behind(option: str, pid: int) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+    return words[words.index(option) + 1]
