@@ -14,8 +14,10 @@ import uvloop
 
 from controller.field_io.bench_field import bench_field
 from controller.runtime.bench_link import bench_link
+from controller.runtime.bench_loaded import bench_loaded
 from controller.runtime.bench_offline import bench_rehearsal, bench_validation, demo_plant
 from controller.runtime.bench_processes import bench_processes
+from controller.runtime.bench_reaction import bench_reaction
 from controller.runtime.bench_result import Result
 from controller.runtime.clock import SystemClock
 from controller.scada.modbus_bench import bench_modbus
@@ -32,10 +34,13 @@ def run_bench(racks: int = 240, *, faults: bool = False) -> dict[str, object]:
     results: list[Result] = [
         *bench_rehearsal(),
         *bench_validation(racks),
+        *bench_validation(10 * racks),
         *bench_link(racks),
         *bench_field(demo_plant(racks), SystemClock()),
         *bench_modbus(demo_plant(racks), uvloop.new_event_loop),
-        *bench_processes(racks),
+        *bench_processes(demo_plant(racks)),
+        *bench_loaded(racks),
+        *bench_reaction(),
     ]
     return {"machine": _machine(), "results": results}
 

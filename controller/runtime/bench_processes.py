@@ -1,116 +1,111 @@
-"""A whole demo in its processes: what control takes, how late its scans are, how soon a killed face is back."""
+"""A whole demo in its processes: what control takes, how soon faces are back, what shows when control is gone."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 import os
 import signal
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
+from controller.plant.model import Plant
+from controller.points.addresses import flat_map
+from controller.points.point_list import point_list
 from controller.runtime.bench_result import Result, at_most
-from controller.runtime.folders import Folders, folders_of
-from controller.runtime.pacing import Lateness
-from controller.runtime.status import read_status
+from controller.runtime.bench_run import ROLES, SETTLING_S, Running, running, until, wait
+from controller.scada import face_probes
+from controller.scada.face_probes import ModbusProbe, OpcUaProbe, Probe
 
-CONTROL_GOAL_PERCENT, LATENESS_GOAL_RATIO = 20.0, 3.0
+CONTROL_GOAL_PERCENT, SILENCE_GOAL_S = 20.0, 1.5
 FACE_GOALS_S = {"opcua": 5.0, "modbus": 2.0}
-WINDOW_S, SETTLING_S = 18.0, 5.0
-LONGEST_RUN_S, LONGEST_WAIT_S = 600.0, 60.0
-_TICK_S = 0.05
-_ROLES = ("control", "opcua", "modbus", "simulator")
+WINDOW_S, LONGEST_S = 60.0, 30.0
+_TAG = "Plant.Block01.Rack01.Voltage"
 _LIBRARY_OF = {"opcua": "import asyncua", "modbus": "import numpy, yaml, pydantic"}
-_BESS = "from controller.cli import main; main()"
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-def bench_processes(racks: int) -> list[Result]:
-    """Run a demo with so many racks, watch it for a while, then kill each face once."""
-    with _demo(racks) as (pids, folders):
-        threading.Event().wait(SETTLING_S)
-        before_s, started_s = _cpu_s(pids), time.perf_counter()
-        empty = asyncio.run(_empty_loop())
-        elapsed_s, after_s = time.perf_counter() - started_s, _cpu_s(pids)
-        shares = {role: round(100 * (after_s[role] - before_s[role]) / elapsed_s, 1) for role in _ROLES}
-        results = [_control_share(shares, racks, elapsed_s), _lateness(folders, empty)]
-        return results + [_restart(role, pids[role], folders) for role in FACE_GOALS_S]
+def bench_processes(plant: Plant) -> list[Result]:
+    """Run a demo with a plant's number of racks: its use of the processor, then kill and stop what can be."""
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    racks = len(plant.racks)
+    with running(racks) as run:
+        wait(SETTLING_S)
+        results = [_control_share(run, racks)]
+        probes = _probes(run, plant)
+        for role, goal_s in FACE_GOALS_S.items():
+            value_s, beside = asyncio.run(_restart(run, role, probes[role], plant))
+            beside["libraries_alone_s"] = _loading_s(role)
+            results.append(at_most(f"{role}_back_after_kill", value_s, "s", goal_s, beside))
+        for sign in (signal.SIGKILL, signal.SIGSTOP):
+            results += asyncio.run(_silence(run, sign, probes))
+    return results
 
 
-def _control_share(shares: dict[str, float], racks: int, elapsed_s: float) -> Result:
+def _control_share(run: Running, racks: int) -> Result:
+    """Measure user and system time of every process over a minute in which nobody asks the faces anything."""
+    before_s, started_s = {role: run.cpu_s(role) for role in ROLES}, time.perf_counter()
+    wait(WINDOW_S)
+    elapsed_s = time.perf_counter() - started_s
+    shares = {role: round(100 * (run.cpu_s(role) - before_s[role]) / elapsed_s, 1) for role in ROLES}
+    scan = run.status().scan
     beside = {f"{role}_percent": share for role, share in shares.items() if role != "control"}
-    beside |= {"racks": racks, "window_s": round(elapsed_s, 1)}
+    beside |= {"racks": racks, "window_s": round(elapsed_s, 1), "scan_period_s": scan["period_s"]}
     return at_most("control_cpu", shares["control"], "% of a core", CONTROL_GOAL_PERCENT, beside)
 
 
-def _lateness(folders: Folders, empty: Lateness) -> Result:
-    """Compare the scans' lateness since their start with that of an empty loop during the window."""
-    scan = read_status(folders.run).scan
-    value_ms, empty_ms = scan["scan_lateness_p99"] * 1e3, empty.percentile_s(0.99) * 1e3
-    beside = {
-        "empty_loop_p99_ms": round(empty_ms, 3),
-        "p50_ms": round(scan["scan_lateness_p50"] * 1e3, 3),
-        "empty_loop_p50_ms": round(empty.percentile_s(0.5) * 1e3, 3),
-        "scans": scan["scan_count"],
-        "scans_skipped": scan["scan_overruns"],
+def _probes(run: Running, plant: Plant) -> dict[str, Probe]:
+    place = flat_map(point_list(plant)).points[_TAG]
+    return {
+        "opcua": OpcUaProbe(run.about["opcua"], _TAG),
+        "modbus": ModbusProbe(run.about["modbus"], place.unit, place.address),
     }
-    return at_most("scan_lateness_p99", round(value_ms, 3), "ms", round(LATENESS_GOAL_RATIO * empty_ms, 3), beside)
 
 
-async def _empty_loop() -> Lateness:
-    """Wake on a fixed grid for the window and do nothing."""
-    lateness, due_s = Lateness(), time.perf_counter()
-    for _ in range(round(WINDOW_S / _TICK_S)):
-        due_s += _TICK_S
-        await asyncio.sleep(due_s - time.perf_counter())
-        lateness.add(max(time.perf_counter() - due_s, 0.0))
-    return lateness
+async def _restart(run: Running, role: str, probe: Probe, plant: Plant) -> tuple[float, dict[str, float]]:
+    """Kill a face; measure until a client reads a rack's voltage as good again."""
+    os.kill(run.told(role)["pid"], signal.SIGKILL)
+    await face_probes.until(probe, wanted=False, longest_s=1.0)
+    value_s = await face_probes.until(probe, wanted=True, longest_s=LONGEST_S)
+    beside: dict[str, float] = {"racks": len(plant.racks)}
+    if isinstance(probe, OpcUaProbe):
+        tags = [p.tag for p in point_list(plant).points if p.unit]
+        beside |= {"variables_with_a_unit": len(tags), "units_or_ranges_missing": await _missing(probe, tags)}
+        await probe.close()
+    return round(value_s, 2), beside
 
 
-def _restart(role: str, pid: int, folders: Folders) -> Result:
-    """Kill a face and wait until another one says that it serves; beside it the mere loading of its libraries."""
-    os.kill(pid, signal.SIGKILL)
-    started_s = time.perf_counter()
-    while not _is_back(folders, role, pid) and time.perf_counter() - started_s < LONGEST_WAIT_S:
-        threading.Event().wait(0.02)
-    value_s = round(time.perf_counter() - started_s, 2)
+def _loading_s(role: str) -> float:
     started_s = time.perf_counter()
     subprocess.run([sys.executable, "-c", _LIBRARY_OF[role]], check=True)
-    beside = {"libraries_alone_s": round(time.perf_counter() - started_s, 2)}
-    return at_most(f"{role}_back_after_kill", value_s, "s", FACE_GOALS_S[role], beside)
+    return round(time.perf_counter() - started_s, 2)
 
 
-def _is_back(folders: Folders, role: str, old_pid: int) -> bool:
-    told = json.loads(folders.processes.read_text(encoding="utf-8"))[role]
-    return bool(told["ready"] and told["pid"] not in {0, old_pid})
+async def _missing(probe: OpcUaProbe, tags: Sequence[str]) -> int:
+    return sum([await probe.missing_properties(tags[start : start + 200]) for start in range(0, len(tags), 200)])
 
 
-def _cpu_s(pids: dict[str, int]) -> dict[str, float]:
-    """Return each process's user and system time so far, its children's not counted."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    spent = {role: Path(f"/proc/{pids[role]}/stat").read_text(encoding="ascii").rpartition(")")[2] for role in _ROLES}
-    return {role: sum(int(n) for n in text.split()[11:13]) / ticks for role, text in spent.items()}
+async def _silence(run: Running, sign: signal.Signals, probes: dict[str, Probe]) -> list[Result]:
+    """Kill or stop control; on each face measure until a value is no longer good, and then until it is again."""
+    await asyncio.gather(*(face_probes.until(probe, wanted=True, longest_s=LONGEST_S) for probe in probes.values()))
+    os.kill(run.told("control")["pid"], sign)
+    spent = await asyncio.gather(*(_gone_and_back(probe) for probe in probes.values()))
+    until(lambda: bool(run.told("control")["ready"]))
+    word = "killed" if sign is signal.SIGKILL else "stopped"
+    return [
+        at_most(
+            f"{role}_bad_after_control_{word}",
+            round(gone_s, 2),
+            "s",
+            SILENCE_GOAL_S,
+            {"good_again_s": round(back_s, 2)},
+        )
+        for role, (gone_s, back_s) in zip(probes, spent, strict=True)
+    ]
 
 
-@contextmanager
-def _demo(racks: int) -> Iterator[tuple[dict[str, int], Folders]]:
-    """Run a demo, yield its pids and folders once its faces answer, and stop it."""
-    with tempfile.TemporaryDirectory(prefix="bess-bench-") as folder:
-        state = Path(folder) / "state"
-        words = ["demo", "--racks", str(racks), "--json", "--ports", "auto", "--state", str(state)]
-        words += ["--for", str(LONGEST_RUN_S)]
-        command = [sys.executable, "-c", _BESS, *words]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            told: dict[str, Any] = json.loads(process.stdout.readline())
-            try:
-                yield told["pids"], folders_of("demo", simulated=True, state=state)
-            finally:
-                process.terminate()
-                process.wait()
+async def _gone_and_back(probe: Probe) -> tuple[float, float]:
+    gone_s = await face_probes.until(probe, wanted=False, longest_s=LONGEST_S)
+    return gone_s, gone_s + await face_probes.until(probe, wanted=True, longest_s=LONGEST_S)

@@ -24,6 +24,7 @@ from controller.runtime.supervisor import ChildSpec, Supervisor
 OK, NO, UNUSABLE = 0, 1, 2
 CONTROL_SILENCE_S, FACE_SILENCE_S = 1.0, 10.0
 FACE_NICE = 10
+ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 FACES = frozenset({"opcua", "modbus"})
 FACE_MEMORY_BYTES = 4 << 30
 
@@ -67,6 +68,7 @@ def run_site(options: RunOptions, companion: Companion | None = None) -> int:
 
 
 def _run(options: RunOptions, plant: Plant, folders: Folders, companion: Companion | None) -> int:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the loop takes them: a lock that is half taken stays
     try:
         _take_folders(plant, folders)
         _require_new(options.record)
@@ -117,8 +119,9 @@ def _take_folders(plant: Plant, folders: Folders) -> None:
 
 async def _supervise(run: _Run, seconds: float | None, companion: Companion | None) -> int:
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):
+    for sign in ENDING:
         loop.add_signal_handler(sign, run.supervisor.stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     if seconds is not None:
         loop.call_later(seconds, run.supervisor.stop)
     if companion is None:

@@ -44,3 +44,12 @@ def test_a_percentile_is_never_below_the_truth_and_at_most_a_bin_above(durations
 
 def test_no_duration_gives_zero() -> None:
     assert Lateness().percentile_s(0.99) == 0.0
+
+
+def test_what_is_long_ago_is_forgotten() -> None:
+    lateness = Lateness(half=10)
+    for duration_s in [1.0] * 20 + [0.001] * 20:
+        lateness.add(duration_s)
+
+    assert lateness.percentile_s(0.999) < 0.0013
+    assert lateness.longest_s == 1.0
