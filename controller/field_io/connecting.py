@@ -11,15 +11,17 @@ from controller.field_io.tcp_connection import TcpConnection
 from controller.plant.model import Link, SerialAddress, TcpAddress
 
 
-async def connect(address: TcpAddress | SerialAddress, link: Link) -> Connection:
-    """Return a connection that has been made; OSError (TimeoutError is one) or LinkDownError if it can't be."""
+async def connect(address: TcpAddress | SerialAddress, link: Link, transaction: int = 0) -> Connection:
+    """Return a connection that has been made; OSError (TimeoutError is one) or LinkDownError if it can't be.
+
+    `transaction`: the last id of the link's last connection.
+    """
     match address:
         case TcpAddress():
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(link.connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: TcpConnection(link.timeout_s, link.in_flight, link.gap_s), address.host, address.port
-                )
+                made = TcpConnection(link.timeout_s, link.in_flight, link.gap_s, transaction)
+                _, connection = await loop.create_connection(lambda: made, address.host, address.port)
             return connection
         case SerialAddress():
             return await RtuConnection.open(address, link.timeout_s, link.gap_s)

@@ -36,9 +36,10 @@ class Asked:
 
 
 class Connection(Protocol):
-    """A connection that has been made. `lost` is done when it is gone."""
+    """A connection that has been made. `lost` is done when it is gone; `transaction`: the last id it used, if any."""
 
     lost: asyncio.Future[None]
+    transaction: int
 
     async def exchange(self, asked: Sequence[Asked], *, urgent: bool = False) -> list[Answer]:
         """Send the requests, as many at once as the link bears, and return their answers in order.

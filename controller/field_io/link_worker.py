@@ -41,6 +41,7 @@ class LinkWorker:
     ) -> None:
         """Take the link's work; `address` is where it really is (simulated plants move it)."""
         self._link, self._address, self._clock = link, address, clock
+        self._transaction = 0
         self._units = {unit.device.unit: unit for unit in units}
         self.status = LinkStatus(str(address), tuple(units))
         self._poller = Poller(polls, link.in_flight, self.status, clock.mono_ns())
@@ -83,7 +84,7 @@ class LinkWorker:
     async def _one_connection(self) -> Exception:
         """Work on one connection until it is lost, and return why."""
         try:
-            connection = await connect(self._address, self._link)
+            connection = await connect(self._address, self._link, self._transaction)
         except (FieldError, OSError) as error:  # a TimeoutError is an OSError
             self.status.connected = False
             return error
@@ -100,6 +101,7 @@ class LinkWorker:
             pass  # `line` knows why
         finally:
             connection.drop(LinkDownError("closed by us"))
+            self._transaction = connection.transaction
         if not line.is_proven:
             self.status.connected = False
         return line.lost_by or LinkDownError("connection lost")

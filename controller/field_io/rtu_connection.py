@@ -49,6 +49,8 @@ class _Sent(ModbusPDU):
 class RtuConnection:
     """An open serial port. `lost` is done when it is closed."""
 
+    transaction = 0  # a serial line has none
+
     def __init__(self, address: SerialAddress, timeout_s: float, gap_s: float = 0.0) -> None:
         """Prepare; `open` makes it usable."""
         self._timeout_s = timeout_s

@@ -3,7 +3,8 @@
 Rules. Any time-out or mismatch drops the connection, so a late or foreign reply can never be taken for a later
 request. Nothing is retried here; a write that may have been carried out is never sent twice. At most `in_flight`
 requests are out at once, whoever asks; each must be answered within the time-out after it was sent; their replies may
-come in any order. The next request leaves as soon as a reply has come (after the silence that the link wants): nobody
+come in any order. What comes together is believed together: a reply that something broken follows may be a broken one
+filled up by it. The next request leaves as soon as a reply has come (after the silence that the link wants): nobody
 has to be woken for that, which is most of what a read costs.
 """
 
@@ -47,13 +48,18 @@ _Out = tuple[float, _Batch, int, Asked]
 class TcpConnection(asyncio.Protocol):
     """A connection that has been made. `lost` is done when it is gone."""
 
-    def __init__(self, timeout_s: float, in_flight: int = 1, gap_s: float = 0.0) -> None:
-        """Start with nothing outstanding; `gap_s` is the silence that the link wants behind a reply."""
+    def __init__(self, timeout_s: float, in_flight: int = 1, gap_s: float = 0.0, transaction: int = 0) -> None:
+        """Start with nothing outstanding; `gap_s` is the silence that the link wants behind a reply.
+
+        `transaction`: the last id that the link's last connection used. Counting goes on from there, because a gateway
+        may send on a new connection what was asked for on the old one.
+        """
         self._timeout_s, self._in_flight, self._gap_s = timeout_s, in_flight, gap_s
         self._frames, self._in_pieces = FrameBuffer(), False
         self._queue: deque[_Batch] = deque()  # those with requests that have not been sent
         self._out: dict[bytes, _Out] = {}  # by transaction id as on the wire, oldest first
-        self._transaction = 0
+        self._complete: list[_Batch] = []  # by what is just being looked at
+        self.transaction = transaction
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._watch: asyncio.TimerHandle | None = None
@@ -112,10 +118,13 @@ class TcpConnection(asyncio.Protocol):
             batch.answers[place] = data[start + asked.head_bytes : stop]
             batch.missing -= 1
             if not batch.missing:
-                batch.finish()
+                self._complete.append(batch)
             start = stop
         if start < end:
             self._look_closer(data[start:])
+        for batch in self._complete:
+            batch.finish()
+        self._complete.clear()
         if self._gap_s:
             self._rest()
         elif self._queue:
@@ -123,7 +132,7 @@ class TcpConnection(asyncio.Protocol):
 
     def drop(self, reason: FieldError) -> None:
         """Cut the connection at once and fail what is out or waits."""
-        failed = {batch for _, batch, _, _ in self._out.values()}.union(self._queue)
+        failed = {batch for _, batch, _, _ in self._out.values()}.union(self._queue, self._complete)
         self._out.clear()
         self._queue.clear()
         for batch in failed:
@@ -148,8 +157,8 @@ class TcpConnection(asyncio.Protocol):
             if batch.sent == len(batch.asked):
                 queue.popleft()
             # Never 0, which careless gateways put into late replies.
-            self._transaction = self._transaction % TRANSACTIONS + 1
-            transaction = self._transaction.to_bytes(TRANSACTION_BYTES)
+            self.transaction = self.transaction % TRANSACTIONS + 1
+            transaction = self.transaction.to_bytes(TRANSACTION_BYTES)
             out[transaction] = now_s, batch, place, asked
             frames += transaction + asked.frame
         if frames:
@@ -165,6 +174,8 @@ class TcpConnection(asyncio.Protocol):
         except (FrameError, ReplyError) as error:
             self.drop(WrongAnswerError(str(error), self._units_out()))
         self._in_pieces = self._frames.pending_bytes > 0
+        if self._in_pieces and not self._out:
+            self.drop(WrongAnswerError("more came than was asked for"))
 
     def _take(self, transaction: int, unit: int, pdu: bytes) -> None:
         """Match a frame with its request; ReplyError if it does not answer it."""
@@ -183,7 +194,7 @@ class TcpConnection(asyncio.Protocol):
         batch.answers[place] = answer
         batch.missing -= 1
         if not batch.missing:
-            batch.finish()
+            self._complete.append(batch)
 
     def _look(self) -> None:
         """Drop the connection if the oldest request has waited too long; else look again when it would have."""

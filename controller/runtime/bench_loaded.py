@@ -82,7 +82,7 @@ def _clients(*kinds: tuple[str, str], seconds: float) -> Iterator[Answers]:
     """Run clients beside the block; what each of them tells is in the answers behind it."""
     answers: Answers = [{} for _ in kinds]
     threads = [
-        threading.Thread(target=lambda n=n, kind=kind, where=where: answers[n].update(_client(kind, where, seconds)))  # type: ignore[misc]
+        threading.Thread(target=lambda n=n, kind=kind, where=where: answers[n].update(_client(kind, where, seconds)))
         for n, (kind, where) in enumerate(kinds)
     ]
     for thread in threads:

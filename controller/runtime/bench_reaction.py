@@ -152,8 +152,8 @@ class _Bench:
                 tap.went = self.watch.setpoint_went
             else:
                 rack = racks[link]
-                tap.came = lambda *seen, rack=rack: self.watch.came(rack, *seen)  # type: ignore[misc] # bound here
-                tap.went = lambda *seen, rack=rack: self.watch.request_went(rack, *seen)  # type: ignore[misc]
+                tap.came = lambda *seen, rack=rack: self.watch.came(rack, *seen)
+                tap.went = lambda *seen, rack=rack: self.watch.request_went(rack, *seen)
             self._taps.append(tap)
             await tap.listen()
 

@@ -109,4 +109,4 @@ async def _connected(where: str) -> Client:
 
 
 async def _node(client: Client, tag: str) -> ua.NodeId:
-    return ua.NodeId(tag, await client.get_namespace_index(NAMESPACE_URI))
+    return ua.NodeId.from_string(f"ns={await client.get_namespace_index(NAMESPACE_URI)};s={tag}")

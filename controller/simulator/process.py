@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.plant.clock import Clock
-from controller.plant.model import Plant
+from controller.plant.model import Plant, TcpAddress
 from controller.plant.site_loader import load_site, site_file
 from controller.simulator.fault_commands import FaultError
 from controller.simulator.fault_lines import CommandInput, CommandServer
@@ -62,6 +62,11 @@ class Simulation:
             "faults": faults,
             "devices": [{"name": d.name, "address": str(where[d.link]), "unit": d.unit} for d in plant.devices],
         }
+
+    @property
+    def addresses(self) -> Mapping[int, TcpAddress]:
+        """Where each link's devices listen."""
+        return self._servers.addresses
 
     async def serve(self) -> None:
         """Step the plant until cancelled, then close every port."""
