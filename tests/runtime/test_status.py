@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from controller.cli import app
 from controller.plant.demo_site import write_demo_site
+from controller.runtime.clock import SystemClock
+from controller.runtime.disk_writer import DiskWriter
 from controller.runtime.journal import Journal
 
 REFUSED = "write to unit 2, register 4, of 7FC0 0000: exception 3"
@@ -21,13 +23,15 @@ def _row(number: int, kind: str, user: str, text: str):
 
 
 async def _journal(state: Path) -> None:
-    journal = Journal(state / "journal.sqlite")
+    disk = DiskWriter(SystemClock())
+    journal = Journal(state / "journal.sqlite", disk)
     done = asyncio.Event()
     rows = [_row(n, "raised", "", f"event {n}") for n in range(5)]
     journal.write([*rows, _row(5, "command_refused", "modbus:192.0.2.7", REFUSED)], lambda _: done.set())
     async with asyncio.timeout(20):
         await done.wait()
-    await asyncio.to_thread(journal.close)
+    journal.close()
+    await asyncio.to_thread(disk.close)
 
 
 def test_the_newest_events_are_shown_with_who_and_when(tmp_path: Path) -> None:
