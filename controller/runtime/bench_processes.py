@@ -70,7 +70,7 @@ async def _restart(run: Running, role: str, probe: Probe, plant: Plant) -> tuple
     await face_probes.until(probe, wanted=False, longest_s=1.0)
     value_s = await face_probes.until(probe, wanted=True, longest_s=LONGEST_S)
     beside: dict[str, float] = {"racks": len(plant.racks)}
-    if isinstance(probe, OpcUaProbe):
+    if isinstance(probe, OpcUaProbe) and value_s < LONGEST_S:
         tags = [p.tag for p in point_list(plant).points if p.unit]
         beside |= {"variables_with_a_unit": len(tags), "units_or_ranges_missing": await _missing(probe, tags)}
         await probe.close()
