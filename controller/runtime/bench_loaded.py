@@ -95,7 +95,7 @@ def _clients(*kinds: tuple[str, str], seconds: float) -> Iterator[Answers]:
 
 
 def _client(kind: str, where: str, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "controller.scada.load_clients", kind, where, str(seconds)]
+    command = [sys.executable, "-m", "controller.scada.bench_clients", kind, where, str(seconds)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

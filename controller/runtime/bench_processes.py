@@ -16,8 +16,8 @@ from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
 from controller.runtime.bench_result import Result, at_most
 from controller.runtime.bench_run import ROLES, SETTLING_S, Running, running, until, wait
-from controller.scada import face_probes
-from controller.scada.face_probes import ModbusProbe, OpcUaProbe, Probe
+from controller.scada import bench_probes
+from controller.scada.bench_probes import ModbusProbe, OpcUaProbe, Probe
 
 CONTROL_GOAL_PERCENT, SILENCE_GOAL_S = 20.0, 1.5
 FACE_GOALS_S = {"opcua": 5.0, "modbus": 2.0}
@@ -67,8 +67,8 @@ def _probes(run: Running, plant: Plant) -> dict[str, Probe]:
 async def _restart(run: Running, role: str, probe: Probe, plant: Plant) -> tuple[float, dict[str, float]]:
     """Kill a face; measure until a client reads a rack's voltage as good again."""
     os.kill(run.told(role)["pid"], signal.SIGKILL)
-    await face_probes.until(probe, wanted=False, longest_s=1.0)
-    value_s = await face_probes.until(probe, wanted=True, longest_s=LONGEST_S)
+    await bench_probes.until(probe, wanted=False, longest_s=1.0)
+    value_s = await bench_probes.until(probe, wanted=True, longest_s=LONGEST_S)
     beside: dict[str, float] = {"racks": len(plant.racks)}
     if isinstance(probe, OpcUaProbe) and value_s < LONGEST_S:
         tags = [p.tag for p in point_list(plant).points if p.unit]
@@ -89,7 +89,7 @@ async def _missing(probe: OpcUaProbe, tags: Sequence[str]) -> int:
 
 async def _silence(run: Running, sign: signal.Signals, probes: dict[str, Probe]) -> list[Result]:
     """Kill or stop control; on each face measure until a value is no longer good, and then until it is again."""
-    await asyncio.gather(*(face_probes.until(probe, wanted=True, longest_s=LONGEST_S) for probe in probes.values()))
+    await asyncio.gather(*(bench_probes.until(probe, wanted=True, longest_s=LONGEST_S) for probe in probes.values()))
     os.kill(run.told("control")["pid"], sign)
     spent = await asyncio.gather(*(_gone_and_back(probe) for probe in probes.values()))
     until(lambda: bool(run.told("control")["ready"]))
@@ -107,5 +107,5 @@ async def _silence(run: Running, sign: signal.Signals, probes: dict[str, Probe])
 
 
 async def _gone_and_back(probe: Probe) -> tuple[float, float]:
-    gone_s = await face_probes.until(probe, wanted=False, longest_s=LONGEST_S)
-    return gone_s, gone_s + await face_probes.until(probe, wanted=True, longest_s=LONGEST_S)
+    gone_s = await bench_probes.until(probe, wanted=False, longest_s=LONGEST_S)
+    return gone_s, gone_s + await bench_probes.until(probe, wanted=True, longest_s=LONGEST_S)

@@ -163,7 +163,7 @@ class _Bench:
         port = await FaultPort.connect(self._faults)
         taken_s: list[float] = []
         async with asyncio.TaskGroup() as group:
-            asking = group.create_task(master.ask_for(SETPOINT_W / 1e6))
+            asking = group.create_task(master.ask_for(SETPOINT_W))
             for _ in range(rounds):
                 await self._until_steady(master)
                 for rack in range(1, RACKS + 1):
@@ -209,10 +209,10 @@ class _Master:
         host, _, port = where.rpartition(":")
         return cls(*await asyncio.open_connection(host, int(port)))
 
-    async def ask_for(self, power_mw: float) -> None:
+    async def ask_for(self, power_w: float) -> None:
         """Renew the set-point for ever."""
         while True:
-            await self._exchange(2, struct.pack(">BHHB", 16, self._SETPOINT, 2, 4) + struct.pack(">f", power_mw))
+            await self._exchange(2, struct.pack(">BHHB", 16, self._SETPOINT, 2, 4) + struct.pack(">f", power_w / 1e6))
             await asyncio.sleep(2.0)
 
     async def reset(self) -> None:

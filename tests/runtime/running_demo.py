@@ -21,7 +21,7 @@ from controller.runtime.journal import read_events
 
 BESS = (sys.executable, "-c", "from controller.cli import main; main()")
 FLAT_UNIT = 2
-PATIENCE_S = 90.0
+PATIENCE_S = 150.0
 
 
 @dataclass(slots=True)

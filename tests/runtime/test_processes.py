@@ -16,7 +16,7 @@ import pytest
 from tests.runtime.running_demo import BESS, Demo, alive, ended, private_runs, running_demo, start, until
 
 NO_COMMUNICATION = 0x0B
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def _is(demo: Demo, wanted: int) -> Callable[[], Awaitable[bool]]:

@@ -1,4 +1,4 @@
-"""Clients that load the faces, each in its own process: `python -m controller.scada.load_clients KIND WHERE SECONDS`.
+"""Clients that load the faces, each in its own process: `python -m controller.scada.bench_clients KIND WHERE SECONDS`.
 
 `modbus`: one request after the other on several connections; prints their latencies. `browse`: browses every node and
 reads every value over OPC UA, again and again. `abuse`: what a broken or hostile OPC UA client does: giant messages
