@@ -44,6 +44,7 @@ class SystemAlarm(StrEnum):
     OUT_OF_SERVICE_OVERDUE = "out_of_service_overdue"
     ESTIMATION_FAILED = "estimation_failed"
     SOC_DISAGREEMENT = "soc_disagreement"
+    BMS_SOC_JUMPED = "bms_soc_jumped"
     CELL_INTERNAL_SHORT = "cell_internal_short"
     CELL_SELF_DISCHARGE = "cell_self_discharge"
     CELL_RESISTANCE_GROWTH = "cell_resistance_growth"
@@ -174,6 +175,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     ),
     SystemAlarm.CELL_INTERNAL_SHORT: _alarm(
         Axis.RACK, "internal short suspected", "Take the rack out of service at once; do not charge it.", "ohm"
+    ),
+    SystemAlarm.BMS_SOC_JUMPED: _warning(
+        Axis.RACK,
+        "the BMS has set its state of charge anew",
+        "Recorded, not followed; compare with the estimate's bounds before relying on either.",
     ),
     SystemAlarm.CELL_SELF_DISCHARGE: _warning(Axis.RACK, "self-discharge is high", _CELL_WATCH, "ohm"),
     SystemAlarm.CELL_RESISTANCE_GROWTH: _warning(Axis.RACK, "resistance has grown", _CELL_WATCH, "ohm"),

@@ -3,13 +3,14 @@
 Protection does not know this room; it may fail without consequence for a trip.
 """
 
-from controller.estimation.config import EstimatorConfig, RackSpec, SocSource, estimator_config
+from controller.estimation.config import EstimatorConfig, RackSpec, estimator_config
 from controller.estimation.estimate import Estimate, estimate
 from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.power import HORIZONS_S
 from controller.estimation.samples import RackSample
 from controller.estimation.saved_state import StateError, from_bytes, to_bytes
 from controller.estimation.state import EstimatorState, initial
+from controller.plant.model import SocSource
 
 __all__ = [
     "HORIZONS_S",

@@ -13,6 +13,7 @@ part of it where the BMS tells when it bleeds; and the evidence says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -36,12 +37,11 @@ DAY_NS = 86_400_000_000_000
 LOOK_NS = 3_600_000_000_000
 SNAPSHOT_NS = 3 * LOOK_NS
 FINE_NS = DAY_NS + 2 * SNAPSHOT_NS
-COARSE_NS = DAY_NS
-LAGS_DAYS = (1.0, 4.0, 7.0)
-OLDEST_NS = 8 * DAY_NS
+LAGS_DAYS = (6.0, 4.0, 2.0)
+OLDEST_NS = 7 * DAY_NS
 CONFIRMED_LOOKS = 3
 SOC_FLOOR = 0.001
-RESISTANCE_FLOOR = 0.01
+RESISTANCE_FLOOR = 0.006
 LEAST_DAYS = 1.5
 BURN_IN_DAYS = 1.0
 SETTLED_LOOKS = 24
@@ -51,10 +51,8 @@ ODD_SHARE, FAR_ODD, FAR_ODD_SHARE = 0.03, 0.03, 0.3
 LOW_CAPACITY = -0.05
 IMBALANCE = 0.03
 OFFSET_V = 0.006
-JOINT_SHARE = 0.3
-JOINT_C_RATE = 0.1
-JOINT_V = 0.003
-"""A joint shows by more than the last digits of a voltage; a mean square has long tails, so twice the threshold."""
+JOINT_STEPS = 3.0
+"""Steps within about a day; a sensor that jumps once makes one."""
 GROWTH = 0.04
 TEMPERATURE_OFFSET_K = 2.5
 THERMAL_K = 2.0
@@ -64,8 +62,34 @@ BULK = 0.6745
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """SOC and resistance differences [rack, cell] at earlier times, the oldest first."""
+
+    soc: tuple[Snapshot, ...] = ()
+    resistance: tuple[Snapshot, ...] = ()
+    at_ns: tuple[int, ...] = ()
+
+    def with_one(self, soc: Cells, resistance: Cells, at_ns: int, lasts_ns: int) -> Past:
+        """Return the past with a snapshot more, without those older than it lasts."""
+        keep = sum(at_ns - old_ns > lasts_ns for old_ns in self.at_ns)
+        return Past(
+            (*self.soc[keep:], soc.astype(np.float16)),
+            (*self.resistance[keep:], resistance.astype(np.float16)),
+            (*self.at_ns[keep:], at_ns),
+        )
+
+    def mean(self) -> tuple[Cells, Cells, int]:
+        """Return the mean of all snapshots and of their times."""
+        count = len(self.at_ns)
+        soc, resistance = (
+            np.add.reduce(part, dtype=np.float32) / np.float32(count) for part in (self.soc, self.resistance)
+        )
+        return soc, resistance, sum(self.at_ns) // count
+
+
+@dataclass(frozen=True, slots=True)
 class AnomalyState:
-    """Earlier SOC and resistance differences, each [rack, cell], when each was taken, and what was found.
+    """Earlier differences each few hours of the last day, their means day by day before that, and what was found.
 
     `hits` [kind, rack, cell] counts looks in a row; `sound_looks` [rack, cell] those since a sensor was last at fault,
     `steady_looks` since a joint was last suspected.
@@ -73,9 +97,8 @@ class AnomalyState:
     and under load; `waited_s` [rack] since the last temperatures.
     """
 
-    past_soc: tuple[Snapshot, ...]
-    past_resistance: tuple[Snapshot, ...]
-    past_ns: tuple[int, ...]
+    hours: Past
+    days: Past
     hits: NDArray[np.int16]
     sound_looks: NDArray[np.int16]
     steady_looks: NDArray[np.int16]
@@ -100,7 +123,7 @@ def initial_anomalies(racks: int, cells: int, sensors: int, now_ns: int) -> Anom
     warmth = np.zeros((racks, sensors), dtype=np.float32)
     hits = np.zeros((ROWS, racks, max(cells, sensors)), dtype=np.int16)
     sound = np.full((racks, cells), 1000, dtype=np.int16)
-    return AnomalyState((), (), (), hits, sound, sound, warmth, warmth, np.zeros(racks), now_ns, ())
+    return AnomalyState(Past(), Past(), hits, sound, sound, warmth, warmth, np.zeros(racks), now_ns, ())
 
 
 def threshold(cells: int) -> float:
@@ -176,27 +199,15 @@ def _is_news(finding: Finding, found: tuple[Finding, ...]) -> bool:
 
 
 def _snapshot(was: AnomalyState, cells: CellState, now_ns: int) -> AnomalyState:
-    """Keep a snapshot each few hours of the last day, and one a day before that."""
-    if cells.days.min() < BURN_IN_DAYS or (was.past_ns and now_ns - was.past_ns[-1] < SNAPSHOT_NS):
+    """Keep a snapshot each few hours of the last day, and the mean of each day before that."""
+    hours, days = was.hours, was.days
+    if cells.days.min() < BURN_IN_DAYS or (hours.at_ns and now_ns - hours.at_ns[-1] < SNAPSHOT_NS):
         return was
-    keep = _kept(was.past_ns, now_ns)
-    return replace(
-        was,
-        past_soc=(*(was.past_soc[k] for k in keep), cells.states[SOC].astype(np.float16)),
-        past_resistance=(*(was.past_resistance[k] for k in keep), edge_ratio(cells.signs).astype(np.float16)),
-        past_ns=(*(was.past_ns[k] for k in keep), now_ns),
-    )
-
-
-def _kept(past_ns: tuple[int, ...], now_ns: int) -> list[int]:
-    keep: list[int] = []
-    last_ns = -OLDEST_NS
-    for k, at_ns in enumerate(past_ns):
-        age_ns = now_ns - at_ns
-        if age_ns < FINE_NS or (age_ns < OLDEST_NS and at_ns - last_ns >= COARSE_NS):
-            keep.append(k)
-            last_ns = at_ns
-    return keep
+    hours = hours.with_one(cells.states[SOC], edge_ratio(cells.signs), now_ns, FINE_NS)
+    full = now_ns - hours.at_ns[0] >= DAY_NS
+    if full and (not days.at_ns or now_ns - days.at_ns[-1] >= DAY_NS + DAY_NS // 2):
+        days = days.with_one(*hours.mean(), OLDEST_NS)
+    return replace(was, hours=hours, days=days)
 
 
 def robust(values: Floats, floor: float | Floats) -> tuple[Floats, Floats]:
@@ -207,7 +218,10 @@ def robust(values: Floats, floor: float | Floats) -> tuple[Floats, Floats]:
 
 
 def _judge_sensors(was: AnomalyState, cells: CellState, evidence: Evidence, seen: _Look) -> Mask:
-    """Mark sensors at fault; returns the cells [rack, cell] whose voltage is not to be believed."""
+    """Mark sensors at fault; returns the cells [rack, cell] whose voltage is not to be believed.
+
+    An offset that has been known for a day is taken off, and the cell is judged again.
+    """
     count = cells.states.shape[2]
     seen.out[Row.STUCK, :, :count] = stuck(cells.signs, evidence.noise_v)
     seen.size[Row.STUCK, :, :count] = far_v(cells.signs) * 1e3
@@ -223,7 +237,9 @@ def _judge_sensors(was: AnomalyState, cells: CellState, evidence: Evidence, seen
     seen.size[Row.WARM_SENSOR, :, :sensors] = was.apart_rest_k
     seen.out[Row.THERMAL, :, :sensors] = (warmer > THERMAL_K) & ~wrong
     seen.size[Row.THERMAL, :, :sensors] = warmer
-    return np.asarray(seen.out[Row.STUCK, :, :count] | seen.out[Row.OFFSET, :, :count])
+    fresh = was.hits[Row.OFFSET, :, :count] < SETTLED_LOOKS
+    suspected = cells.signs.suspect_s > 0.0
+    return np.asarray(seen.out[Row.STUCK, :, :count] | (seen.out[Row.OFFSET, :, :count] & fresh) | suspected)
 
 
 def _judge_cells(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns: int, seen: _Look) -> None:
@@ -235,18 +251,13 @@ def _judge_cells(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns
     apart, spread = robust(soc, 0.003)
     less, less_sigma = robust(cells.states[CAPACITY].astype(np.float64), 0.005)
     odd = _odd(apart, less)
-    _judge_joints(cells, evidence, seen, ripe)
-    steady = (was.steady_looks > SETTLED_LOOKS) & ~seen.out[Row.JOINT, :, :count]
-    for lag in reversed(LAGS_DAYS):
-        back = _snapshot_before(was, now_ns - int(lag * DAY_NS))
-        if back is None:
-            continue
-        known = ripe & (was.sound_looks > SETTLED_LOOKS + 24 * lag)
-        days = (now_ns - was.past_ns[back]) / DAY_NS
-        fall, sigma = robust(was.past_soc[back] - soc, SOC_FLOOR + odd)
-        _mark_leaks(evidence, fall / days, sigma / days, (fall > limit * sigma) & known, apart, seen)
-        then = was.past_resistance[back].astype(np.float64)
-        growth, sigma = robust((resistance - then) / (1.0 + then), RESISTANCE_FLOOR + odd)
+    _judge_joints(cells, seen, ripe)
+    steady = (was.steady_looks > SETTLED_LOOKS) & (cells.signs.joint_steps < 0.5)
+    for now, then, lag in _compared(was, soc, resistance, now_ns):
+        known = ripe & (was.sound_looks > SETTLED_LOOKS + 24 * lag) & (was.steady_looks > 24 * lag)
+        fall, sigma = robust(then[0] - now[0], SOC_FLOOR + odd)
+        _mark_leaks(evidence, fall / lag, sigma / lag, (fall > limit * sigma) & known, apart, seen)
+        growth, sigma = robust((now[1] - then[1]) / (1.0 + then[1]), RESISTANCE_FLOOR + odd)
         grows = (growth > limit * sigma) & (growth > GROWTH) & known & steady
         _mark(seen, Row.GROWTH, grows, growth * 100.0, sigma * 100.0)
     _mark(
@@ -283,20 +294,37 @@ def _mark_leaks(evidence: Evidence, per_day: Floats, sigma: Floats, sure: Mask, 
     _mark(seen, Row.SHORT, sure & short, per_day, sigma)
 
 
-def _judge_joints(cells: CellState, evidence: Evidence, seen: _Look, sound: Mask) -> None:
-    """Mark cells whose voltage scatters with the current, above what the rack's other cells scatter by noise."""
-    signs = cells.signs
-    loaded = signs.joint_weight > (JOINT_C_RATE * evidence.capacity_ah) ** 2
-    square = signs.joint_square.astype(np.float64)
-    beyond, sigma = robust(square, 0.0)
-    ohm = np.sqrt(np.maximum(beyond, 0.0))
-    noise_ohm = JOINT_V / np.sqrt(np.maximum(signs.joint_weight, 1e-9))
-    least = np.maximum(JOINT_SHARE * evidence.series_ohm, noise_ohm)[:, None]
-    large = (ohm > least) & (beyond > 2.0 * threshold(ohm.shape[1]) * sigma) & loaded[:, None] & sound
-    _mark(seen, Row.JOINT, large, ohm * 1e3, np.zeros_like(ohm))
+def _judge_joints(cells: CellState, seen: _Look, sound: Mask) -> None:
+    """Mark cells whose voltage has stepped several times under load without the current."""
+    steps = cells.signs.joint_steps
+    ohm = cells.signs.joint_ohm / np.maximum(steps, 1e-3)
+    _mark(seen, Row.JOINT, (steps >= JOINT_STEPS) & sound, ohm * 1e3, np.zeros_like(ohm))
 
 
-def _snapshot_before(was: AnomalyState, then_ns: int) -> int | None:
+def _compared(
+    was: AnomalyState, soc: Floats, resistance: Floats, now_ns: int
+) -> Iterator[tuple[tuple[Floats, Floats], tuple[Floats, Floats], float]]:
+    """Yield what is compared, the longest time first: SOC and resistance later and earlier, and the days between.
+
+    Over several days means of a whole day are compared, over one day the same hour.
+    """
+    if was.hours.at_ns:
+        *day, day_ns = was.hours.mean()
+        now = day[0].astype(np.float64), day[1].astype(np.float64)
+        for days in LAGS_DAYS:
+            back = _youngest(was.days, day_ns - int(days * DAY_NS))
+            if back is not None:
+                yield now, _at(was.days, back), (day_ns - was.days.at_ns[back]) / DAY_NS
+    back = _youngest(was.hours, now_ns - DAY_NS)
+    if back is not None:
+        yield (soc, resistance), _at(was.hours, back), (now_ns - was.hours.at_ns[back]) / DAY_NS
+
+
+def _at(past: Past, back: int) -> tuple[Floats, Floats]:
+    return past.soc[back].astype(np.float64), past.resistance[back].astype(np.float64)
+
+
+def _youngest(past: Past, then_ns: int) -> int | None:
     """Return the youngest snapshot that is at least that old."""
-    old = [k for k, at_ns in enumerate(was.past_ns) if at_ns <= then_ns]
+    old = [k for k, at_ns in enumerate(past.at_ns) if at_ns <= then_ns]
     return old[-1] if old else None

@@ -25,9 +25,9 @@ Mask = NDArray[np.bool_]
 SOC, CAPACITY, LEAK, RESISTANCE, OFFSET = range(5)
 STATES = 5
 INITIAL_SIGMA = (0.05, 0.02, 0.003, 0.10, 0.001)
-DRIFT_PER_SQRT_DAY = (0.002, 0.0005, 0.0004, 0.03, 0.00005)
-NOISE_V = 0.001
-NOISE_SOC = 0.003
+DRIFT_PER_SQRT_DAY = (0.004, 0.0005, 0.0004, 0.03, 0.0003)
+NOISE_V = 0.0006
+NOISE_SOC = 0.002
 NOISE_LASTS_S = 3600.0
 """A cell's own model error stays for long: visits each 10 s bring no more than one an hour."""
 GATE_SIGMA = 6.0
@@ -117,7 +117,17 @@ def visit_cells(was: CellState, visit: Visit, cell_voltage_v: AnyFloats, cell_va
     covariance = covariance - gain[:, :, None] * cross[:, None, :]
     days = was.days + visit.elapsed_s / 86400.0
     first_empty, first_full, largest_ohm = _extremes(states, visit.soc_ratio)
-    seen = Seen(visit.elapsed_s, visit.use, slope_v, visit.current_a, visit.capacity_ah, median)
+    seen = Seen(
+        elapsed_s=visit.elapsed_s,
+        use=visit.use,
+        slope_v=slope_v,
+        current_a=visit.current_a,
+        capacity_ah=visit.capacity_ah,
+        drawn_ratio=visit.drawn_ratio,
+        median_v=median,
+        ohm=visit.resistive_v / np.where(visit.current_a == 0.0, np.inf, visit.current_a),
+        noise_v=visit.noise_v,
+    )
     return CellState(
         states=states,
         covariance=covariance,

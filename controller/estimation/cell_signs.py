@@ -19,13 +19,15 @@ Mask = NDArray[np.bool_]
 
 STUCK_V, STUCK_NOISES = 0.01, 12.0
 """A voltage that stays the same to the last digit while its rack's median moves so far is stuck."""
-JOINT_SLOPE_V = 0.5
-JOINT_LASTS_S = 1800.0
+JOINT_V, JOINT_SHARE, JOINT_C_RATE = 0.006, 0.3, 0.1
+"""The least step of a joint: in volts, in parts of the cell's own drop, and from which load on."""
 REST_C_RATE = 0.05
-FLAT_V = 0.3
-"""OCV slope, V per unit of SOC, below which a jump of some millivolts can't be charge."""
-FAST_S, SLOW_S = 600.0, 21600.0
+FLAT_V = 1.0
+"""OCV slope, V per unit of SOC, below which a jump of some millivolts within the hour can't be charge."""
+FAST_S, SLOW_S, SETTLES_S = 300.0, 2400.0, 1500.0
 JUMP_V = 0.0045
+PLACE_RATIO = 0.02
+"""Moved by so much SOC, what a cell shows at rest is another part of its curve."""
 EDGE_C_RATE = 0.05
 EDGE_V = 0.003
 EDGE_WITHIN_S = 90.0
@@ -38,23 +40,29 @@ EDGE_LASTS_S = 86400.0
 class CellSigns:
     """Per cell [rack, cell] float32, or per rack [rack]; replaced at each visit.
 
-    `since_v`: the rack's median when the cell's own voltage last changed. `joint_square`: mean square, over half an
-    hour, of what a cell shows beyond what it shows at rest, per mean square current (`joint_weight`). `edge_sum` over
+    `since_v`: the rack's median when the cell's own voltage last changed. `beyond_v`: what it shows
+    beyond its slow estimate; `joint_steps` and `joint_ohm`: steps of that under load, counted, and their resistances.
+    `edge_sum` over
     `edge_weight`: the cell's resistance over the median cell's, from steps of both, over about a day.
-    `rest_fast_v`, `rest_slow_v`: what it shows at rest beyond its slow estimate; `suspect`: they stood apart at the
-    last look.
+    `rest_fast_v`, `rest_slow_v`: what it shows at rest beyond its slow estimate; `suspect_s`: for how
+    long they have stood apart, `before_v` what it showed before that; `rest_s` [rack] at rest so far, about one
+    place of the curve: `rest_drawn_ratio` from where that began.
     """
 
     last_v: Cells
     since_v: Cells
-    joint_square: Cells
+    beyond_v: Cells
+    joint_steps: Cells
+    joint_ohm: Cells
     edge_sum: Cells
     rest_fast_v: Cells
     rest_slow_v: Cells
-    suspect: Mask
+    before_v: Cells
+    suspect_s: Cells
+    rest_s: Floats
+    rest_drawn_ratio: Floats
     median_v: Floats
     current_a: Floats
-    joint_weight: Floats
     edge_weight: Floats
 
 
@@ -67,14 +75,18 @@ class Seen:
     slope_v: Floats
     current_a: Floats
     capacity_ah: Floats
+    drawn_ratio: Floats
     median_v: Floats
+    ohm: Floats
+    noise_v: Floats
 
 
 def initial_signs(racks: int, cells: int) -> CellSigns:
     """Return signs of cells that have not been seen."""
     none, zero = np.full((racks, cells), np.nan, dtype=np.float32), np.zeros((racks, cells), dtype=np.float32)
-    no, zeros = np.zeros((racks, cells), dtype=bool), np.zeros(racks)
-    return CellSigns(none, none, zero, zero, zero, zero, no, np.full(racks, np.nan), zeros, zeros, zeros)
+    zeros = np.zeros(racks)
+    never = np.full(racks, np.nan)
+    return CellSigns(none, none, *[zero] * 8, zeros, zeros, never, zeros, zeros)
 
 
 def far_v(was: CellSigns) -> Cells:
@@ -93,34 +105,81 @@ def watch_signs(was: CellSigns, seen: Seen, voltage_v: Cells, beyond_v: Cells) -
     use = seen.use[:, None]
     median = seen.median_v.astype(np.float32)[:, None]
     since = np.where(voltage_v == was.last_v, was.since_v, median)
-    joint_square, joint_weight = _joints(was, seen, beyond_v)
+    joint_steps, joint_ohm = _joints(was, seen, beyond_v)
     edge_sum, edge_weight = _edges(was, seen, voltage_v)
-    at_rest = seen.use & (np.abs(seen.current_a) < REST_C_RATE * seen.capacity_ah) & (seen.slope_v < FLAT_V)
-    fast, slow = (np.where(at_rest, np.clip(seen.elapsed_s / s, 0.0, 1.0), 0.0) for s in (FAST_S, SLOW_S))
+    was = _at_new_place(was, seen)
+    rest_s, fast, slow = _shares(was, seen)
+    fast_v = was.rest_fast_v + fast * (beyond_v - was.rest_fast_v)
+    slow_v = was.rest_slow_v + slow * (beyond_v - was.rest_slow_v)
+    before_v, suspect_s = _suspects(was, fast_v, slow_v, rest_s)
     return CellSigns(
         last_v=np.where(use, voltage_v, was.last_v),
         since_v=np.where(use, since, was.since_v),
-        joint_square=joint_square,
+        beyond_v=np.where(use, beyond_v, was.beyond_v),
+        joint_steps=joint_steps,
+        joint_ohm=joint_ohm,
         edge_sum=edge_sum,
-        rest_fast_v=was.rest_fast_v + fast.astype(np.float32)[:, None] * (beyond_v - was.rest_fast_v),
-        rest_slow_v=was.rest_slow_v + slow.astype(np.float32)[:, None] * (beyond_v - was.rest_slow_v),
-        suspect=was.suspect,
+        rest_fast_v=fast_v,
+        rest_slow_v=slow_v,
+        before_v=before_v,
+        suspect_s=suspect_s,
+        rest_s=rest_s,
+        rest_drawn_ratio=was.rest_drawn_ratio,
         median_v=np.where(seen.use, seen.median_v, was.median_v),
         current_a=np.where(seen.use, seen.current_a, was.current_a),
-        joint_weight=joint_weight,
         edge_weight=edge_weight,
     )
 
 
-def _joints(was: CellSigns, seen: Seen, beyond_v: Cells) -> tuple[Cells, Floats]:
-    """Return the sums with what shows under load only, on the flat part: charge and offsets show at rest as well."""
-    use = seen.use & (seen.slope_v < JOINT_SLOPE_V)
-    share = np.where(use, np.clip(seen.elapsed_s / JOINT_LASTS_S, 0.0, 1.0), 0.0)
-    power = was.joint_weight + share * (seen.current_a**2 - was.joint_weight)
-    level = np.maximum(power, 1e-9)
-    step = (share / level).astype(np.float32)[:, None]
-    keep = ((1.0 - share) * was.joint_weight / level).astype(np.float32)[:, None]
-    return was.joint_square * keep + step * (beyond_v - was.rest_fast_v) ** 2, power
+def _at_new_place(was: CellSigns, seen: Seen) -> CellSigns:
+    """Return the signs with the means at rest begun anew where the rack has moved on along its curve."""
+    drawn = was.rest_drawn_ratio + seen.drawn_ratio
+    away = np.abs(drawn) > PLACE_RATIO
+    return replace(
+        was,
+        rest_s=np.where(away, 0.0, was.rest_s),
+        rest_drawn_ratio=np.where(away, 0.0, drawn),
+        suspect_s=np.where(away[:, None], np.float32(0.0), was.suspect_s) if away.any() else was.suspect_s,
+    )
+
+
+def _shares(was: CellSigns, seen: Seen) -> tuple[Floats, Cells, Cells]:
+    """Return the time at rest so far, and what a visit counts in the fast and the slow mean: at first the mean."""
+    at_rest = seen.use & (np.abs(seen.current_a) < REST_C_RATE * seen.capacity_ah) & (seen.slope_v < FLAT_V)
+    step_s = np.where(at_rest, np.minimum(seen.elapsed_s, FAST_S), 0.0)
+    rest_s = was.rest_s + step_s
+    fast, slow = ((step_s / np.clip(rest_s, 1.0, lasts_s)).astype(np.float32)[:, None] for lasts_s in (FAST_S, SLOW_S))
+    return rest_s, fast, slow
+
+
+def _suspects(was: CellSigns, fast_v: Cells, slow_v: Cells, rest_s: Floats) -> tuple[Cells, Cells]:
+    """Return what suspected cells showed before they jumped, and for how long they are suspected."""
+    known = (was.rest_s > SLOW_S)[:, None]
+    starts = (np.abs(fast_v - slow_v) > JUMP_V) & known & (was.suspect_s == 0.0)
+    if not (starts.any() or was.suspect_s.any()):
+        return was.before_v, was.suspect_s
+    waited = (rest_s - was.rest_s).astype(np.float32)[:, None]
+    suspect_s = np.where(starts, np.float32(1.0), np.where(was.suspect_s > 0.0, was.suspect_s + waited, 0.0))
+    return np.where(starts, slow_v, was.before_v), suspect_s.astype(np.float32)
+
+
+def _joints(was: CellSigns, seen: Seen, beyond_v: Cells) -> tuple[Cells, Cells]:
+    """Return the steps under load that no current explains, counted, and their resistances summed up.
+
+    What a cell shows beyond its slow estimate changes slowly, but for a joint that opens or closes.
+    """
+    load_a = np.abs(seen.current_a)
+    use = seen.use & (load_a > JOINT_C_RATE * seen.capacity_ah) & (seen.slope_v < EDGE_SLOPE_V)
+    use &= (seen.elapsed_s > 0.0) & (seen.elapsed_s < EDGE_WITHIN_S)
+    if not use.any():
+        return was.joint_steps, was.joint_ohm
+    least_v = np.maximum(np.maximum(JOINT_V, STUCK_NOISES * seen.noise_v), JOINT_SHARE * seen.ohm * load_a)
+    step_v = np.abs(beyond_v - was.beyond_v)
+    steps = (step_v > np.where(use, least_v, np.inf).astype(np.float32)[:, None]).astype(np.float32)
+    if not steps.any():
+        return was.joint_steps, was.joint_ohm
+    ohm = step_v / np.maximum(load_a, 1e-9).astype(np.float32)[:, None]
+    return was.joint_steps + steps, was.joint_ohm + steps * ohm
 
 
 def _edges(was: CellSigns, seen: Seen, voltage_v: Cells) -> tuple[Cells, Floats]:
@@ -150,18 +209,24 @@ def edge_ratio(signs: CellSigns) -> Cells:
 def at_look(was: CellSigns, elapsed_s: float) -> tuple[CellSigns, Cells]:
     """Return the signs after a look, and the offset [rack, cell] that a sensor has suddenly got, V; 0 where none.
 
-    Edges are forgotten over a day. A jump counts once it has stood for two looks, so that its size has settled.
+    Edges and steps are forgotten over a day. A jump counts once it has stood for a while, so that its size has settled.
     """
     keep = float(np.exp(-elapsed_s / EDGE_LASTS_S))
-    apart = was.rest_fast_v - was.rest_slow_v
-    far = np.abs(apart) > JUMP_V
-    jump = np.where(far & was.suspect, apart, np.float32(0.0))
-    stays = jump == 0.0
-    return replace(
+    signs = replace(
         was,
         edge_sum=was.edge_sum * np.float32(keep),
         edge_weight=was.edge_weight * keep,
-        rest_fast_v=np.where(stays, was.rest_fast_v, np.float32(0.0)),
-        rest_slow_v=np.where(stays, was.rest_slow_v, np.float32(0.0)),
-        suspect=far & stays,
+        joint_steps=was.joint_steps * np.float32(keep),
+        joint_ohm=was.joint_ohm * np.float32(keep),
+    )
+    settled = was.suspect_s > SETTLES_S
+    if not settled.any():
+        return signs, np.zeros_like(was.suspect_s)
+    apart = was.rest_fast_v - was.before_v
+    jump = np.where(settled & (np.abs(apart) > JUMP_V), apart, np.float32(0.0))
+    return replace(
+        signs,
+        rest_fast_v=was.rest_fast_v - jump,
+        rest_slow_v=np.where(settled, was.rest_fast_v - jump, was.rest_slow_v),
+        suspect_s=np.where(settled, np.float32(0.0), was.suspect_s),
     ), jump

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation.cell_tables import CellTables, build_tables
 from controller.plant.cell_types import CellType, SensorSpec, scaled
+from controller.plant.model import SocSource
 
 Floats = NDArray[np.float64]
 
@@ -21,14 +21,6 @@ POWER_PERIOD_S = 1.0
 """How often power and energy limits are worked out anew, if the caller does not say otherwise."""
 IMPOSSIBLE_CURRENT_SHARE = 3.0
 """A current beyond so many times the rack's largest allowed one is no measurement."""
-
-
-class SocSource(StrEnum):
-    """Whose SOC the plant runs on; `lower` takes the lower of the two."""
-
-    BMS = "bms"
-    ESTIMATOR = "estimator"
-    LOWER = "lower"
 
 
 @dataclass(frozen=True, slots=True)

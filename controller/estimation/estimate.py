@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation import rack_filter
+from controller.estimation import capacity, rack_filter
+from controller.estimation.beside_bms import listen
 from controller.estimation.cell_groups import CellGroup
 from controller.estimation.cell_tables import HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
-from controller.estimation.config import EstimatorConfig, SocSource
+from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding
 from controller.estimation.integrate import GAP_PERIODS, integrate, take_temperatures, take_voltages
 from controller.estimation.power import PowerBasis, power_limits
@@ -20,6 +21,7 @@ from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, p
 from controller.estimation.state_of_energy import energy_limits
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
+from controller.plant.model import SocSource
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -30,8 +32,6 @@ LASTING_SHARE, FLAT_V = 0.6, 0.5
 """Part of the model's error that is the same each time a SOC is visited: no repetition averages it away. It counts
 where the SOC was learned: a voltage that teaches nothing (steep errors, plateau) brings none of its own."""
 ANCHOR_SIGMA = 0.0125
-BMS_STEP_RATIO = 0.01
-"""A BMS states its SOC in whole points: so much does not count as disagreement."""
 UNCERTAIN_WIDTH = 0.12
 """Width of the 95 % interval above which a SOC is stated as uncertain."""
 
@@ -42,7 +42,8 @@ class Estimate:
 
     `soc_ratio` is charge left over present full capacity of the mean cell. `anchor_age_s` is infinite before the first
     anchor. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
-    `soc_disagrees` is an alarm condition: the BMS's SOC lies outside the bounds.
+    `soc_disagrees` is an alarm condition: the BMS's SOC has lain outside the bounds for a minute; `bms_jumped` that it
+    has moved by what no charge explains.
     """
 
     soc_ratio: Floats
@@ -50,6 +51,7 @@ class Estimate:
     soc_high_ratio: Floats
     soc_used_ratio: Floats
     soc_disagrees: Mask
+    bms_jumped: Mask
     soh_ratio: Floats
     soh_low_ratio: Floats
     soh_high_ratio: Floats
@@ -83,6 +85,7 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     watch_cells(config, state, sample, now_ns)
     if due or now_ns - state.power_ns >= config.power_period_s * 1e9:
         limit_power(config, state, sample)
+        _listen_to_bms(state, sample, now_ns)
         state.power_ns = now_ns
     return _present(config, state, sample, now_ns)
 
@@ -110,6 +113,7 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     state.hypotheses = mixture
     state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
     _store_soc(config, state, mixture, curves, before)
+    _follow_capacity(config, state, means, has_voltage)
     _start_block(state)
 
 
@@ -179,6 +183,32 @@ def _store_soc(
     state.resistance_ohm = ohm * state.resistance_ratio
 
 
+def _follow_capacity(config: EstimatorConfig, state: EstimatorState, means: Floats, has_voltage: Mask) -> None:
+    """Take the block's voltage as an anchor where it tells the SOC, and what two of them say of the capacity."""
+    mean_v, current_a, hysteresis, drawn, *_ = means.T
+    drop_v = capacity.drop_of(state.curves, state.soc_ratio, current_a, means[:, FIRST_PAIR_SUM:])
+    soc, sigma = capacity.voltage_reading(
+        state.curves, np.nan_to_num(mean_v), drop_v, hysteresis, config.voltage_bias_v
+    )
+    state.counted_unseen_ratio = state.counted_unseen_ratio + state.block_extra_ratio
+    now = capacity.Reading(
+        soc_ratio=soc,
+        sigma_ratio=np.where(has_voltage, sigma, np.inf),
+        counted_ratio=state.counted_drawn_ratio - state.block_drawn_ratio + drawn,
+        moved_ratio=state.counted_moved_ratio,
+        unseen_ratio=state.counted_unseen_ratio,
+        hours=state.time_ns / 3.6e12,
+    )
+    state.capacity = capacity.follow_capacity(state.capacity, now, prior(config).offset_per_h)
+    known = state.capacity.pairs > 0
+    ratio, sigma = state.capacity.ratio, state.capacity.sigma_ratio
+    state.capacity_ah_ratio = np.where(known, ratio, state.capacity_ah_ratio)
+    state.capacity_sigma_ratio = np.where(known, sigma, state.capacity_sigma_ratio)
+    spread = NORMAL_95 * np.hypot(sigma, config.current_gain_ratio)
+    state.capacity_low_ratio = np.where(known, ratio - spread, state.capacity_low_ratio)
+    state.capacity_high_ratio = np.where(known, ratio + spread, state.capacity_high_ratio)
+
+
 def _start_block(state: EstimatorState) -> None:
     zeros = np.zeros_like(state.block_drawn_ratio)
     state.block_start_ns = np.where(state.time_ns == NEVER, state.block_start_ns, state.time_ns)
@@ -212,6 +242,12 @@ def limit_power(config: EstimatorConfig, state: EstimatorState, sample: RackSamp
     state.power = power_limits(config, basis)
     energy = energy_limits(basis, state.soc_ratio - drawn, first_empty, first_full, config.cells_in_series)
     state.energy_to_empty_wh, state.energy_to_full_wh = energy
+
+
+def _listen_to_bms(state: EstimatorState, sample: RackSample, now_ns: int) -> None:
+    drawn = state.block_drawn_ratio
+    low, high = state.soc_low_ratio - drawn, state.soc_high_ratio - drawn
+    state.beside = listen(state.beside, sample.soc_bms_ratio, state.counted_drawn_ratio, low, high, now_ns)
 
 
 def _extremes(group: CellGroup) -> tuple[Floats, Floats, Floats]:
@@ -251,7 +287,8 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         soc_low_ratio=low,
         soc_high_ratio=high,
         soc_used_ratio=_soc_used(config, soc, bms),
-        soc_disagrees=(bms < low - BMS_STEP_RATIO) | (bms > high + BMS_STEP_RATIO),
+        soc_disagrees=state.beside.disagrees(now_ns),
+        bms_jumped=state.beside.jumped(now_ns),
         soh_ratio=state.capacity_ah_ratio,
         soh_low_ratio=state.capacity_low_ratio,
         soh_high_ratio=state.capacity_high_ratio,
@@ -266,7 +303,7 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         anchor_age_s=np.where(state.anchor_time_ns == NEVER, np.inf, (now_ns - state.anchor_time_ns) * 1e-9),
         voltage_residual_v=state.residual_v,
         quality=_quality(state, low, high),
-        findings=tuple(f for group in state.groups for f in group.anomalies.found),
+        findings=state.findings,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation.anomalies import AnomalyState
+from controller.estimation.anomalies import AnomalyState, Past
 from controller.estimation.cell_filter import with_absence
 from controller.estimation.cell_groups import CellGroup
 from controller.estimation.config import EstimatorConfig
@@ -25,7 +25,6 @@ from controller.estimation.state import NEVER, EstimatorState, initial, unseen_r
 
 FORMAT = 2
 NOT_SAVED = {"curves"}
-SNAPSHOTS = ("past_soc", "past_resistance")
 
 Part = TypeVar("Part")
 
@@ -92,7 +91,7 @@ def _filled(name: str, like: Part, found: dict[str, NDArray[Any]]) -> Part:
     changes: dict[str, Any] = {}
     for field in fields(like):  # type: ignore[arg-type]  # only dataclasses come here
         place, value = f"{name}.{field.name}", getattr(like, field.name)
-        if field.name in NOT_SAVED or field.name == "found":
+        if field.name in NOT_SAVED or field.name in {"found", "findings"} or isinstance(value, Past):
             continue
         if is_dataclass(value):
             changes[field.name] = _filled(place, value, found)
@@ -103,18 +102,18 @@ def _filled(name: str, like: Part, found: dict[str, NDArray[Any]]) -> Part:
         elif not isinstance(value, tuple):
             changes[field.name] = _same_shape(place, value, found)
     if isinstance(like, AnomalyState):
-        changes.update(_snapshots(name, like, found))
+        for part in ("hours", "days"):
+            changes[part] = _past(f"{name}.{part}", like.sound_looks.shape, found)
     return replace(like, **changes)  # type: ignore[type-var]
 
 
-def _snapshots(name: str, like: AnomalyState, found: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    count = sum(key.startswith(f"{name}.past_ns.") for key in found)
-    shape = np.zeros(like.sound_looks.shape, dtype=np.float16)
-    changes: dict[str, Any] = {
-        part: tuple(_same_shape(f"{name}.{part}.{k}", shape, found) for k in range(count)) for part in SNAPSHOTS
-    }
-    changes["past_ns"] = tuple(int(found[f"{name}.past_ns.{k}"]) for k in range(count))
-    return changes
+def _past(name: str, shape: tuple[int, ...], found: dict[str, NDArray[Any]]) -> Past:
+    count = sum(key.startswith(f"{name}.at_ns.") for key in found)
+    like = np.zeros(shape, dtype=np.float16)
+    soc, resistance = (
+        tuple(_same_shape(f"{name}.{part}.{k}", like, found) for k in range(count)) for part in ("soc", "resistance")
+    )
+    return Past(soc, resistance, tuple(int(found[f"{name}.at_ns.{k}"]) for k in range(count)))
 
 
 def _same_shape(name: str, like: NDArray[Any], found: dict[str, NDArray[Any]]) -> NDArray[Any]:
@@ -132,7 +131,7 @@ def _with_findings(state: EstimatorState, findings: list[Finding]) -> EstimatorS
         )
         for group in state.groups
     )
-    return replace(state, groups=groups)
+    return replace(state, groups=groups, findings=tuple(findings))
 
 
 def _after_absence(
@@ -155,10 +154,13 @@ def _after_absence(
         block_samples=fresh.block_samples,
         block_extra_ratio=np.hypot(state.block_extra_ratio, unseen),
         anchor_time_ns=np.where(had_anchor, moved_ns + state.anchor_time_ns, NEVER),
+        beside=fresh.beside,
+        capacity=replace(state.capacity, stay=fresh.capacity.stay, anchor=fresh.capacity.anchor),
         groups=tuple(
             _group_after(group, new, moved_ns, away_s, unseen[group.racks])
             for group, new in zip(state.groups, fresh.groups, strict=True)
         ),
+        findings=tuple(replace(f, first_raised_ns=f.first_raised_ns + moved_ns) for f in state.findings),
     )
 
 
@@ -173,8 +175,13 @@ def _group_after(
         cells=with_absence(group.cells, away_s, unseen),
         anomalies=replace(
             anomalies,
-            past_ns=tuple(at_ns + moved_ns for at_ns in anomalies.past_ns),
+            hours=_moved(anomalies.hours, moved_ns),
+            days=_moved(anomalies.days, moved_ns),
             looked_ns=anomalies.looked_ns + moved_ns,
             found=tuple(replace(f, first_raised_ns=f.first_raised_ns + moved_ns) for f in anomalies.found),
         ),
     )
+
+
+def _moved(past: Past, by_ns: int) -> Past:
+    return replace(past, at_ns=tuple(at_ns + by_ns for at_ns in past.at_ns))

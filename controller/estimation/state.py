@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.estimation.beside_bms import BesideBms, initial_beside
+from controller.estimation.capacity import CapacityState, initial_capacity
 from controller.estimation.cell_groups import CellGroup, initial_groups
 from controller.estimation.cell_tables import curves_at
 from controller.estimation.config import EstimatorConfig
+from controller.estimation.findings import Finding
 from controller.estimation.power import HORIZONS_S, PowerLimits
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
 
@@ -74,6 +77,10 @@ class EstimatorState:
     curves: Floats  # [rack, curve, SOC point] at the last update's temperature
     counted_drawn_ratio: Floats  # charge over nameplate, counted since the start: net
     counted_moved_ratio: Floats  # and without sign
+    counted_unseen_ratio: Floats  # 1-sigma of charge that may have flowed unseen, summed up
+    capacity: CapacityState
+    beside: BesideBms
+    findings: tuple[Finding, ...]
     groups: tuple[CellGroup, ...]
 
     def copy(self) -> EstimatorState:
@@ -137,6 +144,10 @@ def initial(
         curves=curves_at(config.tables, config.cell_index, np.full(racks, 25.0)),
         counted_drawn_ratio=zeros,
         counted_moved_ratio=zeros,
+        counted_unseen_ratio=zeros,
+        capacity=initial_capacity(racks, prior(config).scale),
+        beside=initial_beside(racks, now_ns),
+        findings=(),
         groups=initial_groups(config, NEVER, now_ns),
     )
 

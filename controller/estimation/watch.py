@@ -36,6 +36,8 @@ def watch_cells(config: EstimatorConfig, state: EstimatorState, sample: RackSamp
     groups = list(state.groups)
     for k in due:
         groups[k] = _visited(config, state, sample, groups[k], now_ns)
+    if any(groups[k].anomalies.found is not state.groups[k].anomalies.found for k in due):
+        state.findings = tuple(finding for group in groups for finding in group.anomalies.found)
     state.groups = tuple(groups)
 
 

@@ -77,6 +77,7 @@ def control_of(controls: ControlsSection, findings: Findings) -> ControlSettings
         lease_s=controls.owner.lease,
         start_timeout_s=controls.start.timeout,
         auto_start=controls.start.automatic,
+        soc_source=controls.soc_source,
         grid_functions=tuple(sorted(controls.grid_functions.items())),
         stale=StaleLadder(
             stale.uncertain_periods,

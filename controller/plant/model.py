@@ -309,6 +309,14 @@ class StaleLadder:
     zero_bms_stops_pcs_s: float = 30.0
 
 
+class SocSource(StrEnum):
+    """Whose SOC the plant runs on; `lower` takes the lower of the two."""
+
+    BMS = "bms"
+    ESTIMATOR = "estimator"
+    LOWER = "lower"
+
+
 @dataclass(frozen=True, slots=True)
 class ControlSettings:
     """How the plant is run: scan, ramps, SOC window, set-point life, who may command."""
@@ -328,6 +336,7 @@ class ControlSettings:
     auto_start: bool
     grid_functions: tuple[tuple[str, GridFunctionPlace], ...] = ()
     stale: StaleLadder = StaleLadder()
+    soc_source: SocSource = SocSource.BMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from controller.plant.model import GridFunctionPlace
+from controller.plant.model import GridFunctionPlace, SocSource
 from controller.plant.schema_equipment import (
     AuxiliaryGroup,
     BankGroup,
@@ -214,6 +214,8 @@ class ControlsSection(Section):
     """Who may hold the set-points."""
     start: StartSection = StartSection()
     """Starting."""
+    soc_source: Annotated[SocSource, choice(SocSource)] = SocSource.BMS
+    """Whose SOC the plant runs on: the BMS's, the estimator's, or the lower of the two; both are always shown."""
     stale: StaleSection = StaleSection()
     """What silence means, in multiples of a value's own period."""
     grid_functions: dict[str, Annotated[GridFunctionPlace, choice(GridFunctionPlace)]] = Field(default={})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from controller.alarms.conditions import Conditions
 from controller.alarms.system_alarms import SystemAlarm
 from controller.alarms.table import AlarmTable
+from controller.estimation import Estimate, Finding, FindingKind
 from controller.protection.conditions import write_conditions
 from controller.protection.result import ProtectionResult
 from controller.protection.table import ProtectionTable
@@ -33,6 +34,20 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
 """Control's conditions that an operator must answer; the others are states and reasons that faces show."""
 
 
+FINDING_ALARMS: Mapping[FindingKind, SystemAlarm] = {
+    FindingKind.INTERNAL_SHORT: SystemAlarm.CELL_INTERNAL_SHORT,
+    FindingKind.SELF_DISCHARGE: SystemAlarm.CELL_SELF_DISCHARGE,
+    FindingKind.RESISTANCE_GROWTH: SystemAlarm.CELL_RESISTANCE_GROWTH,
+    FindingKind.LOW_CAPACITY: SystemAlarm.CELL_LOW_CAPACITY,
+    FindingKind.LOOSE_JOINT: SystemAlarm.CELL_LOOSE_JOINT,
+    FindingKind.THERMAL: SystemAlarm.CELL_THERMAL,
+    FindingKind.IMBALANCE: SystemAlarm.CELL_IMBALANCE,
+    FindingKind.SENSOR_STUCK: SystemAlarm.SENSOR_STUCK,
+    FindingKind.SENSOR_OFFSET: SystemAlarm.SENSOR_OFFSET,
+}
+"""Estimation's findings, each an alarm of its rack; cell, size and evidence stand with the finding."""
+
+
 class AlarmConditions:
     """Fills a `Conditions` from the results of a scan, where they are others than in the scan before."""
 
@@ -42,6 +57,7 @@ class AlarmConditions:
         self._alarms, self._protection = alarms, protection
         self._seen: ProtectionResult | None = None
         self._held: dict[SystemAlarm, bytes] = {}
+        self._findings: tuple[Finding, ...] = ()
 
     def of_protection(self, result: ProtectionResult, now_ns: int) -> None:
         """Take over levels, latches and evidence."""
@@ -54,6 +70,18 @@ class AlarmConditions:
         for name, alarm in CONTROL_ALARMS.items():
             if name in found:
                 self.hold(alarm, found[name], now_ns)
+
+    def of_estimate(self, estimate: Estimate, now_ns: int) -> None:
+        """Take over where the BMS disagrees or has jumped, and what was found of cells and sensors."""
+        self.hold(SystemAlarm.SOC_DISAGREEMENT, estimate.soc_disagrees, now_ns)
+        self.hold(SystemAlarm.BMS_SOC_JUMPED, estimate.bms_jumped, now_ns)
+        if estimate.findings is self._findings:
+            return
+        self._findings = estimate.findings
+        for kind, alarm in FINDING_ALARMS.items():
+            found = np.zeros(len(estimate.soc_disagrees), np.bool_)
+            found[[f.rack for f in estimate.findings if f.kind is kind]] = True
+            self.hold(alarm, found, now_ns)
 
     def hold(self, alarm: SystemAlarm, active: object, now_ns: int, value: object = np.nan) -> None:
         """Say of a system alarm which of its equipment is in it: a mask, or one yes/no."""

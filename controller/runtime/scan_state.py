@@ -68,7 +68,9 @@ def tables_of(plant: Plant, map_version: int) -> Tables:
         arrays=plant_arrays(plant),
         layout=image_layout(plant),
         protection=compile_table(plant),
-        estimator=estimator_config([_rack_spec(r) for r in plant.racks], power_period_s=ACCOUNT_PERIOD_NS * 1e-9),
+        estimator=estimator_config(
+            [_rack_spec(r) for r in plant.racks], plant.control.soc_source, power_period_s=ACCOUNT_PERIOD_NS * 1e-9
+        ),
         alarms=AlarmTable(plant),
         map_version=map_version,
     )
