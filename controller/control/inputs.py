@@ -89,5 +89,13 @@ class Estimate(Protocol):
         """Energy until full."""
 
     @property
+    def power_discharge_w(self) -> FloatArray:
+        """Power that could be held without crossing a cell's limit [R, horizon]: 2 s, 10 s, 30 s, 15 min."""
+
+    @property
+    def power_charge_w(self) -> FloatArray:
+        """The same for charging, >= 0."""
+
+    @property
     def quality(self) -> NDArray[np.uint8]:
         """Quality of the estimate."""

@@ -198,7 +198,9 @@ def _plant(plant: Plant, state: ControlState, facts: Facts, shown: Shown) -> Pla
     active_w, reactive_var = _at_poi(plant, facts, pcs_w)
     apparent_va = math.hypot(active_w, reactive_var)
     sustained_w = [_capped(state, both_w) for both_w in account.sustained_w]
-    available_w = _capped(state, power.available_w)
+    available_w = _capped(
+        state, (min(power.available_w[0], account.possible_w[0]), min(power.available_w[1], account.possible_w[1]))
+    )
     energy_out_wh, energy_in_wh = (
         facts.measured.meter[7:9, plant.poi.meter].tolist() if plant.poi.meter >= 0 else _NAN_2
     )

@@ -44,6 +44,9 @@ SOC_FLOOR = 0.001
 RESISTANCE_FLOOR = 0.006
 LEAST_DAYS = 1.5
 BURN_IN_DAYS = 1.0
+BETWEEN_NS = 9 * LOOK_NS
+STEADY_SHARE = 0.2
+"""A leak falls steadily: neither before nor after the middle lies less than this; a sensor that jumps falls at once."""
 SETTLED_LOOKS = 24
 """How many looks after a sensor fault a cell's states are trusted again."""
 ODD_SHARE, FAR_ODD, FAR_ODD_SHARE = 0.03, 0.03, 0.3
@@ -253,10 +256,12 @@ def _judge_cells(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns
     odd = _odd(apart, less)
     _judge_joints(cells, seen, ripe)
     steady = (was.steady_looks > SETTLED_LOOKS) & (cells.signs.joint_steps < 0.5)
-    for now, then, lag in _compared(was, soc, resistance, now_ns):
+    for now, between, then, lag in _compared(was, soc, resistance, now_ns):
         known = ripe & (was.sound_looks > SETTLED_LOOKS + 24 * lag) & (was.steady_looks > 24 * lag)
         fall, sigma = robust(then[0] - now[0], SOC_FLOOR + odd)
-        _mark_leaks(evidence, fall / lag, sigma / lag, (fall > limit * sigma) & known, apart, seen)
+        early, _ = robust(then[0] - between[0], 0.0)
+        steady_fall = (early > STEADY_SHARE * fall) & (early < (1.0 - STEADY_SHARE) * fall)
+        _mark_leaks(evidence, fall / lag, sigma / lag, (fall > limit * sigma) & steady_fall & known, apart, seen)
         growth, sigma = robust((now[1] - then[1]) / (1.0 + then[1]), RESISTANCE_FLOOR + odd)
         grows = (growth > limit * sigma) & (growth > GROWTH) & known & steady
         _mark(seen, Row.GROWTH, grows, growth * 100.0, sigma * 100.0)
@@ -303,8 +308,8 @@ def _judge_joints(cells: CellState, seen: _Look, sound: Mask) -> None:
 
 def _compared(
     was: AnomalyState, soc: Floats, resistance: Floats, now_ns: int
-) -> Iterator[tuple[tuple[Floats, Floats], tuple[Floats, Floats], float]]:
-    """Yield what is compared, the longest time first: SOC and resistance later and earlier, and the days between.
+) -> Iterator[tuple[_Pair, _Pair, _Pair, float]]:
+    """Yield what is compared, the longest time first: SOC and resistance now, half-way back, then; and the days.
 
     Over several days means of a whole day are compared, over one day the same hour.
     """
@@ -314,10 +319,24 @@ def _compared(
         for days in LAGS_DAYS:
             back = _youngest(was.days, day_ns - int(days * DAY_NS))
             if back is not None:
-                yield now, _at(was.days, back), (day_ns - was.days.at_ns[back]) / DAY_NS
+                half_ns = day_ns - (day_ns - was.days.at_ns[back]) // 2
+                yield (
+                    now,
+                    _at(was.days, _nearest(was.days, half_ns)),
+                    _at(was.days, back),
+                    (day_ns - was.days.at_ns[back]) / DAY_NS,
+                )
     back = _youngest(was.hours, now_ns - DAY_NS)
     if back is not None:
-        yield (soc, resistance), _at(was.hours, back), (now_ns - was.hours.at_ns[back]) / DAY_NS
+        between = _at(was.hours, _nearest(was.hours, now_ns - BETWEEN_NS))
+        yield (soc, resistance), between, _at(was.hours, back), (now_ns - was.hours.at_ns[back]) / DAY_NS
+
+
+_Pair = tuple[Floats, Floats]
+
+
+def _nearest(past: Past, at_ns: int) -> int:
+    return min(range(len(past.at_ns)), key=lambda k: abs(past.at_ns[k] - at_ns))
 
 
 def _at(past: Past, back: int) -> tuple[Floats, Floats]:

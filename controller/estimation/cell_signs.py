@@ -2,8 +2,8 @@
 
 A voltage that does not change while the rack's median moves is stuck. One that jumps at rest on the flat part of the
 curve has got an offset: no leak moves a charge so fast. What a cell shows at each edge of the current over what the
-median cell shows is its resistance over the rack's, at the rack's temperature and SOC. What scatters with the current,
-and only then, is a joint.
+median cell shows is its resistance over the rack's, at the rack's temperature and SOC. What steps under load
+without the current, again and again, is a joint.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ EDGE_LASTS_S = 86400.0
 class CellSigns:
     """Per cell [rack, cell] float32, or per rack [rack]; replaced at each visit.
 
-    `since_v`: the rack's median when the cell's own voltage last changed. `beyond_v`: what it shows
-    beyond its slow estimate; `joint_steps` and `joint_ohm`: steps of that under load, counted, and their resistances.
-    `edge_sum` over
+    `since_v`: the rack's median when the cell's own voltage last changed. `beyond_v`: what it shows beyond its slow
+    estimate; `joint_steps` and `joint_ohm`: steps of that under load, counted, and their resistances. `edge_sum` over
     `edge_weight`: the cell's resistance over the median cell's, from steps of both, over about a day.
-    `rest_fast_v`, `rest_slow_v`: what it shows at rest beyond its slow estimate; `suspect_s`: for how
-    long they have stood apart, `before_v` what it showed before that; `rest_s` [rack] at rest so far, about one
-    place of the curve: `rest_drawn_ratio` from where that began.
+    `rest_fast_v`, `rest_slow_v`: what it shows at rest beyond its slow estimate; `suspect_s`: for how long they have
+    stood apart, `before_v` what it showed before that; `rest_s` [rack] at rest so far, about one place of the curve:
+    `rest_drawn_ratio` from where that began.
     """
 
     last_v: Cells
@@ -86,7 +85,7 @@ def initial_signs(racks: int, cells: int) -> CellSigns:
     none, zero = np.full((racks, cells), np.nan, dtype=np.float32), np.zeros((racks, cells), dtype=np.float32)
     zeros = np.zeros(racks)
     never = np.full(racks, np.nan)
-    return CellSigns(none, none, *[zero] * 8, zeros, zeros, never, zeros, zeros)
+    return CellSigns(none, none, zero, zero, zero, zero, zero, zero, zero, zero, zeros, zeros, never, zeros, zeros)
 
 
 def far_v(was: CellSigns) -> Cells:

@@ -13,6 +13,7 @@ import numpy as np
 import uvloop
 
 from controller.field_io.bench_field import bench_field
+from controller.runtime.bench_estimation import bench_estimation
 from controller.runtime.bench_faults import bench_faults
 from controller.runtime.bench_link import bench_link
 from controller.runtime.bench_loaded import bench_loaded
@@ -32,6 +33,7 @@ def run_bench(racks: int = 240, *, faults: bool = False) -> dict[str, object]:
         *bench_rehearsal(),
         *bench_validation(racks),
         *bench_validation(10 * racks),
+        *bench_estimation(),
         *bench_link(racks),
         *bench_field(demo_plant(racks), SystemClock()),
         *bench_modbus(demo_plant(racks), uvloop.new_event_loop),

@@ -55,6 +55,8 @@ class Estimate:
     energy_to_empty_wh: NDArray[np.float64]
     energy_to_full_wh: NDArray[np.float64]
     quality: NDArray[np.uint8]
+    power_discharge_w: NDArray[np.float64]
+    power_charge_w: NDArray[np.float64]
 
 
 _CONTACTOR = {ConnectRequest.CONNECT: ContactorState.CLOSED, ConnectRequest.DISCONNECT: ContactorState.OPEN}
@@ -79,6 +81,7 @@ class Field:
         self.soc = np.full(racks, 0.5)
         self.tripped = np.zeros(racks, np.bool_)
         self.soc_known = True
+        self.possible_w = np.inf  # what the estimator says that a rack bears
         self.limit_a = np.stack([np.full(racks, 140.0), np.full(racks, 200.0)])
         self.resting_v = np.array(
             [round(1.02 * (b.voltage_min_v + b.voltage_max_v) / 2) for b in batteries], np.float64
@@ -218,7 +221,10 @@ class Rig:
         soc = self.field.soc if self.field.soc_known else np.full(len(self.field.soc), np.nan)
         energy_wh = self.arrays.rack_energy_wh
         quality = np.full(len(soc), self.estimate_quality, np.uint8)
-        return Estimate(soc, np.ones(len(soc)), soc * energy_wh, (1.0 - soc) * energy_wh, quality)
+        unbounded_w = np.full((len(soc), 4), self.field.possible_w)
+        return Estimate(
+            soc, np.ones(len(soc)), soc * energy_wh, (1.0 - soc) * energy_wh, quality, unbounded_w, unbounded_w
+        )
 
     def command(self, action: Action, value: Any = None, target: str = "Plant", **more: Any) -> Command:
         """Return a command of the default operator; keywords replace its fields."""

@@ -8,6 +8,7 @@ import pytest
 
 from controller.control.commands import Action
 from controller.control.plant_sequence import PlantState
+from controller.image.quality import Quality
 from controller.plant.signals import ContactorState
 
 RACK_WH = 215e3
@@ -44,6 +45,17 @@ def test_sustained_power_is_what_the_energy_lasts_for(running):
     assert plant.discharge_power_sustained_15min_w == pytest.approx(2.4e6)
     assert plant.discharge_power_sustained_60min_w == pytest.approx(energy_wh, rel=0.01)
     assert plant.charge_power_sustained_60min_w == pytest.approx(24 * 140 * 790.0 / 0.98, rel=0.12)
+
+
+def test_power_is_no_more_than_the_weakest_estimated_rack_bears_for_its_size(running):
+    running.field.possible_w = 50e3
+    running.run(6)
+    plant = running.result.plant
+    assert plant.discharge_power_sustained_15min_w == pytest.approx(24 * 50e3 * 0.98, rel=0.01)
+    assert plant.discharge_power_available_w == pytest.approx(24 * 50e3 * 0.98, rel=0.01)
+    running.estimate_quality = Quality.UNCERTAIN
+    running.run(6)
+    assert running.result.plant.discharge_power_available_w > 24 * 60e3
 
 
 def test_nothing_is_available_above_the_limits_at_the_poi(running):
