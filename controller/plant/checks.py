@@ -8,6 +8,7 @@ from dataclasses import replace
 from controller.plant.check_context import CheckContext
 from controller.plant.checks_batteries import BATTERY_CHECKS
 from controller.plant.checks_links import LINK_CHECKS
+from controller.plant.checks_meters import METER_CHECKS
 from controller.plant.checks_protection import PROTECTION_CHECKS
 from controller.plant.checks_ratings import RATING_CHECKS
 from controller.plant.checks_schedule import SCHEDULE_CHECKS
@@ -20,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     *RATING_CHECKS,
     *PROTECTION_CHECKS,
     *LINK_CHECKS,
+    *METER_CHECKS,
     *SETTING_CHECKS,
     *SCHEDULE_CHECKS,
 )

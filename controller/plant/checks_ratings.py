@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from controller.plant.check_context import CheckContext
 from controller.plant.checks_batteries import energy_is_credible
 from controller.plant.messages import Message, error, warning
-from controller.plant.model import DcBus, Pcs, Plant
+from controller.plant.model import DcBus, Pcs, Plant, UnloadsContactors
 
 VOLTAGE_TOLERANCE = 0.05
 AMPLE_ENERGY = 2.0
@@ -175,18 +175,49 @@ def energy_makes_rating(context: CheckContext) -> Iterator[Message]:
     installed_wh = sum(rack.battery.energy_wh for rack in plant.racks)
     efficiency = min((pcs.efficiency_ratio for pcs in plant.pcs), default=1.0)
     window = plant.control.soc_max_ratio - plant.control.soc_min_ratio
-    usable_wh = installed_wh * window * efficiency
+    usable_wh = installed_wh * window * efficiency - _transformer_losses_wh(plant)
     place, sold_wh = context.at("site", "rating", "energy"), plant.poi.energy_wh
     if usable_wh < sold_wh:
         message = f"the racks deliver {usable_wh / 1e6:.4g} MWh, less than the plant's {sold_wh / 1e6:.4g} MWh"
-        expected = f"at most {usable_wh / 1e6:.4g} MWh ({installed_wh / 1e6:.4g} MWh x SOC window x efficiency)"
+        losses = "SOC window x efficiency - transformer losses"
+        expected = f"at most {usable_wh / 1e6:.4g} MWh ({installed_wh / 1e6:.4g} MWh x {losses})"
         yield error(place, message, expected)
     elif usable_wh > AMPLE_ENERGY * sold_wh:
         message = f"the racks deliver {usable_wh / 1e6:.4g} MWh, far more than the plant's {sold_wh / 1e6:.4g} MWh"
         yield warning(place, message, "a rating near what is installed")
 
 
+def _transformer_losses_wh(plant: Plant) -> float:
+    """Return what transformers lose while the plant delivers its energy at its power: iron always, copper by load."""
+    hours = plant.poi.energy_wh / plant.poi.power_w
+    lost_w = 0.0
+    for transformer in plant.transformers:
+        power_w = sum(pcs.power_w for pcs in plant.pcs if pcs.transformer == transformer.index)
+        load = min(1.0, power_w / transformer.apparent_va)
+        lost_w += transformer.no_load_loss_w + load**2 * transformer.load_loss_w
+    return lost_w * hours
+
+
+def contactors_are_unloaded(context: CheckContext) -> Iterator[Message]:
+    """Where nobody but this controller takes the current away, the contactors must be able to open under it."""
+    plant = context.plant
+    for bus in plant.buses:
+        if bus.unloads_contactors is not UnloadsContactors.CONTROLLER_ONLY:
+            continue
+        for battery in {plant.racks[r].battery.name: plant.racks[r].battery for r in bus.racks}.values():
+            most_a = max(battery.discharge_current_max_a, battery.charge_current_max_a)
+            if battery.break_current_a < most_a:
+                message = (
+                    f"the contactors of {battery.name} open under {battery.break_current_a:g} A at most, but carry"
+                )
+                message += f" {most_a:g} A, and on {bus.name} only this controller takes the current away"
+                expected = "a BMS that stops the PCS itself (bms_stops_pcs: hardwired or can), or stronger contactors"
+                also = [context.at("batteries", battery.name, "current", "break")]
+                yield error(context.place("buses", bus.index, "bms_stops_pcs"), message, expected, see_also=also)
+
+
 RATING_CHECKS = (
+    contactors_are_unloaded,
     buses_are_whole,
     windows_fit,
     ac_voltage_fits,

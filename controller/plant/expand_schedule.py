@@ -9,6 +9,8 @@ from controller.plant.schedule import ScheduledAction, ScheduleEntry, ScheduleMo
 from controller.plant.schema_schedule import DoSection, ScheduleSection
 from controller.plant.yaml_tree import Document, Loc
 
+MAX_ENTRIES = 200
+
 
 @dataclass(frozen=True, slots=True)
 class DraftEntry:
@@ -36,6 +38,9 @@ def _action(do: DoSection) -> ScheduledAction:
 def check_entries(drafts: list[DraftEntry], sections: list[ScheduleSection]) -> list[Message]:
     """Return what an entry says that its mode has no use for, or does not say."""
     messages = []
+    if len(drafts) > MAX_ENTRIES:
+        place = drafts[MAX_ENTRIES].document.place_of(drafts[MAX_ENTRIES].loc)
+        return [error(place, f"the schedule has {len(drafts)} entries", f"at most {MAX_ENTRIES}")]
     for draft, section in zip(drafts, sections, strict=True):
         messages += [*_check_do(draft, section.do), *_check_length(draft)]
     return messages

@@ -48,6 +48,9 @@ class Extender:
 
     def base_of(self, named: Text, schema: str, below: tuple[str, ...], library: str = "") -> Document | None:
         """Return the file that another one extends, as it stands there, or None after a complaint at its name."""
+        if not named.value.isprintable():
+            self.messages.append(error(named.place, "a file's name has a character that can't be seen"))
+            return None
         path = self.path_of(named.value, library)
         name = self.files.name_of(path)
         wrong = self._refused(path, name, named, below)

@@ -240,7 +240,7 @@ def _no_schema(document: Document, schema: str, known: Sequence[str]) -> Message
     keys = document.root.entries if isinstance(document.root, Keys) else {}
     near = nearest("schema", keys)
     if near is None:
-        return error(Place(document.file), "'schema' is missing", one_of(known))
+        return error(Place(document.file), "'schema' is missing", f"a key 'schema': {one_of(known)}")
     return error(document.place_of((near,), key=True), f"unknown key '{near}'", hint="did you mean 'schema'?")
 
 

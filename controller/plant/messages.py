@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SHOWN_AT_MOST = 20
+LONGEST_TEXT, LONGEST_LINE = 400, 160
+"""Characters of a message's parts, and of a source line: more hides what is said."""
 
 
 class Severity(StrEnum):
@@ -67,12 +69,19 @@ class Message:
 
 def error(place: Place, message: str, expected: str = "", hint: str = "", see_also: Sequence[Place] = ()) -> Message:
     """Return an error message."""
-    return Message(Severity.ERROR, place, message, expected, hint, tuple(see_also))
+    return Message(Severity.ERROR, place, _short(message), _short(expected), _short(hint), tuple(see_also))
 
 
 def warning(place: Place, message: str, expected: str = "", hint: str = "", see_also: Sequence[Place] = ()) -> Message:
     """Return a warning message."""
-    return Message(Severity.WARNING, place, message, expected, hint, tuple(see_also))
+    return Message(Severity.WARNING, place, _short(message), _short(expected), _short(hint), tuple(see_also))
+
+
+def _short(text: str) -> str:
+    """Return a text without its middle where it is long, and without what would move a terminal's cursor."""
+    shown = "".join(c if c.isprintable() else "?" for c in text[: 4 * LONGEST_TEXT])
+    half = LONGEST_TEXT // 2
+    return shown if len(shown) <= LONGEST_TEXT else f"{shown[:half]} ... {shown[-half:]}"
 
 
 def in_order(messages: Iterable[Message]) -> tuple[Message, ...]:
@@ -106,9 +115,13 @@ def _render_one(message: Message, lines: Sequence[str]) -> str:
 def _source_line(place: Place, lines: Sequence[str]) -> list[str]:
     if not 1 <= place.line <= len(lines):
         return []
-    text = lines[place.line - 1]
-    width = max(1, min(place.width, len(text) - place.col + 1))
-    pad = "".join("\t" if c == "\t" else " " for c in text[: place.col - 1])
+    line, col = lines[place.line - 1], place.col
+    if len(line) > LONGEST_LINE and col > LONGEST_LINE // 2:
+        cut = col - LONGEST_LINE // 2
+        line, col = f"...{line[cut + 3 :]}", col - cut
+    text = "".join(c if c.isprintable() or c == "\t" else "?" for c in line[:LONGEST_LINE])
+    width = max(1, min(place.width, len(text) - col + 1))
+    pad = "".join("\t" if c == "\t" else " " for c in text[: col - 1])
     return [f"{place.line:6d} | {text}", f"       | {pad}{'^' * width}"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -147,6 +148,21 @@ def _values(document: Document, loc: Loc, section: Section) -> list[tuple[str, D
     return values
 
 
+_MEANT: Mapping[Dimension, tuple[float, float]] = {
+    Dimension.VOLTAGE: (-1e6, 1e6),
+    Dimension.CURRENT: (-1e5, 1e5),
+    Dimension.POWER: (-1e10, 1e10),
+    Dimension.TEMPERATURE: (-60.0, 200.0),
+    Dimension.TEMPERATURE_DIFFERENCE: (0.0, 200.0),
+    Dimension.TEMPERATURE_RATE: (-1000.0, 1000.0),
+    Dimension.RATIO: (-10.0, 10.0),
+    Dimension.FREQUENCY: (0.0, 1000.0),
+    Dimension.TIME: (0.0, 604_800.0),
+    Dimension.RESISTANCE: (0.0, 1e9),
+}
+"""Between which limits, in base units, a row's number can be meant."""
+
+
 @dataclass
 class RowBuilder:
     """Turns drafts into rows: units by the signal, what is missing, what can't be.
@@ -234,6 +250,10 @@ class RowBuilder:
         if isinstance(value, Complaint):
             self._complain(limit.place, f"{draft.name}.{word} {value.message}", value.expected, value.hint)
             return 0.0
+        low, high = _MEANT.get(dimension, (-math.inf, math.inf)) if dimension else (0.0, 1.0)
+        if not low <= value <= high:
+            reach = f"from {low:g} to {high:g} in base units"
+            self._complain(limit.place, f"{draft.name}.{word} can't be meant so ({text})", reach)
         return value
 
     def _reset(

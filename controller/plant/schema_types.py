@@ -190,6 +190,8 @@ def _words(value: object) -> str:
     text = single(value, "a text")
     if not text.strip():
         fail("is empty", "a text")
+    if not text.isprintable():
+        fail("has a character that can't be seen", "letters, digits and signs on one line")
     return text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controller.plant.messages import Message, Severity
 from controller.plant.migrations import migrated
-from controller.plant.yaml_tree import Document, read_document
+from controller.plant.yaml_tree import MAX_BYTES, Document, read_document
 
 LIBRARY = Path(__file__).parent.parent / "library"
 """Device files, cell types, protection presets and the demo site that ship with the package."""
@@ -37,9 +37,8 @@ class SiteFiles:
         """Return the file's document in its newest form, None if there is no such file; YAML errors are collected."""
         name = self.name_of(path)
         if name not in self.documents:
-            try:
-                data = path.read_bytes()
-            except (OSError, ValueError):
+            data = _bytes_of(path)
+            if data is None:
                 return None
             document, messages = read_document(name, data)
             self.documents[name], older = migrated(document)
@@ -51,12 +50,11 @@ class SiteFiles:
         """Return a file that is no YAML (a register list) as its lines, None if it can't be read as text."""
         name = self.name_of(path)
         if name not in self.documents:
-            try:
-                data = path.read_bytes()
-                text = data.decode("utf-8-sig")
-            except (OSError, ValueError):
+            data = _bytes_of(path)
+            if data is None or len(data) > MAX_BYTES:
                 return None
-            self.documents[name] = Document(name, data, tuple(text.splitlines()), None)
+            lines = data.decode("utf-8-sig", errors="replace").splitlines()
+            self.documents[name] = Document(name, data, tuple(lines), None)
             self.paths[name] = path
         return self.documents[name]
 
@@ -64,6 +62,17 @@ class SiteFiles:
         """Tell whether the file could not be read as YAML."""
         errors = (m for m in self.messages if m.severity is Severity.ERROR)
         return document.root is None or any(m.place.file == document.file for m in errors)
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """Return the bytes of a regular file, no more than show that it is too long; None if it can't be read."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError):
+        return None
 
 
 def library_names(kind: str) -> list[str]:

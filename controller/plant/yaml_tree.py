@@ -27,7 +27,9 @@ from yaml.events import (
 from controller.plant.messages import Message, Place, error
 
 MAX_DEPTH = 40
-MAX_CHARACTERS = 10_000_000
+MAX_BYTES = 1_000_000
+MAX_VALUE = 2_000
+"""The longest single value in characters: longer ones are no configuration, and cost more the longer they are."""
 
 Loc = tuple[str | int, ...]
 """A way from the root of a file to a value: keys and list positions."""
@@ -151,21 +153,22 @@ def read_document(file: str, data: bytes) -> tuple[Document, list[Message]]:
 @lru_cache(maxsize=32)
 def _read(file: str, data: bytes) -> tuple[Document, list[Message]]:
     """The trees are never changed, so the same bytes (library files, mostly) are read once."""
+    if len(data) > MAX_BYTES:
+        message = f"the file has more than {MAX_BYTES} bytes"
+        return Document(file, b"", (), None), [error(Place(file), message, "a file that people can read")]
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         place = Place(file, data.count(b"\n", 0, wrong.start) + 1)
         return Document(file, data, (), None), [error(place, "the file is not text in UTF-8", "a text file in UTF-8")]
     lines = tuple(text.splitlines())
-    if len(text) > MAX_CHARACTERS:
-        message = f"the file has {len(text)} characters"
-        return Document(file, data, lines, None), [error(Place(file), message, f"at most {MAX_CHARACTERS}")]
     builder = _Builder(file)
     root: Node | None = None
     try:
         root = builder.document(iter(yaml.parse(text, Loader=_PARSER)))
     except yaml.YAMLError as wrong:
         builder.messages.append(_syntax_error(file, text, wrong))
+    root = None if builder.broken else root
     if root is None and not builder.messages:
         builder.messages.append(error(Place(file), "the file is empty", "keys such as 'schema: site/v1'"))
     return Document(file, data, lines, root), builder.messages
@@ -183,6 +186,7 @@ class _Builder:
     def __init__(self, file: str) -> None:
         self.file = file
         self.messages: list[Message] = []
+        self.broken = False  # what was forbidden leaves a hole: whatever followed from it would only confuse
 
     def document(self, events: Iterator[Event]) -> Node | None:
         root: Node | None = None
@@ -227,6 +231,7 @@ class _Builder:
 
     def _add(self, keys: Keys, name: Node, value: Node) -> None:
         if not isinstance(name, Text):
+            self.broken = True
             self.messages.append(error(name.place, "a key is not a plain word", "a key such as 'name'"))
         elif name.value in keys.entries:
             first = keys.entries[name.value][0].place
@@ -236,7 +241,12 @@ class _Builder:
             keys.entries[name.value] = (name, value)
 
     def _forbid(self, event: Event, place: Place) -> None:
+        if isinstance(event, ScalarEvent) and len(event.value) > MAX_VALUE:
+            self.broken = True
+            message = f"a value of {len(event.value)} characters"
+            self.messages.append(error(place, message, f"at most {MAX_VALUE} characters"))
         if isinstance(event, AliasEvent):
+            self.broken = True
             self.messages.append(error(place, f"'*{event.anchor}' is a YAML alias", "the value itself", _QUOTE_STAR))
         elif isinstance(event, ScalarEvent | CollectionStartEvent):
             if event.anchor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from typer.testing import CliRunner, Result
 
 from controller.cli import app
 from controller.commissioning.point_map import diff, freeze
+from controller.link.secret_store import store_secret
 from controller.plant.demo_site import write_demo_site
 from controller.plant.site_loader import load_site_or_raise
+from controller.scada.opcua_users import parse_users
 
 
 def bess(*words: str) -> Result:
@@ -101,3 +104,103 @@ def test_a_frozen_map_does_not_differ_until_the_site_does(site: Path) -> None:
     answer = diff(larger, site)
     assert answer.code == 1
     assert "new: Plant.Block01.Rack13" in answer.text
+
+
+SECRET = "  opcua:\n    listen: opc.tcp://127.0.0.1:4840\n"
+
+
+def with_secret(site: Path) -> None:
+    file = site / "site.yaml"
+    text = file.read_text()
+    assert SECRET in text
+    file.write_text(text.replace(SECRET, f"{SECRET}    users: {{secret: opcua-users}}\n"))
+
+
+def test_a_secret_is_stored_and_found_and_never_shown(site: Path, tmp_path: Path) -> None:
+    with_secret(site)
+    state = str(tmp_path / "state")
+    before = json.loads(bess("validate", str(site), "--state", state, "--json").stdout)
+    stored = CliRunner().invoke(app, ["secret", "set", "opcua-users", str(site), "--state", state], input="hunter2\n")
+    after = bess("validate", str(site), "--state", state, "--json").stdout
+
+    assert [m["message"] for m in before["messages"]] == ["the secret 'opcua-users' is not on this machine"]
+    assert before["messages"][0]["hint"] == "bess secret set opcua-users"
+    assert stored.exit_code == 0
+    assert "hunter2" not in stored.output + after
+    assert json.loads(after)["messages"] == []
+    assert (tmp_path / "state" / "secrets" / "opcua-users").read_text() == "hunter2\n"
+
+
+def test_a_secret_that_others_may_read_is_an_error(site: Path, tmp_path: Path) -> None:
+    with_secret(site)
+    path = store_secret("opcua-users", "x", tmp_path)
+    path.chmod(0o644)
+    answer = bess("validate", str(site), "--state", str(tmp_path))
+
+    assert answer.exit_code == 1
+    assert "others may read the secret 'opcua-users'" in answer.stdout
+
+
+def test_a_user_is_added_to_a_secret_of_users(site: Path, tmp_path: Path) -> None:
+    words = ["secret", "set", "opcua-users", str(site), "--state", str(tmp_path)]
+    for user, role in (("anna", "operator"), ("vera", "viewer"), ("anna", "engineer")):
+        answer = CliRunner().invoke(app, [*words, "--user", user, "--role", role], input=f"{user} word\n")
+        assert answer.exit_code == 0
+    users = parse_users((tmp_path / "secrets" / "opcua-users").read_text())
+
+    assert {name: record.role for name, record in users.items()} == {"anna": "engineer", "vera": "viewer"}
+    assert users["vera"].matches("vera word")
+
+
+def test_the_schema_is_printed(site: Path) -> None:
+    assert json.loads(bess("schema").stdout)["title"] == "site/v1"
+    assert json.loads(bess("schema", "device").stdout)["title"] == "device/v1"
+    assert "| `site.poi.export_limit` | a power" in bess("schema", "site", "--format", "md").stdout
+    assert bess("schema", "cell").exit_code == 2
+    assert bess("validate", str(site), "--format", "sarif").exit_code == 2
+
+
+def test_an_old_site_is_shown_then_rewritten_with_the_old_one_beside(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(Path(__file__).parents[1] / "plant" / "v0_site", site)
+    old = (site / "site.yaml").read_text()
+    shown = bess("upgrade-config", str(site))
+    assert shown.exit_code == 0
+    assert "-    window: 2.80 V .. 3.65 V                 # now: min and max" in shown.stdout
+    assert "+    window: {min: 2.80 V, max: 3.65 V}                 # now: min and max" in shown.stdout
+    assert (site / "site.yaml").read_text() == old
+
+    assert bess("upgrade-config", str(site), "--write").exit_code == 0
+    assert (site / "site.yaml.v0").read_text() == old
+    assert bess("validate", str(site), "--strict").exit_code == 0
+    assert "every file has the newest form" in bess("upgrade-config", str(site)).stdout
+    assert bess("upgrade-config", str(tmp_path / "nowhere")).exit_code == 2
+
+
+def test_a_frozen_point_that_is_gone_is_an_error_at_its_line(site: Path) -> None:
+    freeze(load_site_or_raise(site), site)
+    file = site / "maps" / "frozen.csv"
+    lines = file.read_text().splitlines()
+    lines.insert(7, "Plant.Block09.Rack99.SoC,2,9000,float32,900")
+    file.write_text("\n".join(lines) + "\n")
+    (found,) = json.loads(bess("validate", str(site), "--json").stdout)["messages"]
+
+    assert (found["file"], found["line"], found["severity"]) == ("maps/frozen.csv", 8, "error")
+    assert found["message"].startswith("Plant.Block09.Rack99.SoC is frozen")
+
+
+def test_an_exception_past_its_date_is_a_warning(site: Path) -> None:
+    file = site / "site.yaml"
+    expired = '\nexceptions: {B01-R01: {state: locked_out, reason: "x", by: y, until: 2020-01-01}}\n'
+    file.write_text(file.read_text() + expired)
+    answer = bess("validate", str(site))
+
+    assert answer.exit_code == 0
+    assert "exception 'B01-R01' is overdue: a lock-out does not expire" in answer.stdout
+
+
+def test_explaining_an_inherited_value_names_both_files() -> None:
+    south = Path(__file__).parents[2] / "site_configs" / "coast_twins" / "south.yaml"
+    answer = json.loads(bess("explain", str(south), "site.poi.export_limit", "--json").stdout)
+
+    assert [(o["file"], o["text"]) for o in answer["origin"]] == [("south.yaml", "1.6 MW"), ("site.yaml", "2 MW")]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from controller.plant.json_schema import FILES
 from controller.plant.messages import Message, Place
+from controller.plant.schema_messages import model_at
 from controller.plant.site_files import LIBRARY
 from controller.plant.site_loader import load_site
 from controller.plant.units import UNITS, Dimension
@@ -19,6 +21,7 @@ from controller.plant.yaml_tree import Document, Items, Keys, Loc, Node, Text, r
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+EACH_OF_MANY_FILES = 151
 EACH_OF_MANY = 9  # a quick run makes every ninth mistake; the nightly one makes all
 GOAL_RATIO = 0.97
 QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?) (\S+)")
@@ -35,6 +38,7 @@ class Mutation:
     place: Place
     hint: str = ""
     width: int = 0
+    or_at: Place | None = None  # where the message may stand as well
 
 
 def mutations(file: str, text: str) -> Iterator[Mutation]:
@@ -43,6 +47,56 @@ def mutations(file: str, text: str) -> Iterator[Mutation]:
         if not key.value.isdigit():  # raw values of a device: any number may be meant
             yield from _key_mistakes(document, text, loc, key)
         yield from _value_mistakes(document, text, loc, value)
+        yield from _missing(document, text, loc, key, value)
+        yield from _wrong_order(document, text, loc, value)
+
+
+def _missing(document: Document, text: str, loc: Loc, key: Text, value: Node) -> Iterator[Mutation]:
+    """Leave out a line of its own that says a required key."""
+    lines = text.split("\n")
+    line = lines[key.place.line - 1]
+    alone = isinstance(value, Text) and line[: key.place.col - 1].strip() in ("", "-")
+    if not alone or key.value not in required_keys(document, loc[:-1]):
+        return
+    parent = document.place_of(loc[:-1])
+    begins = "-" in line[: key.place.col - 1]
+    lines[key.place.line - 1] = f"{line[: key.place.col - 1]}" if begins else ""
+    where = Place(document.file, parent.line, parent.col)
+    yield Mutation("missing key", ".".join(map(str, loc)), document.file, "\n".join(lines), where, key.value, width=1)
+
+
+def required_keys(document: Document, loc: Loc) -> set[str]:
+    kind = document.text_at(("schema",)).partition("/")[0]
+    model = model_at(FILES[kind], loc) if kind in FILES and document.node_at(("extends",)) is None else None
+    fields = model.model_fields.items() if model else ()
+    return {field.alias or name for name, field in fields if field.is_required()}
+
+
+def _wrong_order(document: Document, text: str, loc: Loc, node: Node) -> Iterator[Mutation]:
+    """Exchange the values of two neighbours that have an order."""
+    if not isinstance(node, Keys):
+        return
+    for low, high in ORDERED:
+        pair = [_limit_of(node, name) for name in (low, high)]
+        one, other = pair
+        if one is None or other is None or one.value == other.value:
+            continue
+        first, second = sorted((one, other), key=lambda t: t.place, reverse=True)
+        swapped = _changed(text, first.place, second.value if first is one else one.value)
+        swapped = _changed(swapped, second.place, first.value)
+        label = ".".join(map(str, (*loc, low)))
+        places = [Place(document.file, t.place.line, t.place.col) for t in (one, other)]
+        yield Mutation("wrong order", label, document.file, swapped, places[0], width=12, or_at=places[1])
+
+
+def _limit_of(node: Keys, name: str) -> Text | None:
+    value = node.entries[name][1] if name in node.entries else None
+    if isinstance(value, Keys):
+        value = value.entries["limit"][1] if "limit" in value.entries else None
+    return value if isinstance(value, Text) and not value.quoted else None
+
+
+ORDERED = (("min", "max"), ("warning", "alarm"), ("alarm", "trip"), ("warning", "trip"))
 
 
 def _entries(node: Node | None, loc: Loc) -> Iterator[tuple[Loc, Text, Node]]:
@@ -131,32 +185,49 @@ def site_with_own_device(folder: Path, site: str) -> Path:
 
 def found(message: Message, mutation) -> bool:
     """Tell whether a message stands at the mistake (or inside what replaced it) and suggests what was meant."""
-    place, wanted = message.place, mutation.place
-    there = (place.file, place.line) == (
-        wanted.file,
-        wanted.line,
-    ) and wanted.col <= place.col <= wanted.col + mutation.width
+    there = any(at is not None and covers(at, mutation.width, message.place) for at in (mutation.place, mutation.or_at))
     return there and mutation.hint in message.hint + message.expected
 
 
-def run(folder: Path, each: int) -> tuple[Counter[str], Counter[str], list[str]]:
+def covers(wanted: Place, width: int, place: Place) -> bool:
+    return (place.file, place.line) == (wanted.file, wanted.line) and wanted.col <= place.col <= wanted.col + width
+
+
+def demo_with(folder: Path, file: str, text: str) -> Path:
+    """Return the demo site with one more file, or with another one in the place of its protections."""
+    site = folder / "site"
+    shutil.copytree(REPOSITORY / "site_configs" / "demo", site)
+    (site / file).parent.mkdir(exist_ok=True)
+    (site / file).write_text(text, encoding="utf-8")
+    if file != "protections.yaml":
+        own = (site / "site.yaml").read_text()
+        (site / "site.yaml").write_text(own.replace("use:\n", f"use:\n  - {file}\n"))
+    return site
+
+
+def run(
+    site: Path, each: int, files: Sequence[str] = (), start: int = 0
+) -> tuple[Counter[str], Counter[str], list[str]]:
+    """Make every `each`-th mistake in a site's files (or only in `files`); `site` is a folder or a site file."""
+    folder = site if site.is_dir() else site.parent
     right, total, missed = Counter[str](), Counter[str](), []
-    number = 0
-    for path in sorted(folder.rglob("*.yaml")):
+    paths = [folder / name for name in files] or sorted(folder.rglob("*.yaml"))
+    before = {(m.place, m.message) for m in load_site(site).messages}
+    number = start
+    for path in paths:
         text = path.read_text()
         for mutation in mutations(path.relative_to(folder).as_posix(), text):
             number += 1
             if number % each:
                 continue
             path.write_text(mutation.text)
-            messages = load_site(folder).messages
+            messages = [m for m in load_site(site).messages if (m.place, m.message) not in before]
             hit = any(found(message, mutation) for message in messages)
             total[mutation.kind] += 1
             right[mutation.kind] += hit
             if not hit:
-                missed.append(
-                    f"{mutation.kind} {mutation.what} at {mutation.place}: {[m.message for m in messages][:2]}"
-                )
+                what = [f"{m.place} {m.message}" for m in messages][:2]
+                missed.append(f"{mutation.kind} {mutation.what} at {mutation.place}: {what}")
         path.write_text(text)
     return right, total, missed
 
@@ -169,8 +240,36 @@ def report(right: Counter[str], total: Counter[str], missed: list[str]) -> float
     return score
 
 
+def library_files() -> list[tuple[str, Path]]:
+    devices = [("devices/own.yaml", path) for path in sorted((LIBRARY / "devices").glob("*.yaml"))]
+    return [*devices, *(("protections.yaml", path) for path in sorted((LIBRARY / "protections").glob("*.yaml")))]
+
+
+def twins(folder: Path) -> Path:
+    return Path(shutil.copytree(REPOSITORY / "site_configs" / "coast_twins", folder / "twins"))
+
+
+SOUTH = ("south.yaml", "south-protections.yaml")
+NORTH = ("site.yaml", "protections.yaml", "schedule.yaml", "devices/coast-pcs.yaml")
+
+
 def test_mistakes_are_found_where_they_are(tmp_path):
-    assert report(*run(site_with_own_device(tmp_path, "demo"), EACH_OF_MANY)) >= GOAL_RATIO
+    scores = [run(site_with_own_device(tmp_path, "demo"), EACH_OF_MANY)]
+    scores.append(run(twins(tmp_path) / "south.yaml", EACH_OF_MANY, SOUTH))
+    scores.append(run(tmp_path / "twins", EACH_OF_MANY, NORTH[2:]))
+    for start, (file, path) in enumerate(library_files()):
+        site = demo_with(tmp_path / path.stem, file, path.read_text(encoding="utf-8"))
+        scores.append(run(site, EACH_OF_MANY_FILES, [file], start))
+    assert report(*summed(scores)) >= GOAL_RATIO
+
+
+def summed(
+    scores: Iterable[tuple[Counter[str], Counter[str], list[str]]],
+) -> tuple[Counter[str], Counter[str], list[str]]:
+    right, total, missed = Counter[str](), Counter[str](), list[str]()
+    for one in scores:
+        right, total, missed = right + one[0], total + one[1], missed + one[2]
+    return right, total, missed
 
 
 @pytest.mark.nightly
@@ -178,3 +277,18 @@ def test_mistakes_are_found_where_they_are(tmp_path):
 @pytest.mark.parametrize("site", ["demo", "grid_20mw_40mwh"])
 def test_all_mistakes_are_found_where_they_are(tmp_path, site):
     assert report(*run(site_with_own_device(tmp_path, site), 1)) >= GOAL_RATIO
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_all_mistakes_in_the_twins_are_found_where_they_are(tmp_path):
+    folder = twins(tmp_path)
+    assert report(*summed([run(folder / "south.yaml", 1, SOUTH), run(folder, 1, NORTH)])) >= GOAL_RATIO
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("file", "path"), library_files(), ids=lambda p: getattr(p, "stem", ""))
+def test_all_mistakes_in_library_files_are_found_where_they_are(tmp_path, file, path):
+    site = demo_with(tmp_path, file, path.read_text(encoding="utf-8"))
+    assert report(*run(site, 1, [file])) >= GOAL_RATIO

@@ -1,0 +1,101 @@
+# ruff: noqa: E501 - one case a line reads as a table
+"""Files that nobody writes by intention: they get words and a place, in little time and memory, and never a traceback."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from controller.plant.demo_site import demo_site_files
+from controller.plant.site_loader import load_site
+from controller.plant.yaml_tree import MAX_BYTES
+
+SITE = demo_site_files()["site.yaml"].encode()
+BOMB = b"a0: &a0 [x, x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (k, k, b", ".join([b"*a%d" % (k - 1)] * 9)) for k in range(1, 12)
+)
+MEMORY = 400 << 20
+
+FILES: dict[str, tuple[bytes, str]] = {
+    "a tab": (SITE.replace(b"\n  id:", b"\n\tid:"), "7:1: a tab where YAML wants spaces"),
+    "an anchor": (SITE.replace(b"id: demo", b"id: &x demo"), "7:7: '&x' is a YAML anchor"),
+    "a bomb of aliases": (BOMB, "1:5: '&a0' is a YAML anchor"),
+    "a merge key": (b"x: &x {a: 1}\nsite: {<<: *x}\n" + SITE, "1:4: '&x' is a YAML anchor"),
+    "a long value": (SITE.replace(b"280 Ah", b"9" * 100_000 + b" Ah"), "21:15: a value of 100003 characters"),
+    "a long key": (SITE + b"? " + b"x" * 100_000 + b"\n: 1\n", "115:3: a value of 100000 characters"),
+    "a key that is a group": (SITE + b"{a: b}: c\n", "115:1: a key is not a plain word"),
+    "another encoding": (SITE.replace(b"Demo plant", b"D\xe4mo"), "2:1: the file is not text in UTF-8"),
+    "UTF-16": (SITE.decode().encode("utf-16"), "1:1: the file is not text in UTF-8"),
+    "a NUL": (SITE.replace(b"id: demo", b"id: de\0mo"), "7:9: a character that YAML does not allow"),
+    "an escape": (SITE.replace(b"Demo plant", b'"\\x1b[31m"'), "8:9: site.name has a character that can't be seen"),
+    "a turned text": (SITE.replace(b"Demo", "\u202eDemo".encode()), "8:9: site.name has a character that can't be seen"),
+    "a NUL in a path": (SITE.replace(b"- protections", b'- "a\\0b"\n  - protections'), "15:5: use has a character"),
+    "nothing": (b"", "1:1: the file is empty"),
+    "a list": (b"- a\n", "1:1: the file is a list, but a group of keys is required"),
+    "deep brackets": (b"a: " + b"[" * 5000, "1:44: more than 40 levels inside each other"),
+    "deep keys": (b"".join(b" " * k + b"a:\n" for k in range(500)), "41:41: more than 40 levels inside each other"),
+    "a large file": (SITE + b"#" * 12_000_000, f"1:1: the file has more than {MAX_BYTES} bytes"),
+    "many keys": (SITE + b"".join(b"k%d: v\n" % k for k in range(700_000)), f"1:1: the file has more than {MAX_BYTES} bytes"),
+    "many racks": (SITE.replace(b"{rack:01..12}", b"{rack:01..99999999}", 1), "35:11: '{rack:01..99999999}' stands for"),
+    "many groups": (
+        SITE.replace(b"racks:\n", b"racks:\n" + b"".join(b'  - {name: "X%d-{rack:01..99}", battery: lfp280}\n' % k for k in range(1200)), 1),
+        "1045:12: these are more than 100000 names",
+    ),
+    "a folder as a file": (SITE.replace(b"- protections.yaml", b"- ."), "15:5: there is no file '.'"),
+    "a device as a file": (SITE.replace(b"- protections.yaml", b"- /dev/zero"), "15:5: '/dev/zero' is outside the site's folder"),
+    "a path as a time zone": (SITE.replace(b"America/Chicago", b"../../etc/passwd"), "9:13: site.timezone is no known"),
+    "a path as a cell": (SITE.replace(b"cell: generic", b"cell: ../../generic"), "19:11: batteries.lfp280.cell can't be a name"),
+    "a date that is none": (
+        SITE + b"exceptions: {B01-R01: {until: 99999-01-01}}\n", "115:31: exceptions.B01-R01.until is not a date"
+    ),
+    "a schedule without end": (
+        SITE + b"schedule:\n" + b'  - {name: a, from: "00:00", to: "24:00", do: {mode: idle}}\n' * 3000,
+        "316:5: the schedule has 3000 entries",
+    ),
+}  # fmt: skip
+
+
+def write(folder, data: bytes) -> None:
+    (folder / "protections.yaml").write_text(demo_site_files()["protections.yaml"])
+    (folder / "site.yaml").write_bytes(data)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_is_told_in_words_at_its_place(tmp_path, name):
+    data, told = FILES[name]
+    write(tmp_path, data)
+    result = load_site(tmp_path)
+    first = result.errors[0]
+    assert f"{first.place.line}:{first.place.col}: {first.message}".startswith(told)
+    assert result.plant is None
+    assert all(len(line) < 1000 for line in result.text().splitlines())
+    assert all(c.isprintable() or c in "\n\t" for c in result.text())
+
+
+@pytest.mark.parametrize("ends", [b"\r\n", b"\r"])
+def test_other_line_ends_and_a_byte_order_mark_are_fine(tmp_path, ends):
+    write(tmp_path, b"\xef\xbb\xbf" + SITE.replace(b"\n", ends))
+    assert load_site(tmp_path).text() == ""
+
+
+def test_a_device_or_a_folder_is_no_site(tmp_path):
+    assert load_site("/dev/zero").plant is None
+    (tmp_path / "site.yaml").mkdir()
+    assert "there is no such file" in load_site(tmp_path).text()
+
+
+@pytest.mark.parametrize("name", ["a bomb of aliases", "a large file", "many keys", "a long value", "many groups"])
+def test_the_command_stays_small_and_has_an_exit_code(tmp_path, name):
+    write(tmp_path, FILES[name][0])
+    for words in (["validate", str(tmp_path)], ["explain", str(tmp_path), "site.id"]):
+        done = subprocess.run(
+            [sys.executable, "-c", "from controller.cli import main; main()", *words],
+            capture_output=True, text=True, check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "Traceback" not in done.stdout + done.stderr
+        assert len(done.stdout + done.stderr) < 20_000
