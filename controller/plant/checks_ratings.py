@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from controller.plant.check_context import CheckContext
 from controller.plant.checks_batteries import energy_is_credible
 from controller.plant.messages import Message, error, warning
-from controller.plant.model import DcBus, Pcs, Plant, UnloadsContactors
+from controller.plant.model import DcBus, Pcs, Plant, Transformer, UnloadsContactors
 
 VOLTAGE_TOLERANCE = 0.05
 AMPLE_ENERGY = 2.0
@@ -187,14 +187,22 @@ def energy_makes_rating(context: CheckContext) -> Iterator[Message]:
         yield warning(place, message, "a rating near what is installed")
 
 
+def _carries(plant: Plant, transformer: Transformer) -> bool:
+    """Tell whether a transformer is large enough and loses what transformers do; else it is reported by itself."""
+    mine_va = sum(pcs.apparent_va for pcs in plant.pcs if pcs.transformer == transformer.index)
+    worst_w = max(transformer.no_load_loss_w, transformer.load_loss_w)
+    return mine_va <= transformer.apparent_va and worst_w <= MOST_LOSS * transformer.apparent_va
+
+
 def _transformer_losses_wh(plant: Plant) -> float:
     """Return what transformers lose while the plant delivers its energy at its power: iron always, copper by load."""
     hours = plant.poi.energy_wh / plant.poi.power_w
     lost_w = 0.0
     for transformer in plant.transformers:
         power_w = sum(pcs.power_w for pcs in plant.pcs if pcs.transformer == transformer.index)
-        load = min(1.0, power_w / transformer.apparent_va)
-        lost_w += transformer.no_load_loss_w + load**2 * transformer.load_loss_w
+        load = power_w / transformer.apparent_va
+        if _carries(plant, transformer):
+            lost_w += transformer.no_load_loss_w + load**2 * transformer.load_loss_w
     return lost_w * hours
 
 

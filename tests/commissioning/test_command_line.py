@@ -178,15 +178,15 @@ def test_an_old_site_is_shown_then_rewritten_with_the_old_one_beside(tmp_path: P
 
 
 def test_a_frozen_point_that_is_gone_is_an_error_at_its_line(site: Path) -> None:
-    freeze(load_site_or_raise(site), site)
-    file = site / "maps" / "frozen.csv"
-    lines = file.read_text().splitlines()
-    lines.insert(7, "Plant.Block09.Rack99.SoC,2,9000,float32,900")
-    file.write_text("\n".join(lines) + "\n")
+    freeze(load_site_or_raise(write_demo_site(site, 48)), site)
+    write_demo_site(site, 24)
+    lines = (site / "maps" / "frozen.csv").read_text().splitlines()
     (found,) = json.loads(bess("validate", str(site), "--json").stdout)["messages"]
 
-    assert (found["file"], found["line"], found["severity"]) == ("maps/frozen.csv", 8, "error")
-    assert found["message"].startswith("Plant.Block09.Rack99.SoC is frozen")
+    assert (found["file"], found["severity"]) == ("maps/frozen.csv", "error")
+    tag = lines[found["line"] - 1].partition(",")[0]
+    assert tag.startswith("Plant.Block0")
+    assert found["message"].startswith(f"{tag} is frozen at unit 2")
 
 
 def test_an_exception_past_its_date_is_a_warning(site: Path) -> None:

@@ -321,7 +321,7 @@ def test_relations_and_ratings_that_can_not_be(changed, old, new, message):
         ("current: 2 kA", "current: 1 kA", "PCS01 needs 1822 A for full power at 672 V"),
         ("discharge: 200 A", "discharge: 140 A", "the racks of DC01 carry 1.13 MW, its PCS have 1.2 MW"),
         ("primary: 12.47 kV", "primary: 33 kV", "T01 has 33 kV towards a POI of 12.47 kV"),
-        ("energy: 4.5 MWh", "energy: 1 MWh", "the racks deliver 4.551 MWh, far more than the plant's 1 MWh"),
+        ("energy: 4.5 MWh", "energy: 1 MWh", "the racks deliver 4.542 MWh, far more than the plant's 1 MWh"),
         ("    role: poi\n", "    role: feeder\n", "no meter has the role 'poi'"),
         ("limits: {ramp: 2.4 MW/s", "limits: {ramp: 24 MW/s", "limits.ramp is 24 MW/s, but the PCS ramp at 4.8 MW/s"),
         ("export_limit: 2.4 MW", "export_limit: 24 MW", "export_limit is 24 MW, but the PCS add up to 2.4 MW"),
