@@ -1,7 +1,7 @@
 """A new site worked out from a few answers: how many racks, which currents, which voltages; so that ratings add up.
 
-Rules: installed energy = sold energy / (SOC window x efficiency); containers are as many as hold the racks and keep a
-converter at 3 MW or less; a converter makes its share of the power plus 3 %; its DC window encloses that of its racks,
+Rules: installed energy = (sold energy + transformer losses) / (SOC window x efficiency); containers are as many as hold
+the racks and keep a converter at 3 MW or less; a converter makes its share of the power plus 3 %; its DC window encloses that of its racks,
 its AC voltage is the highest usual one that its lowest DC voltage can make. What can't be is refused with the reason.
 """
 
@@ -15,6 +15,7 @@ from controller.plant.checks_batteries import nominal_voltage_v
 from controller.plant.device_types import DeviceKind, DeviceType
 
 SOC_MIN, SOC_MAX, EFFICIENCY = 0.05, 0.95, 0.98
+TRANSFORMER_LOSSES = 0.012  # of the energy sold: 0.1 % always and 1 % at rated power, of converters 3 % larger
 LARGEST_PCS_W, RACKS_PER_CONTAINER, PCS_RESERVE = 3.0e6, 24, 1.03
 SERIES = 384
 AC_VOLTAGES_V = (200, 230, 400, 480, 550, 600, 630, 690, 800, 900)
@@ -85,7 +86,7 @@ def site_plan(answers: Answers, cell: CellType, rack_type: DeviceType) -> SitePl
         )
     series = _series(answers, rack_type)
     rack_energy_wh = cell.capacity_ah * series * nominal_voltage_v(cell)
-    needed_wh = answers.energy_wh / ((SOC_MAX - SOC_MIN) * EFFICIENCY)
+    needed_wh = answers.energy_wh * (1 + TRANSFORMER_LOSSES) / ((SOC_MAX - SOC_MIN) * EFFICIENCY)
     total = math.ceil(needed_wh / rack_energy_wh)
     containers, racks = _layout(answers, total, rack_type)
     if containers * racks < total:

@@ -115,7 +115,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
         (("--power", "20", "--energy", "40MWh"), "has no unit"),
         (("--power", "20MWh", "--energy", "40MWh"), "did you mean '20 MW'?"),
         (("--power", "20MW", "--energy", "4MWh"), "cells bear 280 A"),
-        (("--power", "20MW", "--energy", "40MWh", "--containers", "2", "--racks", "10"), "expected 128 racks or more"),
+        (("--power", "20MW", "--energy", "40MWh", "--containers", "2", "--racks", "10"), "expected 130 racks or more"),
         (("--power", "2MW", "--energy", "4MWh", "--rack-type", "generic-rak-bms"), "did you mean 'generic-rack-bms'?"),
         (("--power", "2MW", "--energy", "4MWh", "--rack-type", "generic-pcs"), "generic-pcs is a pcs"),
         (("--power", "2MW", "--energy", "4MWh", "--timezone", "Europe/Helsinky"), "Europe/Helsinki"),
