@@ -30,10 +30,13 @@ class SystemAlarm(StrEnum):
     RACK_DOES_NOT_CONNECT = "rack_does_not_connect"
     RACK_DOES_NOT_DISCONNECT = "rack_does_not_disconnect"
     RACK_OPEN_WITH_CURRENT = "rack_open_with_current"
+    RACK_OPENED_BY_ITSELF = "rack_opened_by_itself"
+    RACK_LEFT_OUT = "rack_left_out"
     PCS_NOT_FOLLOWING = "pcs_not_following"
     PCS_WATCHDOG_NOT_READ_BACK = "pcs_watchdog_not_read_back"
     PCS_DOES_NOT_STOP = "pcs_does_not_stop"
     PCS_TAKES_NO_COMMAND = "pcs_takes_no_command"
+    PCS_LEFT_OUT = "pcs_left_out"
     PCS_RUNS_UNASKED = "pcs_runs_unasked"
     PCS_BREAKER_REQUESTED = "pcs_breaker_requested"
     PCS_TRIPPED = "pcs_tripped_itself"
@@ -118,7 +121,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.RACK, "cells or sensors give no value", "Check the BMS's measuring lines; the others are still protected."
     ),
     SystemAlarm.INTERLOCK_UNKNOWN: _alarm(
-        Axis.INTERLOCK, "state is not known: it counts as tripped", "Restore the I/O module; look for a broken wire."
+        Axis.INTERLOCK,
+        "state is not known",
+        "Its area goes to zero power and comes back with the data: restore the I/O module, look for a broken wire.",
     ),
     SystemAlarm.RACK_DOES_NOT_CONNECT: _alarm(
         Axis.RACK, "does not connect", "Check precharge, bus voltage and the BMS's own release."
@@ -131,6 +136,12 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     ),
     SystemAlarm.RACK_OPEN_WITH_CURRENT: _alarm(
         Axis.RACK, "reports its contactors open, but current flows", "Suspect a welded contactor; open it by hand."
+    ),
+    SystemAlarm.RACK_OPENED_BY_ITSELF: _alarm(
+        Axis.RACK, "has opened its contactors unasked", "Read its BMS for the cause; then connect it."
+    ),
+    SystemAlarm.RACK_LEFT_OUT: _warning(
+        Axis.RACK, "stands open while the plant runs", "Connect it, start the plant again, or take it out of service."
     ),
     SystemAlarm.PCS_NOT_FOLLOWING: _alarm(
         Axis.PCS, "does not follow its command", "Check local mode and limits of the converter.", "W"
@@ -146,6 +157,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     ),
     SystemAlarm.PCS_TAKES_NO_COMMAND: _alarm(
         Axis.PCS, "takes no command", "It gets no power until it does: check remote/local switch and connection."
+    ),
+    SystemAlarm.PCS_LEFT_OUT: _warning(
+        Axis.PCS, "does not run though the plant does", "Its limit reason says why; then start the plant again."
     ),
     SystemAlarm.PCS_RUNS_UNASKED: _alarm(
         Axis.PCS, "runs though it was not asked to", "Look who started it; stop it, or start the plant."

@@ -55,6 +55,7 @@ def observe_pcs(
         in_dc_window.tobytes(),
         buses.racks.tobytes(),
         protection.pcs_stop.tobytes(),
+        protection.pcs_stop_stays.tobytes(),
         protection.block_stop.tobytes(),
         protection.pcs_start_missing.tobytes(),
         protection.plant_stop,
@@ -69,8 +70,10 @@ def observe_pcs(
     armed = _are_armed(state.relations, measured.pcs_watchdog_s)
     has_racks = (buses.racks > 0.0)[arrays.pcs_bus]
     memory.facts = facts
+    stays = _stops_that_stay(arrays, state, protection, findings)
     memory.status = PcsStatus(
-        stop=_stops(arrays, state, protection, findings),
+        stop=stays | protection.pcs_stop | protection.block_stop[arrays.pcs_block],
+        stop_stays=stays,
         armed=armed,
         unarmed=~armed & ~np.isnan(measured.pcs_watchdog_s),
         in_dc_window=in_dc_window,
@@ -83,15 +86,18 @@ def observe_pcs(
     return memory.status
 
 
-def _stops(
+def _stops_that_stay(
     arrays: PlantArrays, state: ControlState, protection: ProtectionOrders, findings: MismatchFindings
 ) -> BoolArray:
-    """Who must not run: by protection, by a stop, by too much power, or because a rack of its bus does not open."""
+    """Who must not run until a person has looked: by a latched protection or stop, or by too much power.
+
+    Or because a rack of its bus does not open.
+    """
     if protection.plant_stop or state.plant.fast_stop:
         return np.ones(len(arrays.pcs_bus), np.bool_)
     stuck = state.racks.sequence == int(RackSequenceState.DISCONNECT_FAILED)
     by_rack = (state.relations.bus_of_rack @ stuck > 0.0)[arrays.pcs_bus]
-    stops: BoolArray = protection.pcs_stop | protection.block_stop[arrays.pcs_block] | findings.stop | by_rack
+    stops: BoolArray = protection.pcs_stop_stays | findings.stop | by_rack
     return stops
 
 
@@ -126,12 +132,15 @@ def step_pcs(
         status.present.tolist(),
         measured.pcs_state.tolist(),
         status.stop.tolist(),
+        status.stop_stays.tolist(),
         status.armed.tolist(),
         status.unarmed.tolist(),
         status.ready.tolist(),
     )
     timeout_s = plant.control.start_timeout_s
-    for index, (in_service, present, reported, stop, armed, unarmed, ready) in enumerate(zip(*columns, strict=True)):
+    for index, (in_service, present, reported, stop, stays, armed, unarmed, ready) in enumerate(
+        zip(*columns, strict=True)
+    ):
         before = memory.sequence[index]
         _adopt(state, index, before, reported, present=present)
         in_state_s = (now_ns - memory.entered_ns[index]) * 1e-9
@@ -141,10 +150,12 @@ def step_pcs(
         if after is not before:
             events.append(sequence_changed(Owner.PCS, index, before, after))
             memory.sequence[index], memory.entered_ns[index] = after, now_ns
-            _remember(state, index, before, after, inputs)
+            _remember(state, index, before, after, stop=stop)
             _enter(state, measured, index, after, now_ns, armed=armed)
         elif after in _REPEATING:
             _repeat(state, index, after, in_state_s, now_ns)
+        if stays:
+            memory.wanted[index] = False
     if not events and _REPEATING.isdisjoint(memory.sequence):
         memory.settled = status
     return events
@@ -158,21 +169,21 @@ def _adopt(state: ControlState, index: int, before: PcsSequenceState, reported: 
 
 
 def _remember(
-    state: ControlState, index: int, before: PcsSequenceState, after: PcsSequenceState, inputs: PcsInputs
+    state: ControlState, index: int, before: PcsSequenceState, after: PcsSequenceState, *, stop: bool
 ) -> None:
-    """Keep what the change means: nothing that stopped or failed is started again by itself."""
+    """Keep what the change means: what failed to start, or stopped by itself, is not started again by us."""
     memory = state.pcs
     wanted = bool(memory.wanted[index])
     ended = after in {PcsSequenceState.OFF, PcsSequenceState.STOPPING, PcsSequenceState.TRIPPED}
-    if ended and wanted and before in {PcsSequenceState.ARMING, PcsSequenceState.STARTING}:
-        memory.start_failed[index] = not inputs.stop
-    if ended and wanted and before in {PcsSequenceState.RUNNING, PcsSequenceState.STANDBY} and not inputs.stop:
-        memory.stopped_by_itself[index] = True
+    failed = ended and wanted and not stop and before in {PcsSequenceState.ARMING, PcsSequenceState.STARTING}
+    by_itself = ended and wanted and not stop and before in {PcsSequenceState.RUNNING, PcsSequenceState.STANDBY}
+    memory.start_failed[index] |= failed
+    memory.stopped_by_itself[index] |= by_itself
     if after is PcsSequenceState.RUNNING:
         memory.start_failed[index] = memory.stopped_by_itself[index] = memory.stop_failed[index] = False
     if after is PcsSequenceState.OFF:
         memory.stop_failed[index] = False
-    if ended or inputs.stop:
+    if failed or by_itself or after is PcsSequenceState.TRIPPED:
         memory.wanted[index] = False
 
 

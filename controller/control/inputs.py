@@ -53,6 +53,10 @@ class ProtectionOrders(Protocol):
         """This converter must stop."""
 
     @property
+    def pcs_stop_stays(self) -> BoolArray:
+        """This converter must stop, for itself or with its block, until a person resets it."""
+
+    @property
     def block_stop(self) -> BoolArray:
         """All converters of this block must stop."""
 

@@ -2,6 +2,9 @@
 
 A converter that is found running (after a restart, after lost communication) is armed again at zero power. One that
 stops by itself is not started again by us. Losing its data never starts or stops it: its watchdog does that.
+
+That it shall run is a wish which outlives lost data and stops that end by themselves: when it is seen again and may
+run, it starts again. A stop that a person must reset, a failed start and its own stop end the wish.
 """
 
 from __future__ import annotations
@@ -76,14 +79,16 @@ def next_state(state: PcsSequenceState, inputs: PcsInputs) -> PcsSequenceState:
 
 
 def _found(inputs: PcsInputs) -> PcsSequenceState:
-    """First sight, or seen again: a converter that runs and shall run is armed again."""
+    """First sight, or seen again: a converter that runs and shall run is armed again, one that stands is looked at."""
     if inputs.reported in RUNS:
         return PcsSequenceState.ARMING if inputs.wanted and not inputs.stop else PcsSequenceState.STOPPING
     return PcsSequenceState.OFF
 
 
 def _off(inputs: PcsInputs) -> PcsSequenceState:
-    return PcsSequenceState.ARMING if inputs.wanted and not inputs.stop else PcsSequenceState.OFF
+    """A wish waits here until the converter may run: armed too early, it would only time out."""
+    may_start = inputs.wanted and not inputs.stop and inputs.ready
+    return PcsSequenceState.ARMING if may_start else PcsSequenceState.OFF
 
 
 def _arming(inputs: PcsInputs) -> PcsSequenceState:

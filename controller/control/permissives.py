@@ -17,13 +17,15 @@ from controller.protection.result import missing_words
 
 
 def unhealthy_chains(plant: Plant, image: Image) -> tuple[str, ...]:
-    """Return the hard-wired chains that are not known to be closed."""
+    """Return, in words, which hard-wired chains are open, and of which that is not known."""
     healthy = image["interlock.healthy"]
-    return tuple(
-        chain.name
-        for chain in plant.interlocks
-        if healthy.quality[chain.index] > Quality.UNCERTAIN or not healthy.value[chain.index]
-    )
+    words = []
+    for chain in plant.interlocks:
+        if healthy.quality[chain.index] > Quality.UNCERTAIN:
+            words.append(f"the state of interlock {chain.name} is not known")
+        elif not healthy.value[chain.index]:
+            words.append(f"interlock {chain.name} is not healthy")
+    return tuple(words)
 
 
 def missing_for_start(
@@ -34,7 +36,7 @@ def missing_for_start(
     protection: ProtectionOrders,
 ) -> tuple[str, ...]:
     """Return what stands against a start of the plant, in words."""
-    missing = [f"interlock {name} is not healthy" for name in unhealthy_chains(plant, image)]
+    missing = list(unhealthy_chains(plant, image))
     if state.plant.fast_stop:
         missing.append(f"the fast stop by {state.plant.fast_stop} is not reset")
     if protection.plant_stop:

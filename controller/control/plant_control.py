@@ -20,7 +20,9 @@ from controller.plant.signals import Owner
 AT_ZERO_RATIO = 0.02
 RAMP_DOWN_MARGIN_S = 5.0
 
-_ON_THE_WAY = frozenset({PcsSequenceState.OFF, PcsSequenceState.ARMING, PcsSequenceState.STARTING})
+_ON_THE_WAY = frozenset(
+    {PcsSequenceState.OFF, PcsSequenceState.ARMING, PcsSequenceState.STARTING, PcsSequenceState.STOPPING}
+)
 _STEADY = frozenset({PlantState.RUNNING, PlantState.STANDBY, *AT_REST})
 _STOPPED = frozenset(
     {PcsSequenceState.OFF, PcsSequenceState.TRIPPED, PcsSequenceState.OUT_OF_SERVICE, PcsSequenceState.UNKNOWN}
@@ -43,7 +45,7 @@ def step_plant(
     asked = memory.start_requested or memory.stop_requested
     if before in _STEADY and not asked and _is_settled(memory, racks, converters):
         return []
-    inputs = _inputs(plant, arrays, state, measured, protection, racks, now_ns)
+    inputs = _inputs(plant, arrays, state, measured, protection, racks, converters, now_ns)
     after = next_state(before, inputs)
     memory.start_requested = memory.stop_requested = False
     if after is before:
@@ -69,21 +71,22 @@ def _inputs(
     measured: Measurements,
     protection: ProtectionOrders,
     racks: RackStatus,
+    converters: PcsStatus,
     now_ns: int,
 ) -> PlantInputs:
     memory, settings = state.plant, plant.control
     sequences, wanted = state.pcs.sequence, state.pcs.wanted.tolist()
     running = [s is PcsSequenceState.RUNNING for s in sequences]
     held = [s is PcsSequenceState.LOST and w for s, w in zip(sequences, wanted, strict=True)]
-    pending = [s in _ON_THE_WAY and w for s, w in zip(sequences, wanted, strict=True)]
-    known = [s is not PcsSequenceState.UNKNOWN for s in sequences]
+    with_racks = zip(sequences, wanted, converters.has_racks.tolist(), strict=True)
+    pending = [s in _ON_THE_WAY and w and has for s, w, has in with_racks]
     return PlantInputs(
         start=memory.start_requested,
         stop=memory.stop_requested,
         fast_stop=bool(memory.fast_stop),
         trip=bool(protection.plant_stop),
         any_in_service=bool(arrays.pcs_in_service.any()),
-        all_known=all(known),
+        all_known=_all_known(arrays, state),
         racks_settled=_racks_settled(state),
         any_rack_connected=bool(racks.closed.any()),
         pcs_settled=not any(pending),
@@ -95,6 +98,12 @@ def _inputs(
         start_timeout_s=settings.start_timeout_s,
         ramp_down_s=plant.poi.power_w / max(settings.ramp_w_per_s, 1.0) + RAMP_DOWN_MARGIN_S,
     )
+
+
+def _all_known(arrays: PlantArrays, state: ControlState) -> bool:
+    """Every converter and every rack in service has been read."""
+    unread = arrays.rack_in_service & (state.racks.sequence == int(RackSequenceState.UNKNOWN))
+    return not unread.any() and PcsSequenceState.UNKNOWN not in state.pcs.sequence
 
 
 def _racks_settled(state: ControlState) -> bool:
@@ -148,9 +157,8 @@ def _want_racks(arrays: PlantArrays, state: ControlState, racks: RackStatus) -> 
 
 
 def _want_pcs(arrays: PlantArrays, state: ControlState, converters: PcsStatus) -> None:
-    """Ask for every converter that may run, is seen, and whose bus has a rack; arming waits for the rest."""
+    """Wish that every converter runs, whatever it does now, but for those that wait for a person."""
     sequences: NDArray[np.int64] = np.array(state.pcs.sequence, np.int64)
-    seen = (sequences == PcsSequenceState.OFF) | (sequences == PcsSequenceState.ARMING)
-    chosen = seen & arrays.pcs_in_service & ~converters.stop & converters.has_racks
+    chosen = arrays.pcs_in_service & ~converters.stop_stays & (sequences != PcsSequenceState.TRIPPED)
     state.pcs.wanted[chosen] = True
     state.pcs.start_failed[chosen] = False

@@ -60,7 +60,7 @@ class PlantInputs(NamedTuple):
     all_known: bool  # every converter and rack in service has been read
     racks_settled: bool  # every rack that was asked is connected or has failed
     any_rack_connected: bool
-    pcs_settled: bool  # every converter that was asked runs or has failed
+    pcs_settled: bool  # every converter that was asked runs, has failed, or can't be waited for
     any_pcs_running: bool
     any_pcs_standby: bool
     all_pcs_stopped: bool

@@ -205,14 +205,17 @@ def _enter(scene: _Scene, rack: int, before: RackSequenceState, after: RackSeque
         case RackSequenceState.DISCONNECTING:
             _request(scene.state, rack, ConnectRequest.DISCONNECT)
         case RackSequenceState.CONNECTED:
-            memory.connect_failed[rack] = memory.opened_by_itself[rack] = False
+            memory.connect_failed[rack] = memory.opened_by_itself[rack] = memory.left_by_request[rack] = False
             if memory.wanted[rack] == Wanted.CONNECTED:
                 memory.wanted[rack] = Wanted.LEAVE
         case RackSequenceState.DISCONNECTED:
             asked = memory.wanted[rack] == Wanted.DISCONNECTED or bool(scene.status.tripped[rack])
             memory.opened_by_itself[rack] = before is RackSequenceState.CONNECTED and not asked
-            memory.connect_failed[rack] = before in _ON_THE_WAY_UP and memory.wanted[rack] == Wanted.CONNECTED
-            memory.wanted[rack] = Wanted.LEAVE
+            wanted = memory.wanted[rack] == Wanted.CONNECTED
+            memory.connect_failed[rack] = wanted and before in _ON_THE_WAY_UP
+            memory.left_by_request[rack] |= asked
+            if not (wanted and before is RackSequenceState.UNKNOWN):  # a wish waits until the rack is seen
+                memory.wanted[rack] = Wanted.LEAVE
         case _:
             pass
 

@@ -273,7 +273,7 @@ def _reset_trips(desk: Desk, command: Command, _index: int) -> Verdict:
     """Reset all latches whose cause is gone: our fast stop, protection's, the converters' and the BMSs'."""
     chains = unhealthy_chains(desk.plant, desk.image)
     if chains:
-        return Verdict(Refusal.WRONG_STATE, f"interlock {', '.join(chains)} is not healthy")
+        return Verdict(Refusal.WRONG_STATE, "; ".join(chains))
     desk.state.plant.fast_stop = ""
     return _reset(desk, command, EVERYTHING)
 

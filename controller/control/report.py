@@ -293,8 +293,43 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
     )
     if not quiet or key != state.conditions_key:
         state.conditions_key, state.conditions = key, _standing_conditions(arrays, state, facts)
-    circulating = facts.buses.circulating_a > state.relations.bus_circulating_max_a
-    return {**state.conditions, "bus.circulating_current": circulating}
+    return {
+        **state.conditions,
+        "bus.circulating_current": facts.buses.circulating_a > state.relations.bus_circulating_max_a,
+        "rack.left_out": _racks_left_out(arrays, state, facts.racks),
+        "pcs.left_out": _pcs_left_out(arrays, state),
+    }
+
+
+LEFT_OUT_AFTER_NS = 30_000_000_000
+
+
+def _racks_left_out(arrays: PlantArrays, state: ControlState, status: RackStatus) -> BoolArray:
+    """The plant runs, and a rack stands open though nothing keeps it from being asked and nobody wanted it so."""
+    memory = state.racks
+    away = memory.sequence == int(RackSequenceState.DISCONNECTED)
+    if state.plant.sequence is not PlantState.RUNNING or not anywhere(away):
+        return np.zeros(len(away), np.bool_)
+    kept = status.tripped | status.locked_out | ~arrays.rack_in_service | memory.left_by_request
+    since_ns = np.maximum(memory.entered_ns, state.plant.entered_ns)
+    left_out: BoolArray = away & ~kept & (state.now_ns - since_ns > LEFT_OUT_AFTER_NS)
+    return left_out
+
+
+def _pcs_left_out(arrays: PlantArrays, state: ControlState) -> BoolArray:
+    """The plant runs, and a converter in service does not."""
+    memory, plant_ns = state.pcs, state.plant.entered_ns
+    if state.plant.sequence is not PlantState.RUNNING or all(s is PcsSequenceState.RUNNING for s in memory.sequence):
+        return np.zeros(len(memory.sequence), np.bool_)
+    late = [
+        s not in _AT_WORK and state.now_ns - max(entered_ns, plant_ns) > LEFT_OUT_AFTER_NS
+        for s, entered_ns in zip(memory.sequence, memory.entered_ns, strict=True)
+    ]
+    left_out: BoolArray = np.array(late, np.bool_) & arrays.pcs_in_service
+    return left_out
+
+
+_AT_WORK = frozenset({PcsSequenceState.ARMING, PcsSequenceState.STARTING, PcsSequenceState.RUNNING})
 
 
 def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[str, BoolArray]:
@@ -316,7 +351,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "pcs.not_armed": (sequences == int(PcsSequenceState.ARMING)) & ~converters.armed,
         "pcs.start_failed": pcs.start_failed.copy(),
         "pcs.stop_failed": pcs.stop_failed.copy(),
-        "pcs.stopped_by_itself": pcs.stopped_by_itself.copy(),
+        "pcs.stopped_by_itself": pcs.stopped_by_itself | (sequences == int(PcsSequenceState.TRIPPED)),
         "pcs.runs_unasked": converters.runs & (sequences == int(PcsSequenceState.OFF)),
         "pcs.write_failed": facts.pcs_conditions.write_failed,
         "plant.setpoint_ran_out": _one(yes=state.active.misses_its_master or state.reactive.misses_its_master),

@@ -54,6 +54,7 @@ class RackMemory:
     retried: NDArray[np.bool_]
     connect_failed: NDArray[np.bool_]
     opened_by_itself: NDArray[np.bool_]
+    left_by_request: NDArray[np.bool_]  # it was disconnected on purpose
     suspect: NDArray[np.bool_]  # current flows through contactors that are reported open
     suspect_ns: NDArray[np.int64]  # since when
     welded: NDArray[np.bool_]  # and it did so for too long
@@ -69,7 +70,7 @@ class PcsMemory:
 
     sequence: list[PcsSequenceState]
     entered_ns: list[int]
-    wanted: NDArray[np.bool_]
+    wanted: NDArray[np.bool_]  # they shall run
     seen_ns: NDArray[np.int64]  # when its state was last read
     assumed_w: NDArray[np.float64]  # what unheard ones are taken to give, NaN: heard
     command_w: NDArray[np.float64]
@@ -172,6 +173,7 @@ def _rack_memory(racks: int) -> RackMemory:
         retried=np.zeros(racks, np.bool_),
         connect_failed=np.zeros(racks, np.bool_),
         opened_by_itself=np.zeros(racks, np.bool_),
+        left_by_request=np.zeros(racks, np.bool_),
         suspect=np.zeros(racks, np.bool_),
         suspect_ns=np.zeros(racks, np.int64),
         welded=np.zeros(racks, np.bool_),

@@ -31,6 +31,7 @@ class PcsStatus:
     """What is known of each converter [P]."""
 
     stop: BoolArray  # it must not run
+    stop_stays: BoolArray  # and a person must release it
     armed: BoolArray  # its own watchdog is read back as enabled
     unarmed: BoolArray  # it is read back, and not enabled as it must be
     in_dc_window: BoolArray  # the voltage of its bus lies in its window

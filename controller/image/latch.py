@@ -1,9 +1,10 @@
 """The latch: raw register blocks -> measured quantities, all devices at once; and age -> quality.
 
 Rule: a row of raw bytes that has arrived since the last scan is decoded and replaces value, quality and time of
-everything it holds; an invalid value is DEVICE_FAILURE, a device that answered "no" fails all its values. Then every
-quality is made worse by age. Stale never reads as good, and nothing ever becomes zero because it is missing. What no
-device serves is ABSENT.
+everything it holds; an invalid value is DEVICE_FAILURE, a device that answered "no" fails all its values, which keep
+the time of their last sample. What a device says that stands still is as old as its last sign of life (`liveness`).
+Then every quality is made worse by age. Stale never reads as good, and nothing ever becomes zero because it is missing.
+What no device serves is ABSENT.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from controller.image.data_periods import NEVER_NS, Ages, DataPeriods, binding_owner, data_periods, flat_ages
 from controller.image.image import Image
+from controller.image.liveness import Liveness
 from controller.image.quality import Quality, judge
 from controller.image.quantities import QUANTITIES, Section
 from controller.modbus.poll_groups import PollGroup
@@ -41,6 +43,7 @@ class Latch:
         self._image = image
         self._scalars = _ScalarLatch(plant, groups, image)
         self._cells = [_CellLatch(plant, group, fields, image) for group in groups if (fields := _cell_fields(group))]
+        self._liveness = Liveness(plant, image, periods)
         self._ages = flat_ages(periods, image.layout)
         self._cell_ages = {name: ages for name, ages in periods.items() if QUANTITIES[name].per_cell}
         self._cells_due_ns = 0  # no cell grows older than it may be before this time
@@ -52,6 +55,7 @@ class Latch:
         cells_changed = False
         for cells in self._cells:
             cells_changed |= cells.take()
+        self._liveness.take(cells_changed=cells_changed)
         quality = self._image.measured_quality
         ages = self._ages
         aged = judge(quality, self._image.measured_time_ns, now_ns, ages.uncertain_after_ns, ages.bad_after_ns)
@@ -131,14 +135,14 @@ class _ScalarLatch:
         good: BoolArray,
         arrived: BoolArray,
     ) -> None:
-        """Values of good rows [E]; qualities and times of all rows that arrived: one that failed keeps its values."""
+        """Values and times of good rows [E]; qualities of all that arrived: one that failed keeps what it last said."""
         first_whole = len(values[0])
         for target in self._targets:
             mine = (good[first_whole:] if target.whole else good[:first_whole])[target.elements]
             target.array[target.places[mine]] = values[target.whole][target.elements][mine]
         quality = np.where(good, _QUALITY_OF_VALID[valid.view(np.uint8)], np.uint8(Quality.DEVICE_FAILURE))
-        flat = self._flat[arrived]
-        self._quality[flat], self._time_ns[flat] = quality[arrived], times[arrived]
+        self._quality[self._flat[arrived]] = quality[arrived]
+        self._time_ns[self._flat[good]] = times[good]
 
 
 class _Target(NamedTuple):

@@ -56,6 +56,12 @@ class RawGroup:
         self._rows = [row.data for row in self.data]
         self._times, self._states, self._arrived = self.time_ns.data, self.state.data, self.arrivals.data
 
+    def forget(self) -> None:
+        """Stand as before the first poll."""
+        self.time_ns.fill(0)
+        self.state.fill(RowState.NEVER)
+        self.arrivals.fill(0)
+
     def store(self, row: int, data: bytes | bytearray | memoryview, time_ns: int) -> None:
         """Replace a row by a complete, checked block that was sampled at `time_ns`."""
         self._rows[row][:] = data

@@ -242,7 +242,7 @@ _METER = (
     _code("meter.breaker", BreakerState, "breaker position"),
 )
 
-_INTERLOCK = (_yes_no("interlock.healthy", "the hard-wired chain is closed (fail-safe: false or unknown = tripped)"),)
+_INTERLOCK = (_yes_no("interlock.healthy", "the hard-wired chain is closed (false = open; unknown is neither)"),)
 
 SIGNALS: dict[str, Signal] = {s.name: s for s in (*_RACK, *_BANK, *_PCS, *_METER, *_INTERLOCK)}
 """Every signal by name; the order is the order of the process image."""

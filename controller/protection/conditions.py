@@ -24,11 +24,11 @@ def write_conditions(
             _write_row(table_row, result, group, conditions)
     silence = result.silence
     for name, active in (
-        (SystemAlarm.PROTECTION_DATA_LOST, silence.rack_blind),
-        (SystemAlarm.PCS_DATA_LOST, silence.pcs_blind),
+        (SystemAlarm.PROTECTION_DATA_LOST, silence.racks.lost),
+        (SystemAlarm.PCS_DATA_LOST, silence.pcs.lost),
         (SystemAlarm.BUS_AT_ZERO, result.bus_silent),
-        (SystemAlarm.CELLS_MISSING, silence.rack_cells_missing),
-        (SystemAlarm.INTERLOCK_UNKNOWN, result.interlock_unknown),
+        (SystemAlarm.CELLS_MISSING, silence.cells_missing),
+        (SystemAlarm.INTERLOCK_UNKNOWN, silence.chains.lost),
     ):
         conditions.hold(alarms.system(name), active, now_ns)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from controller.image.image import Image
 from controller.plant.protection_rows import Level
 from controller.protection.details import Details
-from controller.protection.measure import NOT_HEALTHY, winner
+from controller.protection.measure import winner
 from controller.protection.qualifiers import qualify
 from controller.protection.state import ProtectionState
 from controller.protection.table import LEVELS, ProtectionTable
@@ -49,7 +49,7 @@ def _raise(table: ProtectionTable, state: ProtectionState, held: BoolArray, bega
     risen: BoolArray = np.logical_or.reduce(rising, axis=0)
     np.copyto(state.level, (held * _LEVELS).max(axis=0), where=risen)
     seen = Details(table.size)
-    seen.value = np.where(state.worst == NOT_HEALTHY, np.nan, table.sign * state.worst)
+    seen.value = table.sign * state.worst
     seen.cell, seen.uncertainty_ns = state.cell[source], table.uncertainty_ns[source]
     seen.time_ns = state.onset_ns[np.maximum(state.level, 1) - 1, np.arange(table.size)]
     state.raised.take(seen, risen)

@@ -1,7 +1,8 @@
 """From the process image to sources: one number per element, turned so that higher is worse, -inf where unusable.
 
 Rule: of a row's signals the worst usable one counts. Unusable is what the image calls worse than uncertain, what is
-not a number, and what no device serves. Only an interlock is different: not known to be healthy is tripped.
+not a number, and what no device serves. A hard-wired chain that is not read is unknown, which is neither healthy nor
+tripped: `silence` says what that does.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.image.image import Image
-from controller.image.quality import Quality, usable
+from controller.image.quality import usable
 from controller.image.quantities import Section
 from controller.plant.protection_rows import Reduction
-from controller.plant.signals import ContactorState, Owner
+from controller.plant.signals import ContactorState
 from controller.protection.sources import Gather, Source
 from controller.protection.state import ProtectionState
 from controller.protection.table import ProtectionTable
@@ -21,12 +22,8 @@ from controller.protection.table import ProtectionTable
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Codes = NDArray[np.uint8]
 
 _OPEN = int(ContactorState.OPEN)
-_NEVER_READ = int(Quality.NEVER_READ)
-NOT_HEALTHY = 1e300
-"""What an interlock that is not known to be healthy counts as: worse than every limit, and finite."""
 
 
 def measure(table: ProtectionTable, state: ProtectionState, image: Image, now_ns: int, dt_s: float) -> None:
@@ -50,7 +47,6 @@ def measure(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
     np.copyto(sourced, -np.inf, where=~believed)
     np.copyto(state.seen_ns, state.time_ns, where=believed)
     state.worst = table.worst_of(sourced)
-    _take_interlocks(table, state, quality, now_ns)
     state.known = state.worst > -np.inf
     contactor = image["rack.contactor"]
     np.copyto(state.last_seen_open, contactor.value == _OPEN, where=usable(contactor.quality))
@@ -128,17 +124,3 @@ def _take_ages(table: ProtectionTable, state: ProtectionState, believed: BoolArr
     since_ns = np.maximum(state.time_ns[ages], state.started_ns)
     state.sourced[ages] = table.gather.age_sign * (now_ns - since_ns) * 1e-9
     believed[ages] = table.served[ages]
-
-
-def _take_interlocks(table: ProtectionTable, state: ProtectionState, quality: Codes, now_ns: int) -> None:
-    place = table.owner_place[Owner.INTERLOCK]
-    worst = state.worst[place]
-    unknown = (worst == -np.inf) & table.armed[place]
-    state.unknown[place] = unknown
-    state.waiting[place] = False
-    if not np.count_nonzero(unknown):
-        return
-    in_grace = now_ns - state.started_ns <= table.zero_after_ns[place]
-    waiting = unknown & (quality[place] == _NEVER_READ) & in_grace
-    worst[unknown & ~waiting] = NOT_HEALTHY
-    state.waiting[place] = waiting

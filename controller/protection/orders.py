@@ -1,10 +1,12 @@
 """From levels and latches to orders: which racks, buses, converters and blocks must do what, and what may start.
 
-Rule: every level that is in force does what its row says; a latched trip stays in force until it is reset. An
-interlock before its first sample counts as tripped, but does not latch.
+Rule: every level that is in force does what its row says; a latched trip stays in force until it is reset. What
+silence does (the stale ladder) ends by itself with it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +27,12 @@ IntArray = NDArray[np.int64]
 def give_orders(table: ProtectionTable, state: ProtectionState, silence: Silence, image: Image) -> ProtectionResult:
     """Return the orders that follow from levels, latches and silence."""
     reach, arrays = table.reach, table.arrays
-    hits = _hits(table, state)
-    silent = reach.buses(table.only(rack=silence.rack_silent, pcs=silence.pcs_silent))
-    blind = reach.buses(table.only(rack=silence.rack_blind, pcs=silence.pcs_blind))
-    zero = reach.buses(hits[Action.ZERO_BUS]) | silent
-    plant_stop = any(h.any() for h in hits[Action.STOP_PLANT].values()) or reach.is_plant_wide(hits[Action.STOP_BLOCK])
-    block_stop = reach.block_stops(hits[Action.STOP_BLOCK]) | plant_stop
-    pcs_stop = reach.pcs(hits[Action.STOP_PCS]) | block_stop[reach.pcs_block]
+    hits = _hits(table, state, np.ones(table.size, np.bool_))
+    silent = reach.buses(table.only({Owner.RACK: silence.racks.silent, Owner.PCS: silence.pcs.silent}))
+    blind = reach.buses(table.only({Owner.RACK: silence.racks.blind, Owner.PCS: silence.pcs.blind}))
+    chains_unknown = table.buses_of_chains(silence.chains.blind)
+    zero = reach.buses(hits[Action.ZERO_BUS]) | silent | table.buses_of_chains(silence.chains.silent)
+    plant_stop, block_stop, pcs_stop = _stops(table, hits)
     both = reach.racks(hits[Action.INHIBIT_BOTH])
     rack_trip, cause = _rack_trips(table, state)
     latched = table.racks_of(state.latched)
@@ -48,9 +49,10 @@ def give_orders(table: ProtectionTable, state: ProtectionState, silence: Silence
         inhibit_charge=reach.racks(hits[Action.INHIBIT_CHARGE]) | both,
         inhibit_discharge=reach.racks(hits[Action.INHIBIT_DISCHARGE]) | both,
         bus_zero=zero,
-        bus_no_increase=zero | blind,
+        bus_no_increase=zero | blind | chains_unknown,
         bus_silent=silent,
         pcs_stop=pcs_stop,
+        pcs_stop_stays=_stops(table, _hits(table, state, table.latches))[2],
         block_stop=block_stop,
         plant_stop=plant_stop,
         rack_trip_latched=latched,
@@ -63,24 +65,34 @@ def give_orders(table: ProtectionTable, state: ProtectionState, silence: Silence
             (Missing.NO_BMS_TRIP, bms_trip | bms_unknown),
             (Missing.MEASUREMENTS, table.racks_of(lost)),
             (Missing.STOP_RELEASED, block_stop[reach.rack_block]),
+            (Missing.CHAINS_KNOWN, chains_unknown[reach.rack_bus]),
         ),
         pcs_start_missing=_bits(
             (Missing.IN_SERVICE, ~arrays.pcs_in_service),
             (Missing.MEASUREMENTS, table.by_equipment(lost, Owner.PCS)),
             (Missing.STOP_RELEASED, pcs_stop),
             (Missing.BUS_RELEASED, zero[reach.pcs_bus]),
+            (Missing.CHAINS_KNOWN, chains_unknown[reach.pcs_bus]),
         ),
-        interlock_unknown=table.by_equipment(state.unknown, Owner.INTERLOCK),
         silence=silence,
     )
 
 
-def _hits(table: ProtectionTable, state: ProtectionState) -> dict[Action, Hits]:
-    level = np.where(state.waiting, np.uint8(Level.TRIP), state.level)
+def _stops(table: ProtectionTable, hits: Mapping[Action, Hits]) -> tuple[bool, BoolArray, BoolArray]:
+    """Return which stops these hits order: of the plant, of blocks [K], of converters [P]."""
+    reach = table.reach
+    plant = any(h.any() for h in hits[Action.STOP_PLANT].values()) or reach.is_plant_wide(hits[Action.STOP_BLOCK])
+    blocks = reach.block_stops(hits[Action.STOP_BLOCK]) | plant
+    return plant, blocks, reach.pcs(hits[Action.STOP_PCS]) | blocks[reach.pcs_block]
+
+
+def _hits(table: ProtectionTable, state: ProtectionState, rows: BoolArray) -> dict[Action, Hits]:
+    """Return what the elements of these rows [M] order, by action."""
+    level = state.level
     in_force = np.stack([level >= Level.WARNING, level >= Level.ALARM, (level >= Level.TRIP) | state.latched])
     hits: dict[Action, Hits] = {}
     for action, acts in table.action.items():
-        ordered = np.logical_or.reduce(in_force & acts, axis=0)
+        ordered = np.logical_or.reduce(in_force & acts, axis=0) & rows
         hits[action] = {owner: table.by_equipment(ordered, owner) for owner in OWNERS}
     return hits
 

@@ -48,7 +48,7 @@ def protect(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
 def _facts(state: ProtectionState, silence: Silence, image: Image) -> tuple[bytes, ...]:
     """Everything that orders follow from."""
     bms = image["rack.tripped"]
-    arrays = (state.level, state.latched, state.known, state.unknown, state.waiting, bms.value, bms.quality)
+    arrays = (state.level, state.latched, state.known, bms.value, bms.quality)
     return (*(a.tobytes() for a in arrays), *silence.facts())
 
 

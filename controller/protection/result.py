@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ class Missing(IntFlag):
     MEASUREMENTS = 8
     STOP_RELEASED = 16  # of the converter, the block or the plant
     BUS_RELEASED = 32
+    CHAINS_KNOWN = 64  # the hard-wired chains of its area are read
 
 
 MISSING_WORDS = {
@@ -32,6 +34,7 @@ MISSING_WORDS = {
     Missing.MEASUREMENTS: "measurements that protection needs are lost",
     Missing.STOP_RELEASED: "a stop is in force",
     Missing.BUS_RELEASED: "its bus is held at zero",
+    Missing.CHAINS_KNOWN: "the state of a hard-wired chain is not known",
 }
 
 
@@ -40,20 +43,29 @@ def missing_words(missing: int) -> tuple[str, ...]:
     return tuple(words for bit, words in MISSING_WORDS.items() if missing & bit)
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """What is blind now, what has been for too long; racks [R], converters [P]. `rack_cells_missing`: some cells."""
+class Unseen(NamedTuple):
+    """Equipment of one owner that protection does not see.
 
-    rack_blind: BoolArray
-    rack_silent: BoolArray
-    rack_cells_missing: BoolArray
-    pcs_blind: BoolArray
-    pcs_silent: BoolArray
+    `blind`: something is not usable now. `lost`: and it was read before, or the grace after the start is over.
+    `silent`: it has been so for too long.
+    """
+
+    blind: BoolArray
+    lost: BoolArray
+    silent: BoolArray
+
+
+class Silence(NamedTuple):
+    """What is not seen of racks [R], converters [P] and hard-wired chains [I]. `cells_missing` [R]: some cells."""
+
+    racks: Unseen
+    pcs: Unseen
+    chains: Unseen
+    cells_missing: BoolArray
 
     def facts(self) -> tuple[bytes, ...]:
         """Return everything in it, to be compared."""
-        arrays = (self.rack_blind, self.rack_silent, self.rack_cells_missing, self.pcs_blind, self.pcs_silent)
-        return tuple(a.tobytes() for a in arrays)
+        return tuple(a.tobytes() for a in (*self.racks, *self.pcs, *self.chains, self.cells_missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,7 @@ class ProtectionResult:
     bus_no_increase: BoolArray
     bus_silent: BoolArray
     pcs_stop: BoolArray
+    pcs_stop_stays: BoolArray  # [P] the converter's own stop or its block's, by a row that latches
     block_stop: BoolArray
     plant_stop: bool
     rack_trip_latched: BoolArray
@@ -87,5 +100,4 @@ class ProtectionResult:
     rack_trip_cause: IntArray
     rack_connect_missing: IntArray
     pcs_start_missing: IntArray
-    interlock_unknown: BoolArray
     silence: Silence

@@ -1,9 +1,13 @@
-"""The stale ladder: what lost measurements of racks and converters do to their bus. They never open a contactor.
+"""The stale ladder: what lost measurements do to the bus of a rack or converter. They never open a contactor.
 
 Rule: a lost value (worse than uncertain: older than three of its data periods D, or not a value) stops any increase
 of its bus's power at once. When the newest usable sample is older than max(5 D, 5 s), or 30 s where the BMS itself can
 stop the PCS, the bus goes to zero. Both end by themselves when the values are back. A rack that was last seen open,
 and what the site file took out of service, carries nothing and does not count; it may not connect before it speaks.
+
+A hard-wired chain (E-stop, fire) that is not read walks the same ladder for every bus that its trip would stop: a lost
+I/O module or a broken bus cable is a state of its own, neither healthy nor tripped. It latches nothing and ends with
+the data; a chain that is then read as open trips at once.
 
 A row is blind when none of its signals is usable; rows that only annunciate do not count. A rack is blind too when
 fewer than half of its cells give a value.
@@ -15,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.plant.signals import Owner
-from controller.protection.result import Silence
+from controller.protection.result import Silence, Unseen
 from controller.protection.state import ProtectionState
 from controller.protection.table import ProtectionTable
 
@@ -29,15 +33,22 @@ def find_silence(table: ProtectionTable, state: ProtectionState, now_ns: int) ->
         return table.no_silence
     due_ns = table.worst_of(np.where(table.served, state.seen_ns + table.zero_after_ns, 0))
     silent = blind & (now_ns > due_ns)
+    lost = silent | (blind & (table.worst_of(state.time_ns) > 0))
     half_blind, missing = _cells(table, state)
-    rack_counts = table.arrays.rack_in_service & ~state.last_seen_open
+    counts = table.arrays.rack_in_service & ~state.last_seen_open
+    by_rack = Unseen(*(table.racks_of(mask) for mask in (blind, lost, silent)))
+    pcs, chains = (_of_owner(table, owner, blind, lost, silent) for owner in (Owner.PCS, Owner.INTERLOCK))
+    seen = (by_rack.blind | half_blind, by_rack.lost | half_blind, by_rack.silent)
     return Silence(
-        rack_blind=rack_counts & (table.racks_of(blind) | half_blind),
-        rack_silent=rack_counts & table.racks_of(silent),
-        rack_cells_missing=missing,
-        pcs_blind=table.arrays.pcs_in_service & table.by_equipment(blind, Owner.PCS),
-        pcs_silent=table.arrays.pcs_in_service & table.by_equipment(silent, Owner.PCS),
+        racks=Unseen(*(mask & counts for mask in seen)),
+        pcs=Unseen(*(mask & table.arrays.pcs_in_service for mask in pcs)),
+        chains=chains,
+        cells_missing=missing,
     )
+
+
+def _of_owner(table: ProtectionTable, owner: Owner, *masks: BoolArray) -> Unseen:
+    return Unseen(*(table.by_equipment(mask, owner) for mask in masks))
 
 
 def _cells(table: ProtectionTable, state: ProtectionState) -> tuple[BoolArray, BoolArray]:

@@ -54,8 +54,6 @@ class ProtectionState:
         self.cell: IntArray = np.full(sources, -1, np.int64)
         self.worst: FloatArray = np.full(size, -np.inf)
         self.known: BoolArray = np.zeros(size, np.bool_)
-        self.unknown: BoolArray = np.zeros(size, np.bool_)  # interlocks that don't say, and so count as tripped
-        self.waiting: BoolArray = np.zeros(size, np.bool_)  # those of them before their first sample
         self.last_seen_open: BoolArray = np.zeros(table.counts[Owner.RACK], np.bool_)
         self.cells = _summaries(table)
         self.cell_figure: FloatArray = np.full(sources, np.nan)

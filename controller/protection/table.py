@@ -9,7 +9,7 @@ Limits are compared inclusively within one millionth: 3.55 V as a 32-bit float i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from controller.plant.protection_rows import Action, Level, ProtectionRow, Quali
 from controller.plant.row_coverage import covered
 from controller.plant.signals import SIGNALS, Owner
 from controller.protection.reach import Reach, reach_of
-from controller.protection.result import Silence
+from controller.protection.result import Silence, Unseen
 from controller.protection.row_checks import ProtectionError, check_row
 from controller.protection.sources import Gather, Layer, Source, compile_gather, sign_of, sources_of
 
@@ -35,7 +35,7 @@ IntArray = NDArray[np.int64]
 OWNERS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER, Owner.INTERLOCK)
 LEVELS = (Level.WARNING, Level.ALARM, Level.TRIP)
 TOLERANCE = 1e-6
-_WATCHED_OWNERS = frozenset({Owner.RACK, Owner.BANK, Owner.PCS})
+_WATCHED_OWNERS = frozenset({Owner.RACK, Owner.BANK, Owner.PCS, Owner.INTERLOCK})
 # What these need besides a fresh sample (a history, a command) may lack without a measurement being lost.
 _OF_MORE_THAN_THE_SAMPLE = frozenset({Reduction.AGE, Reduction.RATE, Reduction.BEYOND_COMMAND})
 _RESET_RANKS = {ResetClass.AUTO: 0, ResetClass.REMOTE: 1, ResetClass.LOCAL: 2, ResetClass.SERVICE: 3}
@@ -124,10 +124,15 @@ class ProtectionTable:
             worst[elements] = np.maximum(worst[elements], by_source[place])
         return worst
 
-    def only(self, rack: BoolArray, pcs: BoolArray) -> dict[Owner, BoolArray]:
-        """Return hits of racks and converters alone."""
-        none = {owner: np.zeros(count, np.bool_) for owner, count in self.counts.items()}
-        return {**none, Owner.RACK: rack, Owner.PCS: pcs}
+    def only(self, hits: Mapping[Owner, BoolArray]) -> dict[Owner, BoolArray]:
+        """Return these hits, and none of all other owners."""
+        return {owner: hits.get(owner, np.zeros(count, np.bool_)) for owner, count in self.counts.items()}
+
+    def buses_of_chains(self, chains: BoolArray) -> BoolArray:
+        """Return the buses [B] that a trip of these hard-wired chains [I] would stop."""
+        elements: BoolArray = np.logical_or.reduce(self.action[Action.STOP_PLANT], axis=0) & self.armed
+        stops_plant = self.by_equipment(elements, Owner.INTERLOCK)
+        return self.reach.buses(self.only({Owner.INTERLOCK: chains})) | bool((chains & stops_plant).any())
 
     def rows_of(self, values: NDArray[Any], owner: Owner) -> NDArray[Any]:
         """Return the part of an array [M] that belongs to an owner, as [rows, equipment]."""
@@ -204,8 +209,9 @@ def _loosened(limit: float, side: int) -> float:
 
 
 def _no_silence(counts: dict[Owner, int]) -> Silence:
-    racks, pcs = np.zeros(counts[Owner.RACK], np.bool_), np.zeros(counts[Owner.PCS], np.bool_)
-    return Silence(racks, racks, racks, pcs, pcs)
+    owners = (Owner.RACK, Owner.PCS, Owner.INTERLOCK)
+    racks, pcs, chains = (Unseen(*[np.zeros(counts[owner], np.bool_)] * 3) for owner in owners)
+    return Silence(racks, pcs, chains, racks.blind)
 
 
 def _per_row(rows: tuple[TableRow, ...], value: Sequence[float], dtype: type[np.generic]) -> NDArray[Any]:

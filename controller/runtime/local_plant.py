@@ -14,13 +14,14 @@ from controller.control.commands import Action, Command, Refusal, Reply
 from controller.image.image import Image
 from controller.link.event_ring import EVENT, EventBatch, no_events
 from controller.link.plant_view import RunState, Snapshot
-from controller.modbus.poll_groups import poll_groups
+from controller.modbus.poll_groups import PollGroup, poll_groups
 from controller.plant.model import Plant
 from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
 from controller.runtime.clock import FakeClock
 from controller.runtime.event_rows import ring_records
 from controller.runtime.overdue import Overdue
+from controller.runtime.retained_parts import retained_parts, take_over
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
 from controller.simulator.fake_field import FakeField
@@ -37,6 +38,7 @@ class LocalPlant:
     fake: FakeField
     clock: FakeClock
     overdue: Overdue
+    _groups: tuple[PollGroup, ...]
     _waiting: list[Command] = field(default_factory=list)
     _replies: dict[str, Reply] = field(default_factory=dict)
     _events: list[np.void] = field(default_factory=list)
@@ -76,6 +78,17 @@ class LocalPlant:
         """Return the reply of the last scan to a command."""
         return self._replies.get(command.id)
 
+    def restart(self, silence_s: float = 0.0) -> None:
+        """Let control die and start anew on what it retained, after a silence; the field goes on by itself."""
+        parts = retained_parts(self.tables, self.state, self.clock.mono_ns())
+        parts["saved_utc_ns"] = str(self.clock.utc_ns()).encode()
+        self.clock.advance(silence_s)
+        now_ns = self.clock.mono_ns()
+        self.fake.latest(now_ns)
+        self.fake.forget()
+        self.state = first_state(self.tables, self._groups, now_ns)
+        take_over(self.tables, self.state, parts, now_ns, self.clock.utc_ns())
+
     def snapshot(self) -> Snapshot:
         """Return a copy of the image as the last scan left it."""
         image = Image(self.tables.layout)
@@ -112,4 +125,4 @@ def local_plant(plant: Plant, *, seed: int | None = None, scan_period_s: float |
     groups = poll_groups(plant)
     fake = FakeField(plant, groups, seed, clock.mono_ns())
     tables = tables_of(plant, flat_map(point_list(plant)).version)
-    return LocalPlant(tables, first_state(tables, groups, clock.mono_ns()), fake, clock, Overdue(plant))
+    return LocalPlant(tables, first_state(tables, groups, clock.mono_ns()), fake, clock, Overdue(plant), groups)

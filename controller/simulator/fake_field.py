@@ -58,6 +58,13 @@ class FakeField:
                 self._polls[k].take(now_ns, disturbed=disturbed)
         return self.raw
 
+    def forget(self) -> None:
+        """Stand as before the first poll and the first request of a controller; the devices go on as they are."""
+        for group in self.raw:
+            group.forget()
+        for writes in self._writes.values():
+            writes.forget()
+
     def advance(self, now_ns: int) -> None:
         """Move the plant on to `now_ns`."""
         while self._now_ns < now_ns:
@@ -147,6 +154,11 @@ class _Writes:
     def __init__(self, count: int) -> None:
         self.takers: dict[int, tuple[SimulatedDevice, WireField, int]] = {}
         self._done = np.zeros(count, np.uint32)
+        self._seen = self._done.tobytes()
+
+    def forget(self) -> None:
+        """Know of no request."""
+        self._done.fill(0)
         self._seen = self._done.tobytes()
 
     def carry_out(self, requests: Requests) -> None:

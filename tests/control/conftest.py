@@ -40,6 +40,7 @@ class Protection:
     bus_zero: BoolArray
     bus_no_increase: BoolArray
     pcs_stop: BoolArray
+    pcs_stop_stays: BoolArray
     block_stop: BoolArray
     rack_connect_missing: NDArray[np.int64]
     pcs_start_missing: NDArray[np.int64]
@@ -300,6 +301,7 @@ def _quiet(plant: Plant) -> Protection:
         bus_zero=none(buses),
         bus_no_increase=none(buses),
         pcs_stop=none(len(plant.pcs)),
+        pcs_stop_stays=none(len(plant.pcs)),
         block_stop=none(len(plant.blocks)),
         rack_connect_missing=np.zeros(racks, np.int64),
         pcs_start_missing=np.zeros(len(plant.pcs), np.int64),

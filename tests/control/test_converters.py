@@ -98,16 +98,23 @@ def test_lost_data_of_a_converter_holds_back_then_gives_it_up_and_takes_it_back_
     running.until(lambda: state_of(running) is PcsSequenceState.RUNNING)
 
 
-def test_protections_stop_is_zero_at_once_and_the_converter_stays_off(running):
+@pytest.mark.parametrize("stays", [True, False])
+def test_protections_stop_is_zero_at_once_and_ends_the_wish_if_a_person_must_reset_it(running, stays):
     running.setpoint(1e6, timeout_s=600.0)
     running.run(2)
     running.protection.pcs_stop[0] = True
+    running.protection.pcs_stop_stays[0] = stays
     running.scan()
     assert running.field.pcs_w[0] == 0.0
     assert running.field.pcs_state[0] == PcsState.OFF
-    running.protection.pcs_stop[0] = False
+    running.protection.pcs_stop[0] = running.protection.pcs_stop_stays[0] = False
     running.run(5)
-    assert running.field.pcs_state[0] == PcsState.OFF
+    assert running.field.pcs_state[0] == (PcsState.OFF if stays else PcsState.RUNNING)
+    running.run(40)
+    assert running.result.conditions["pcs.left_out"].tolist() == [stays, False]
+    running.ask(Action.START)
+    running.run(5)
+    assert running.field.pcs_state[0] == PcsState.RUNNING
 
 
 def test_a_blocks_stop_stops_its_converters_and_no_others(running):
@@ -154,7 +161,7 @@ def test_a_converter_started_by_somebody_else_is_held_at_zero_and_told(make_rig)
 def test_protections_permissive_holds_back_the_start_until_it_comes(rig):
     rig.protection.pcs_start_missing[0] = Missing.MEASUREMENTS
     rig.until(lambda: state_of(rig, 1) is PcsSequenceState.RUNNING)
-    assert state_of(rig) is PcsSequenceState.ARMING
+    assert state_of(rig) is PcsSequenceState.OFF
     rig.protection.pcs_start_missing[0] = 0
     rig.until(lambda: state_of(rig) is PcsSequenceState.RUNNING)
 

@@ -110,14 +110,14 @@ def test_the_same_bytes_again_are_news_again(demo_plant: Plant, groups: tuple[Po
     _filled(demo_plant, groups)
     latch.take(S)
     latch.take(10 * S)
-    assert (image["pcs.active_power"].quality == Quality.NO_COMMUNICATION).all()
-    raw = _group(groups, "generic-pcs", "fast").raw
+    assert (image["meter.active_power"].quality == Quality.NO_COMMUNICATION).all()
+    raw = _group(groups, "generic-meter", "fast").raw
     for row in range(len(raw.devices)):
         raw.store(row, raw.data[row].tobytes(), 10 * S)
     latch.take(10 * S)
 
-    assert (image["pcs.active_power"].quality == Quality.GOOD).all()
-    assert (image["pcs.active_power"].time_ns == 10 * S).all()
+    assert (image["meter.active_power"].quality == Quality.GOOD).all()
+    assert (image["meter.active_power"].time_ns == 10 * S).all()
 
 
 def test_one_row_alone_changes_one_equipment_alone(

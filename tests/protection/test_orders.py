@@ -111,7 +111,7 @@ def test_what_is_out_of_service_may_not_start_and_is_not_missed(make_bench, demo
     assert result.rack_connect_missing[3] & Missing.IN_SERVICE
     assert result.pcs_start_missing[1] & Missing.IN_SERVICE
     assert not result.bus_no_increase[0]
-    assert not result.silence.pcs_blind.any()
+    assert not result.silence.pcs.blind.any()
 
 
 def test_silence_of_a_converter_holds_its_bus(make_bench, make_row):

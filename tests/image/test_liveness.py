@@ -1,0 +1,98 @@
+"""Signs of life: a device that answers but stands still loses belief, and gets it back with the next move."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from controller.image.data_periods import data_periods
+from controller.image.image import Image
+from controller.image.layout import plant_layout
+from controller.image.liveness import Liveness
+from controller.image.quality import Quality
+from controller.plant.model import Plant
+
+S = 10**9
+
+
+class Bench:
+    """An image filled by hand once a second; everything moves but what is listed."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.image = Image(plant_layout(plant))
+        self.liveness = Liveness(plant, self.image, data_periods(plant))
+        self.now_ns, self.beat, self.current_a = 1000 * S, 0, 50.0
+        self.still: dict[str, int] = {}
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now_ns, self.beat = self.now_ns + S, self.beat + 1
+            for name in ("rack.heartbeat", "bank.heartbeat", "pcs.heartbeat"):
+                self._set(name, self.beat)
+            self._set("rack.voltage", 780.0 + self.beat % 2)
+            self._set("rack.current", self.current_a)
+            self._set("pcs.active_power", 1e5)
+            self.liveness.take(cells_changed=False)
+
+    def _set(self, name: str, value: float) -> None:
+        values = self.image[name]
+        moving = np.arange(len(values.value)) != self.still.get(name, -1)
+        values.value[moving] = value
+        values.quality[:], values.time_ns[:] = Quality.GOOD, self.now_ns
+
+    def age_s(self, name: str, index: int) -> float:
+        return (self.now_ns - int(self.image[name].time_ns[index])) / S
+
+
+@pytest.fixture
+def bench(demo_plant: Plant) -> Bench:
+    bench = Bench(demo_plant)
+    bench.run(5)
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "index", "about", "whose", "other"),
+    [("rack", 16, "rack", 16, 15), ("bank", 0, "rack", 11, 12), ("pcs", 1, "pcs", 1, 0)],
+)
+def test_what_a_standing_heartbeat_vouches_for_grows_old(bench, heartbeat, index, about, whose, other):
+    value = "rack.current" if about == "rack" else "pcs.active_power"
+    bench.still[f"{heartbeat}.heartbeat"] = index
+    bench.run(3)
+    assert bench.age_s(value, whose) == 0.0, "three periods, and 3 s, are allowed"
+    bench.run(5)
+    assert bench.age_s(value, whose) == 8.0
+    assert bench.age_s(value, other) == 0.0
+    assert bench.age_s(f"{heartbeat}.heartbeat", index) == 0.0
+    bench.still.clear()
+    bench.run(1)
+    assert bench.age_s(value, whose) == 0.0
+
+
+def test_values_without_noise_are_frozen_under_load(bench):
+    bench.still["rack.voltage"] = 16
+    bench.run(15)
+    assert bench.age_s("rack.current", 16) == 0.0
+    bench.run(5)
+    assert bench.age_s("rack.current", 16) > 15.0
+    assert bench.age_s("rack.current", 15) == 0.0
+    bench.still.clear()
+    bench.run(2)
+    assert bench.age_s("rack.current", 16) == 0.0
+
+
+def test_a_cell_that_moves_is_a_sign_of_life(bench):
+    bench.still["rack.voltage"] = 16
+    for beat in range(6):
+        bench.run(4)
+        cells = bench.image["cell.voltage"]
+        cells.value[16, 3], cells.time_ns[16] = 3.3 + 0.001 * beat, bench.now_ns
+        bench.liveness.take(cells_changed=True)
+    assert bench.age_s("rack.current", 16) == 0.0
+
+
+def test_a_rack_at_rest_may_stand_still(bench):
+    bench.current_a = 1.0
+    bench.still["rack.voltage"] = 16
+    bench.run(100)
+    assert bench.age_s("rack.current", 16) == 0.0
