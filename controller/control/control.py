@@ -95,7 +95,20 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     ask_converters(arrays, state, protection, converters, power, findings)
     clear_reset_requests(state)
     facts = Facts(
-        measured, protection, racks, carry, buses, findings, converters, conditions, may, account, sample, power, frozen
+        measured,
+        protection,
+        estimate,
+        racks,
+        carry,
+        buses,
+        findings,
+        converters,
+        conditions,
+        may,
+        account,
+        sample,
+        power,
+        frozen,
     )
     return report(plant, arrays, state, image, facts, Said(replies, tuple(events), desk.forwarded))
 

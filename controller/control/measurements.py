@@ -102,15 +102,15 @@ class Reader:
         self._rack, self._meter = _Scalars(image, RACK_QUANTITIES), _Scalars(image, METER_QUANTITIES)
         self._pcs_power, self._pcs_limit = _Scalars(image, PCS_POWERS), _Scalars(image, PCS_LIMITS)
         self._scalars = (self._rack, self._meter, self._pcs_power, self._pcs_limit)
-        self._qualities = b""
+        self.qualities = b""  # of everything measured but cells, as it was read last
         self._contactor_fresh = self._tripped_usable = self._pcs_state_fresh = np.zeros(0, np.bool_)
 
     def read(self) -> Measurements:
         """Return this scan's measurements. Good, substituted and uncertain values are usable; anything else is NaN."""
         image = self.image
         qualities = image.measured_quality.tobytes()
-        if qualities != self._qualities:
-            self._qualities = qualities
+        if qualities != self.qualities:
+            self.qualities = qualities
             self._look_at_qualities()
         watchdog = image["pcs.watchdog_timeout"]
         return Measurements(

@@ -12,7 +12,7 @@ from controller.control.accounting import EnergyAccount
 from controller.control.buses import BusLimits
 from controller.control.commands import Reply
 from controller.control.events import Event
-from controller.control.inputs import ProtectionOrders
+from controller.control.inputs import Estimate, ProtectionOrders
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
@@ -23,6 +23,7 @@ from controller.control.plant_sequence import OPERATING_STATES as PLANT_OPERATIN
 from controller.control.plant_sequence import PlantState
 from controller.control.poi import PoiSample
 from controller.control.power import PowerResult
+from controller.control.qualities import Grounds, Qualities, qualities_of
 from controller.control.rack_limits import RackLimits
 from controller.control.rack_sequence import RackSequenceState
 from controller.control.racks import operating_states
@@ -35,7 +36,6 @@ from controller.control.state import ControlState
 from controller.control.status import PcsStatus, RackStatus, Shown
 from controller.image.image import Image
 from controller.image.plant_arrays import PlantArrays
-from controller.image.quality import Quality
 from controller.plant.model import Plant
 
 BoolArray = NDArray[np.bool_]
@@ -58,6 +58,7 @@ class Facts(NamedTuple):
 
     measured: Measurements
     protection: ProtectionOrders
+    estimate: Estimate
     racks: RackStatus
     carry: RackLimits
     buses: BusLimits
@@ -84,6 +85,7 @@ def report(
 ) -> ControlResult:
     """Return the result of a scan."""
     shown = _shown(plant, arrays, state, facts)
+    qualities = _qualities(plant, arrays, state, image, facts)
     way = DISCHARGE if facts.power.active_in_effect_w >= 0.0 else CHARGE
     return ControlResult(
         racks=_racks(state, image, facts, shown, way),
@@ -110,7 +112,8 @@ def report(
             racks_connected=shown.block_racks_connected,
         ),
         plant=_plant(plant, state, facts, shown),
-        poi_quality=Quality.GOOD if plant.poi.meter >= 0 else Quality.UNCERTAIN,
+        quality=qualities.of_equipment,
+        plant_quality=qualities.of_plant,
         outputs=state.outputs,
         withhold_heartbeat=(state.pcs.stop_failed & facts.converters.stop) | shown.pcs_lost,
         conditions=_conditions(arrays, state, facts),
@@ -122,6 +125,17 @@ def report(
         forwarded=said.forwarded,
         events=said.events,
     )
+
+
+def _qualities(plant: Plant, arrays: PlantArrays, state: ControlState, image: Image, facts: Facts) -> Qualities:
+    """Return the qualities; worked out anew only when one that they rest on has changed."""
+    assert state.reader is not None, "the image has been read"
+    tripped = _is_tripped(state, facts)
+    key = (state.reader.qualities, facts.estimate.quality.tobytes(), facts.racks, tripped)
+    if state.qualities is None or key != state.qualities_key:
+        grounds = Grounds(plant, arrays, state.relations, image, facts.racks, facts.estimate.quality, tripped)
+        state.qualities_key, state.qualities = key, qualities_of(grounds, PlantResult._fields)
+    return state.qualities
 
 
 def _block_power_w(state: ControlState, facts: Facts) -> FloatArray:

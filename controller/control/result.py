@@ -14,7 +14,7 @@ from controller.control.limits import Clip
 from controller.control.replies import Forwarded
 from controller.control.uncontrolled import Uncontrolled
 from controller.image.outputs import OutputImage
-from controller.image.quality import Quality
+from controller.image.quality import WORST_USABLE, Quality
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -114,14 +114,15 @@ class PlantResult(NamedTuple):
 
 
 class ControlResult(NamedTuple):
-    """Everything of one scan. `poi_quality`: UNCERTAIN where the sum of the converters stands in for a POI meter."""
+    """Everything of one scan, each value with its quality (`qualities`)."""
 
     racks: RackResult
     buses: BusResult
     pcs: PcsResult
     blocks: BlockResult
     plant: PlantResult
-    poi_quality: Quality
+    quality: Mapping[str, NDArray[np.uint8]]  # of everything above but the plant's values, by quantity
+    plant_quality: NDArray[np.uint8]  # in the order of `PlantResult`
     outputs: OutputImage
     withhold_heartbeat: BoolArray  # [P] converters that do not stop, or are lost: their own watchdogs shall act
     conditions: Mapping[str, BoolArray]
@@ -135,9 +136,6 @@ class ControlResult(NamedTuple):
 
 
 _UNITS = ("_w", "_var", "_va", "_wh", "_a", "_v", "_s", "_hz", "_ratio")
-_AT_METER = frozenset(
-    {"active_power_w", "reactive_power_var", "apparent_power_va", "power_factor_ratio", "frequency_hz", "voltage_v"}
-)
 
 
 def _quantity(owner: str, name: str) -> str:
@@ -162,10 +160,7 @@ PLANT_QUANTITIES = tuple(quantity for _, quantity in _NAMES["plant"])
 
 
 def published(result: ControlResult) -> Iterator[Published]:
-    """Yield (quantity, value, quality) of all that control computes for equipment: arrays, and a quality for all.
-
-    NaN is DEVICE_FAILURE: computed from something unknown.
-    """
+    """Yield (quantity, value, quality) of all that control computes for equipment, as arrays."""
     published_of: tuple[tuple[str, tuple[Any, ...]], ...] = (
         ("rack", result.racks),
         ("bus", result.buses),
@@ -174,20 +169,21 @@ def published(result: ControlResult) -> Iterator[Published]:
     )
     for owner, values in published_of:
         for (_, quantity), value in zip(_NAMES[owner], values, strict=True):
-            yield quantity, value, _quality(value) if quantity in _MAY_BE_UNKNOWN else Quality.GOOD
+            quality = result.quality[quantity]
+            yield quantity, value, _where_known(value, quality) if quantity in _MAY_BE_UNKNOWN else quality
 
 
 def plant_quality(result: ControlResult, numbers: FloatArray) -> NDArray[np.uint8]:
     """Return the quality of the plant's values, those of `PLANT_QUANTITIES` from the first on, given as numbers."""
-    at_meter = np.where(_OF_METER[: len(numbers)], np.uint8(result.poi_quality), np.uint8(Quality.GOOD))
-    return np.where(np.isnan(numbers), _UNKNOWN, at_meter)
+    return _where_known(numbers, result.plant_quality)
 
 
 _MAY_BE_UNKNOWN = frozenset({"rack.power", "rack.data_age", "bus.voltage", "block.active_power", "block.soc"})
 _UNKNOWN = np.uint8(Quality.DEVICE_FAILURE)
-_OF_METER = np.array([name in _AT_METER for name in PlantResult._fields], np.bool_)
+_WORST_USABLE = np.uint8(WORST_USABLE)
 
 
-def _quality(value: NDArray[Any]) -> NDArray[np.uint8]:
-    quality: NDArray[np.uint8] = np.isnan(value) * _UNKNOWN
-    return quality
+def _where_known(value: NDArray[Any], quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What could not be computed is never usable."""
+    unknown = np.isnan(value)
+    return np.where(unknown & (quality <= _WORST_USABLE), _UNKNOWN, quality) if unknown.any() else quality

@@ -20,6 +20,7 @@ from controller.control.pcs_limits import HeldPcsLimits, StandingLimits, no_held
 from controller.control.pcs_sequence import PcsSequenceState
 from controller.control.plant_sequence import PlantState
 from controller.control.poi import LossModel, PoiLoop, loss_model
+from controller.control.qualities import Qualities
 from controller.control.rack_limits import HeldLimits, no_held_limits
 from controller.control.rack_sequence import RackSequenceState, Wanted
 from controller.control.relations import Relations, relations_of
@@ -131,6 +132,8 @@ class ControlState:
     account: EnergyAccount | None = None
     account_ns: int = 0
     shown: Shown | None = None
+    qualities: Qualities | None = None
+    qualities_key: tuple[object, ...] = ()
     conditions: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     conditions_key: tuple[object, ...] = ()
 

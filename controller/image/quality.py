@@ -55,3 +55,23 @@ def judge(
     aged[age_ns > bad_after_ns] = Quality.NO_COMMUNICATION
     worse: NDArray[np.uint8] = np.maximum(quality, aged)
     return worse
+
+
+def of_all(members: NDArray[np.bool_], quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the quality [G] of what needs all members [G, n] of its group, as a sum does: the worst of them."""
+    of_members = np.where(members, quality, np.uint8(Quality.GOOD))
+    worst: NDArray[np.uint8] = of_members.max(axis=1, initial=np.uint8(Quality.GOOD))
+    return worst
+
+
+def of_known(members: NDArray[np.bool_], quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the quality [G] of what is taken over those members [G, n] that are known, as a count or a mean is.
+
+    All usable: the worst of them. Some: UNCERTAIN. None: the best of the bad ones. A group without members is good.
+    """
+    known = members & usable(quality)
+    worst = of_all(known, quality)
+    best = np.where(members, quality, np.uint8(Quality.ABSENT)).min(axis=1, initial=np.uint8(Quality.ABSENT))
+    some = np.where((known != members).any(axis=1), np.maximum(worst, _WORST_USABLE), worst)
+    result: NDArray[np.uint8] = np.where(members.any(axis=1) & ~known.any(axis=1), best, some)
+    return result

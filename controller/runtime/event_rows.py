@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.alarms.events import EventKind as AlarmEvent
 from controller.alarms.events import EventRecord
 from controller.alarms.table import AlarmTable
 from controller.alarms.text import render
@@ -58,8 +59,12 @@ def equipment_name(plant: Plant, owner: Owner, index: int) -> str:
     return members[index].name if 0 <= index < len(members) else plant.site_id
 
 
+_OF_THE_WHOLE_LIST = frozenset({AlarmEvent.FLOOD_STARTED, AlarmEvent.FLOOD_ENDED})
+"""Events of no alarm in particular; their text says what they are."""
+
+
 def _alarm_row(event: EventRecord, alarms: AlarmTable, mono_ns: int, utc_ns: int) -> JournalRow:
-    group, _ = alarms.locate(event.code)
+    function = "alarm_flood" if event.kind in _OF_THE_WHOLE_LIST else alarms.locate(event.code)[0].name
     stamp = utc_ns - (mono_ns - event.mono_ns)
     cell = event.cell if event.cell >= 0 else None
     value, limit = _number_or_none(event.value), _number_or_none(event.limit)
@@ -70,7 +75,7 @@ def _alarm_row(event: EventRecord, alarms: AlarmTable, mono_ns: int, utc_ns: int
         event.mono_ns,
         kind,
         name,
-        group.name,
+        function,
         event.level,
         cell,
         value,

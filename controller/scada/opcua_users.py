@@ -25,7 +25,7 @@ from controller.plant.model import OpcUaFace
 _COST = (2**14, 8, 1)  # 16 MB and some 50 ms a guess
 _MEMORY_MAX = 64 << 20
 _OTHERS = 0o077
-_ANONYMOUS_ROLE = "operator"  # in the demo profile, which is on loopback only
+_ANONYMOUS_ROLE = "engineer"  # on loopback only, so who asks sits at the controller: that is local
 
 
 class UsersError(ValueError):

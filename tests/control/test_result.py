@@ -57,11 +57,13 @@ def test_what_rests_on_something_unknown_says_so(running):
     running.field.silent |= {("rack", 3), ("meter", 0), ("pcs", 1)}
     running.run(2)
     found = {name: (value, quality) for name, value, quality in _everything(running.result)}
-    assert found["rack.power"][1].tolist() == [Quality.DEVICE_FAILURE if r == 3 else Quality.GOOD for r in range(24)]
-    assert found["plant.active_power"][1] == Quality.DEVICE_FAILURE
-    assert found["plant.pcs_power"][1] == Quality.DEVICE_FAILURE
-    assert found["block.active_power"][1].tolist() == [Quality.GOOD, Quality.DEVICE_FAILURE]
-    assert found["plant.soc"][1] == Quality.GOOD
+    assert found["rack.power"][1].tolist() == [Quality.NO_COMMUNICATION if r == 3 else Quality.GOOD for r in range(24)]
+    assert found["plant.active_power"][1] == Quality.NO_COMMUNICATION
+    assert found["plant.pcs_power"][1] == Quality.NO_COMMUNICATION
+    assert found["block.active_power"][1].tolist() == [Quality.GOOD, Quality.NO_COMMUNICATION]
+    assert found["plant.soc"][1] == Quality.UNCERTAIN, "whether that rack is connected is not known"
+    assert found["plant.racks_connected"][1] == Quality.UNCERTAIN
+    assert found["plant.racks_installed"][1] == Quality.GOOD
 
 
 def test_every_condition_is_declared_and_has_its_equipments_shape(running):

@@ -180,7 +180,7 @@ async def test_a_write_becomes_a_command_in_base_units(client, view):
 
     command = view.asked[0]
     assert (command.action, command.target, command.value) == (Action.SET_ACTIVE_POWER, "Plant", 1.5e6)
-    assert (command.face, command.user, command.role) == ("opcua", "anonymous", "operator")
+    assert (command.face, command.user, command.role) == ("opcua", "anonymous", "engineer")
 
 
 async def test_a_count_is_written_as_a_whole_number(client, view):
