@@ -41,6 +41,8 @@ class SystemAlarm(StrEnum):
     PCS_BREAKER_REQUESTED = "pcs_breaker_requested"
     PCS_TRIPPED = "pcs_tripped_itself"
     START_FAILED = "start_failed"
+    POI_MISSED = "poi_missed"
+    POI_APART = "poi_apart"
     SETPOINT_TIMED_OUT = "setpoint_timed_out"
     SCADA_LOST = "scada_lost"
     LOCK_OUT_OVERDUE = "lock_out_overdue"
@@ -171,6 +173,16 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.PCS, Level.TRIP, "has tripped itself", "Read its fault code; clear the cause, then reset it."
     ),
     SystemAlarm.START_FAILED: _alarm(Axis.PCS, "did not start in time", "Read its state and fault code; then start."),
+    SystemAlarm.POI_MISSED: _alarm(
+        Axis.PLANT,
+        "POI does not reach its set-point",
+        "Read the limit reason; compare unmetered load with controls.limits.poi_trim.",
+    ),
+    SystemAlarm.POI_APART: _alarm(
+        Axis.PLANT,
+        "POI meter and converters do not fit together",
+        "The POI loop holds: check the meter's scale, sign and word order, then the load of the site.",
+    ),
     SystemAlarm.SETPOINT_TIMED_OUT: _alarm(
         Axis.PLANT, "set-point timed out: the fall-back is in effect", "Find out why the master has fallen silent."
     ),

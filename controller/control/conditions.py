@@ -39,6 +39,8 @@ _ALL = (
     Condition("plant.setpoint_ran_out", Owner.PLANT, "the set-point was not renewed; fall-back in effect"),
     Condition("plant.fast_stop", Owner.PLANT, "fast stop is latched"),
     Condition("plant.poi_loop_frozen", Owner.PLANT, "the POI loop holds: stale meter, open breaker or disturbed grid"),
+    Condition("plant.poi_missed", Owner.PLANT, "the POI meter does not show what is in effect"),
+    Condition("plant.poi_apart", Owner.PLANT, "the POI meter shows more than converters and site can make up"),
     Condition("plant.start_incomplete", Owner.PLANT, "not every rack and converter that was asked has started"),
 )
 

@@ -26,7 +26,7 @@ from controller.control.pcs_sequence import PcsSequenceState
 from controller.control.permissives import missing_for_start
 from controller.control.plant_control import step_plant
 from controller.control.plant_sequence import PlantState
-from controller.control.poi import PoiSample, is_frozen
+from controller.control.poi import PoiSample, are_apart, is_frozen
 from controller.control.power import set_power
 from controller.control.rack_limits import RackLimits, rack_limits
 from controller.control.racks import observe_racks, step_racks
@@ -88,7 +88,8 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, standing, now_ns)
     account = _account(plant, arrays, state, estimate, carry, racks, may)
     sample = _poi_sample(state, plant, image, measured)
-    frozen = plant.poi.meter >= 0 and is_frozen(plant, sample)
+    apart = are_apart(state.active_loop, plant, _unseen_w(plant, state, measured, sample), dt_s)
+    frozen = plant.poi.meter >= 0 and (is_frozen(plant, sample) or apart)
     loose = _uncontrolled(state, measured, converters, findings, conditions.write_failed, sample)
     hold = frozen or findings.apart or loose.total_w != 0.0
     power = set_power(plant, state, may, account.pcs_soc_ratio, loose, sample, dt_s, frozen=hold)
@@ -173,6 +174,12 @@ def _uncontrolled(
         surplus_w = np.zeros(len(measured_w)) if findings.surplus_w is None else findings.surplus_w
         total_w += float(np.nansum(np.where(write_failed & ~unheard, measured_w, surplus_w)))
     return Uncontrolled(total_w, assumed_w)
+
+
+def _unseen_w(plant: Plant, state: ControlState, measured: Measurements, sample: PoiSample) -> float:
+    """What the POI meter shows beside the converters; NaN without the meter or while a converter is not heard."""
+    unheard = plant.poi.meter < 0 or bool(np.isnan(measured.pcs_active_power_w).any())
+    return np.nan if unheard else unseen_power_w(measured.pcs_active_power_w, sample, state.losses)
 
 
 def _account(

@@ -16,6 +16,7 @@ class LimitReason(IntEnum):
     IMPORT_LIMIT = 4
     POI_RATING = 5
     SETPOINT_TIMEOUT = 6
+    POI_TRIM = 7
     # racks
     RACK_CURRENT_RATING = 10
     BMS_CURRENT_LIMIT = 11
@@ -57,6 +58,7 @@ REASON_TEXTS: Mapping[LimitReason, str] = {
     LimitReason.IMPORT_LIMIT: "import limit",
     LimitReason.POI_RATING: "apparent power rating of the POI",
     LimitReason.SETPOINT_TIMEOUT: "the set-point ran out, fall-back in effect",
+    LimitReason.POI_TRIM: "more unmetered load or generation than the POI loop may make up for",
     LimitReason.RACK_CURRENT_RATING: "current rating of a rack",
     LimitReason.BMS_CURRENT_LIMIT: "current limit of a BMS",
     LimitReason.SOC_WINDOW: "edge of the SOC window",

@@ -5,6 +5,10 @@ the meter, only with new samples and only while the reference stands still, so t
 stale meter, an open breaker, a converter that limits itself, or outside the voltage and frequency window the trim
 freezes and holds; release is bumpless because the trim is all that the loop remembers. At zero nothing is trimmed: a
 plant at rest does not discharge its racks into its own auxiliaries.
+
+What the loop makes up for beyond the losses is load and generation that nobody meters, up to a part of the rating that
+the site states (`poi_trim`). If the meter shows more than that beside what the converters give, one of them is wrong:
+the loop freezes too. A reference that the meter does not show for half a minute is told.
 """
 
 from __future__ import annotations
@@ -20,7 +24,12 @@ TRIM_TIME_S = 3.0
 SETTLING_S = 2.5
 """After a change of the reference: dead time, ramp and the age of the meter's value."""
 STILL_RATIO = 0.005
-TRIM_MAX_RATIO = 0.05
+MISSED_RATIO = 0.02
+"""Of the rating: the meter may differ so much from the reference before it counts as missed."""
+MISSED_AFTER_S = 30.0
+APART_MARGIN_RATIO = 0.1
+APART_AFTER_S = 2.0
+"""Meter and converters are not sampled at the same instant: the loop holds at once, but it is told only then."""
 VOLTAGE_WINDOW_RATIO = 0.1
 FREQUENCY_WINDOW_HZ = 1.5
 
@@ -33,6 +42,8 @@ class PoiLoop:
     reference: float = 0.0
     still_s: float = 0.0
     sample_ns: int = 0
+    missed_s: float = 0.0  # for so long the meter has not shown the reference
+    apart_s: float = 0.0  # for so long meter and converters do not fit together
 
 
 class PoiSample(NamedTuple):
@@ -47,22 +58,45 @@ class PoiSample(NamedTuple):
     auxiliary_w: float  # of all auxiliaries, metered or nominal
 
 
+class Trimmed(NamedTuple):
+    """The rating of the POI in the loop's unit, and how far the loop may trim."""
+
+    rating: float
+    trim_max: float
+
+
 def trim_step(
-    loop: PoiLoop, reference: float, measured: float, time_ns: int, rating: float, dt_s: float, *, frozen: bool
+    loop: PoiLoop, reference: float, measured: float, time_ns: int, bounds: Trimmed, dt_s: float, *, frozen: bool
 ) -> float:
     """Return the trim to add to `reference`; the loop is brought up to date in place."""
+    rating = bounds.rating
     moved = abs(reference - loop.reference) > STILL_RATIO * rating
     loop.still_s = 0.0 if moved or frozen else loop.still_s + dt_s
     if moved:
         loop.reference = reference
+    missed = loop.still_s >= SETTLING_S and abs(reference - measured) > MISSED_RATIO * rating
+    loop.missed_s = loop.missed_s + dt_s if missed and not frozen else 0.0
     elapsed_ns = time_ns - loop.sample_ns
     loop.sample_ns = max(loop.sample_ns, time_ns)
     if frozen or elapsed_ns <= 0 or loop.still_s < SETTLING_S or math.isnan(measured):
         return loop.trim
     step_s = min(elapsed_ns * 1e-9, 0.5 * TRIM_TIME_S)
-    bound = TRIM_MAX_RATIO * rating
+    bound = bounds.trim_max
     loop.trim = max(-bound, min(bound, loop.trim + (reference - measured) * (step_s / TRIM_TIME_S)))
     return loop.trim
+
+
+def is_at_its_bound(loop: PoiLoop, bounds: Trimmed) -> bool:
+    """Whether the reference is missed because the loop may not trim further."""
+    return loop.missed_s > 0.0 and abs(loop.trim) >= bounds.trim_max
+
+
+def are_apart(loop: PoiLoop, plant: Plant, unseen_w: float, dt_s: float) -> bool:
+    """Whether the meter shows more beside the converters than the site may have; `unseen_w` NaN: nobody can say."""
+    most_w = (plant.control.poi_trim_ratio + APART_MARGIN_RATIO) * plant.poi.power_w
+    apart = abs(unseen_w) > most_w
+    loop.apart_s = loop.apart_s + dt_s if apart else 0.0
+    return apart
 
 
 def is_frozen(plant: Plant, sample: PoiSample) -> bool:

@@ -13,7 +13,7 @@ from controller.control.limit_reasons import LimitReason
 from controller.control.limits import Clip, clip_power
 from controller.control.pcs_limits import PcsLimits
 from controller.control.plant_sequence import PlantState
-from controller.control.poi import PoiSample, trim_step
+from controller.control.poi import PoiSample, Trimmed, is_at_its_bound, trim_step
 from controller.control.ramps import ramp
 from controller.control.relations import CHARGE, DISCHARGE
 from controller.control.sharing import reactive_capability_var, share_active_power, share_reactive_power
@@ -62,6 +62,8 @@ def set_power(
     available_w = _available_w(state, limits, sample, uncontrolled)
     active_w = _active_in_effect_w(plant, state, limits, available_w, active_clips, dt_s)
     reference_w = _reference_w(plant, state, active_w, sample, dt_s, frozen=frozen)
+    if plant.poi.meter >= 0 and is_at_its_bound(state.active_loop, _bounds(plant, plant.poi.power_w)):
+        active_clips.append(Clip(LimitReason.POI_TRIM, active_w, sample.active_w))
     pcs_w = _share(limits, pcs_soc_ratio, reference_w, uncontrolled)
     capability_var = _reactive_capability_var(plant, limits, pcs_w)
     available_var = sum(capability_var)
@@ -177,11 +179,15 @@ def _reference_w(
     plant: Plant, state: ControlState, active_w: float, sample: PoiSample, dt_s: float, *, frozen: bool
 ) -> float:
     """Return what the converters must give in sum. At zero they give zero: losses at rest come from the grid."""
-    rating_w, hold = plant.poi.power_w, frozen or active_w == 0.0
-    trim_w = trim_step(state.active_loop, active_w, sample.active_w, sample.time_ns, rating_w, dt_s, frozen=hold)
+    bounds, hold = _bounds(plant, plant.poi.power_w), frozen or active_w == 0.0
+    trim_w = trim_step(state.active_loop, active_w, sample.active_w, sample.time_ns, bounds, dt_s, frozen=hold)
     if active_w == 0.0:
         return 0.0
     return active_w + state.losses.loss_w(active_w, sample.auxiliary_w) + trim_w if plant.poi.meter >= 0 else active_w
+
+
+def _bounds(plant: Plant, rating: float) -> Trimmed:
+    return Trimmed(rating, plant.control.poi_trim_ratio * rating)
 
 
 def _reactive_capability_var(plant: Plant, limits: PcsLimits, pcs_w: list[float]) -> list[float]:
@@ -244,7 +250,7 @@ def _reactive_trim_var(
     frozen: bool,
 ) -> float:
     resting = active_w == 0.0 and reactive_var == 0.0
-    rating_va, hold = plant.poi.apparent_va, frozen or resting
+    bounds, hold = _bounds(plant, plant.poi.apparent_va), frozen or resting
     measured_var, time_ns = sample.reactive_var, sample.time_ns
-    trim_var = trim_step(state.reactive_loop, reactive_var, measured_var, time_ns, rating_va, dt_s, frozen=hold)
+    trim_var = trim_step(state.reactive_loop, reactive_var, measured_var, time_ns, bounds, dt_s, frozen=hold)
     return 0.0 if resting or plant.poi.meter < 0 else trim_var

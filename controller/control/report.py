@@ -21,7 +21,7 @@ from controller.control.pcs_sequence import OPERATING_STATES as PCS_OPERATING_ST
 from controller.control.pcs_sequence import PcsSequenceState
 from controller.control.plant_sequence import OPERATING_STATES as PLANT_OPERATING_STATES
 from controller.control.plant_sequence import PlantState
-from controller.control.poi import PoiSample
+from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, PoiSample
 from controller.control.power import PowerResult
 from controller.control.qualities import Grounds, Qualities, qualities_of
 from controller.control.rack_limits import RackLimits
@@ -304,6 +304,8 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
         memory.fast_stop,
         memory.start_incomplete,
         facts.frozen,
+        _poi_is_missed(state),
+        _poi_is_apart(state),
     )
     if not quiet or key != state.conditions_key:
         state.conditions_key, state.conditions = key, _standing_conditions(arrays, state, facts)
@@ -371,8 +373,18 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "plant.setpoint_ran_out": _one(yes=state.active.misses_its_master or state.reactive.misses_its_master),
         "plant.fast_stop": _one(yes=bool(memory.fast_stop)),
         "plant.poi_loop_frozen": _one(yes=facts.frozen),
+        "plant.poi_missed": _one(yes=_poi_is_missed(state)),
+        "plant.poi_apart": _one(yes=_poi_is_apart(state)),
         "plant.start_incomplete": _one(yes=memory.start_incomplete),
     }
+
+
+def _poi_is_missed(state: ControlState) -> bool:
+    return max(state.active_loop.missed_s, state.reactive_loop.missed_s) > MISSED_AFTER_S
+
+
+def _poi_is_apart(state: ControlState) -> bool:
+    return state.active_loop.apart_s > APART_AFTER_S
 
 
 def _one(*, yes: bool) -> BoolArray:

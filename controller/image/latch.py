@@ -1,10 +1,10 @@
 """The latch: raw register blocks -> measured quantities, all devices at once; and age -> quality.
 
 Rule: a row of raw bytes that has arrived since the last scan is decoded and replaces value, quality and time of
-everything it holds; an invalid value is DEVICE_FAILURE, a device that answered "no" fails all its values, which keep
-the time of their last sample. What a device says that stands still is as old as its last sign of life (`liveness`).
-Then every quality is made worse by age. Stale never reads as good, and nothing ever becomes zero because it is missing.
-What no device serves is ABSENT.
+everything it holds; an invalid or impossible value is DEVICE_FAILURE, a device that answered "no" fails all its values,
+which keep the time of their last sample. What a device says that stands still is as old as its last sign of life
+(`liveness`). Then every quality is made worse by age. Stale never reads as good, and nothing ever becomes zero because
+it is missing. What no device serves is ABSENT.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class _ScalarLatch:
         self._rows = _joined([_first_row(self._raw, part.group) + part.rows for part in parts])
         self._flat = _joined([_quality_places(image, p, whose) for p, whose in zip(parts, equipment, strict=True)])
         self._targets = _targets(image, parts, equipment, len(self._decoder.quantities.values))
+        self._possible = _possible_values(plant, self._decoder.quantities.parts, equipment)
         self._quality, self._time_ns = image.measured_quality, image.measured_time_ns
 
     def take(self) -> None:
@@ -114,6 +115,8 @@ class _ScalarLatch:
         self._decoder.decode()
         good = arrived & (np.concatenate([raw.state for raw in self._raw]) == RowState.GOOD)
         valid = np.concatenate([self._decoder.quantities.valid, self._decoder.wholes.valid])
+        for element, most in self._possible:
+            valid[element] &= abs(float(self._decoder.quantities.values[element])) <= most
         times = np.concatenate([raw.time_ns for raw in self._raw])[self._rows]
         values = self._decoder.quantities.values, self._decoder.wholes.values
         if good.all():
@@ -143,6 +146,24 @@ class _ScalarLatch:
         quality = np.where(good, _QUALITY_OF_VALID[valid.view(np.uint8)], np.uint8(Quality.DEVICE_FAILURE))
         self._quality[self._flat[arrived]] = quality[arrived]
         self._time_ns[self._flat[good]] = times[good]
+
+
+POSSIBLE_AT_POI_RATIO = 2.0
+_POWERS = frozenset({"meter.active_power", "meter.reactive_power", "meter.apparent_power"})
+
+
+def _possible_values(plant: Plant, parts: Sequence[Part], equipment: Sequence[IntArray]) -> list[tuple[int, float]]:
+    """Return (element, most) of the POI meter's powers: beyond twice what the POI is built for no power can be.
+
+    A register map belongs to no site and so knows no such range: wrong words or a wrong scale would read as good.
+    """
+    poi, found, start = plant.poi, [], 0
+    most = POSSIBLE_AT_POI_RATIO * max(poi.power_w, poi.apparent_va, poi.export_limit_w, poi.import_limit_w)
+    for part, whose in zip(parts, equipment, strict=False):
+        if poi.meter >= 0 and part.field.signal.name in _POWERS:
+            found += [(start + int(i), most) for i in np.flatnonzero(whose == poi.meter)]
+        start += len(whose)
+    return found
 
 
 class _Target(NamedTuple):

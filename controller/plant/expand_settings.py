@@ -67,6 +67,7 @@ def control_of(controls: ControlsSection, findings: Findings) -> ControlSettings
         scan_period_s=controls.scan,
         ramp_w_per_s=controls.limits.ramp,
         reactive_ramp_var_per_s=controls.limits.reactive_ramp,
+        poi_trim_ratio=controls.limits.poi_trim,
         soc_min_ratio=controls.limits.soc.min,
         soc_max_ratio=controls.limits.soc.max,
         setpoint_timeout_s=controls.setpoint.timeout,

@@ -337,6 +337,7 @@ class ControlSettings:
     grid_functions: tuple[tuple[str, GridFunctionPlace], ...] = ()
     stale: StaleLadder = StaleLadder()
     soc_source: SocSource = SocSource.BMS
+    poi_trim_ratio: float = 0.5  # of the rating: what the POI loop makes up for
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,8 @@ class LimitsSection(Section):
     """Of set-points and rising limits; never of stops and falling limits."""
     reactive_ramp: Annotated[ReactiveRamp, within("100 var/s", "10000 Mvar/s")]
     """The same of reactive power."""
+    poi_trim: Annotated[Ratio, within("1 %", "100 %")] = 0.5
+    """Of the rating: how much unmetered load or generation the POI loop makes up for."""
     soc: SocWindowSection
     """Operating window."""
 

@@ -32,6 +32,8 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "pcs.write_failed": SystemAlarm.PCS_TAKES_NO_COMMAND,
     "pcs.runs_unasked": SystemAlarm.PCS_RUNS_UNASKED,
     "pcs.stopped_by_itself": SystemAlarm.PCS_TRIPPED,
+    "plant.poi_missed": SystemAlarm.POI_MISSED,
+    "plant.poi_apart": SystemAlarm.POI_APART,
     "plant.setpoint_ran_out": SystemAlarm.SETPOINT_TIMED_OUT,
 }
 """Control's conditions that an operator must answer; the others are states and reasons that faces show."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.control.poi import TRIM_MAX_RATIO, PoiLoop, loss_model, trim_step
+from controller.control.poi import PoiLoop, Trimmed, loss_model, trim_step
 from controller.image.quality import Quality
 from controller.plant.signals import BreakerState
 
@@ -75,7 +75,7 @@ def test_without_a_control_meter_the_sum_of_the_converters_stands_in_and_says_so
     settle(rig)
     assert rig.result.plant.active_power_w == 1e6
     assert rig.field.pcs_w.sum() == 1e6
-    assert rig.result.poi_quality is Quality.UNCERTAIN
+    assert rig.result.plant_quality[0] == Quality.UNCERTAIN
     assert math.isnan(rig.result.plant.energy_out_wh)
 
 
@@ -85,7 +85,7 @@ def test_the_trim_never_leaves_its_bounds_and_never_moves_while_frozen(samples):
     for reference, measured, frozen in samples:
         now_ns += SECOND_NS
         before = loop.trim
-        after = trim_step(loop, reference, measured, now_ns, 1e6, 1.0, frozen=frozen)
-        assert abs(after) <= TRIM_MAX_RATIO * 1e6
+        after = trim_step(loop, reference, measured, now_ns, Trimmed(1e6, 5e5), 1.0, frozen=frozen)
+        assert abs(after) <= 5e5
         if frozen:
             assert after == before
