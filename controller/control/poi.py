@@ -59,10 +59,15 @@ class PoiSample(NamedTuple):
 
 
 class Trimmed(NamedTuple):
-    """The rating of the POI in the loop's unit, and how far the loop may trim."""
+    """The rating of the POI in the loop's unit, and how far the loop may trim, as a part of it."""
 
     rating: float
-    trim_max: float
+    trim_ratio: float
+
+    @property
+    def bound(self) -> float:
+        """The furthest that the loop may trim."""
+        return self.trim_ratio * self.rating
 
 
 def trim_step(
@@ -81,14 +86,14 @@ def trim_step(
     if frozen or elapsed_ns <= 0 or loop.still_s < SETTLING_S or math.isnan(measured):
         return loop.trim
     step_s = min(elapsed_ns * 1e-9, 0.5 * TRIM_TIME_S)
-    bound = bounds.trim_max
+    bound = bounds.bound
     loop.trim = max(-bound, min(bound, loop.trim + (reference - measured) * (step_s / TRIM_TIME_S)))
     return loop.trim
 
 
 def is_at_its_bound(loop: PoiLoop, bounds: Trimmed) -> bool:
     """Whether the reference is missed because the loop may not trim further."""
-    return loop.missed_s > 0.0 and abs(loop.trim) >= bounds.trim_max
+    return loop.missed_s > 0.0 and abs(loop.trim) >= bounds.bound
 
 
 def are_apart(loop: PoiLoop, plant: Plant, unseen_w: float, dt_s: float) -> bool:

@@ -187,7 +187,7 @@ def _reference_w(
 
 
 def _bounds(plant: Plant, rating: float) -> Trimmed:
-    return Trimmed(rating, plant.control.poi_trim_ratio * rating)
+    return Trimmed(rating, plant.control.poi_trim_ratio)
 
 
 def _reactive_capability_var(plant: Plant, limits: PcsLimits, pcs_w: list[float]) -> list[float]:

@@ -406,7 +406,7 @@ def test_what_a_row_is_not_about_is_not_missed(make_bench, make_row, demo):
     """Lost cells of racks whose battery no row names are nobody's blindness."""
     bench = make_bench(make_row("x", "cell.voltage", (TRIP, 3.6, 0.0, STOP), only=("other",)))
     bench.spoil("cell.voltage")
-    assert not bench.step().silence.rack_blind.any()
+    assert not bench.step().silence.racks.blind.any()
 
 
 def _chains(make_row):
@@ -440,8 +440,13 @@ def test_fire_in_one_block_stops_that_block_and_an_emergency_stop_the_plant(demo
     result = protect(table, state, image, 2, 1.0)
     assert result.block_stop.tolist() == [True, False]
     assert not result.plant_stop
-    healthy.quality[next(i.index for i in plant.interlocks if i.name == "ESTOP")] = Quality.NO_COMMUNICATION
-    assert protect(table, state, image, 3, 1.0).plant_stop
+    estop = next(i for i in plant.interlocks if i.name == "ESTOP")
+    healthy.quality[estop.index] = Quality.NO_COMMUNICATION
+    result = protect(table, state, image, 3, 1.0)
+    assert not result.plant_stop
+    assert result.bus_no_increase.all()
+    healthy.quality[estop.index], healthy.value[estop.index] = Quality.GOOD, 0
+    assert protect(table, state, image, 4, 1.0).plant_stop
 
 
 def test_every_interlock_needs_a_row(demo, make_row):

@@ -118,7 +118,7 @@ async def test_a_file_that_is_gone_lets_nobody_in(users, path):
 
 
 async def test_anonymous_only_where_the_site_says_so(path):
-    for anonymous, expected in ((True, "operator"), (False, None)):
+    for anonymous, expected in ((True, "engineer"), (False, None)):
         found = Users(path, anonymous, pause_s=0.0).get_user(None)
         assert (found and role_of(found)) == expected
 
