@@ -1,7 +1,7 @@
 """A new site worked out from a few answers: how many racks, which currents, which voltages; so that ratings add up.
 
 Rules: installed energy = (sold energy + transformer losses) / (SOC window x efficiency); containers are as many as hold
-the racks and keep a converter at 3 MW or less; a converter makes its share of the power plus 3 %; its DC window encloses
+the racks and keep a converter at 3 MW or less; a converter makes its share of the power plus 3 %; its DC window covers
 that of its racks, its AC voltage is the highest usual one that its lowest DC voltage can make. What can't be is refused
 with the reason.
 """
