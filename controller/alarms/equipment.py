@@ -9,8 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from itertools import accumulate
 
-from controller.plant.model import Plant
+from controller.plant.model import Link, Plant
 from controller.plant.signals import Owner
+
+LINK_NAMES_DEVICES = 3
 
 
 class Axis(StrEnum):
@@ -67,6 +69,20 @@ class EquipmentList:
         return len(self._flat)
 
 
+def _link_names(plant: Plant) -> tuple[str, ...]:
+    """A connection is called by the devices behind it and its address: `B01-R01 and 11 more at 10.0.1.5:502`."""
+    behind: dict[int, list[str]] = {link.index: [] for link in plant.links}
+    for device in plant.devices:
+        behind[device.link].append(device.name)
+    return tuple(_link_name(link, behind[link.index]) for link in plant.links)
+
+
+def _link_name(link: Link, behind: list[str]) -> str:
+    shown = ", ".join(behind[:LINK_NAMES_DEVICES])
+    more = f" and {len(behind) - LINK_NAMES_DEVICES} more" if len(behind) > LINK_NAMES_DEVICES else ""
+    return f"{shown}{more} at {link.address}" if behind else str(link.address)
+
+
 def _names(plant: Plant) -> dict[Axis, tuple[str, ...]]:
     faces = {"opcua": plant.faces.opcua, "modbus": plant.faces.modbus}
     return {
@@ -79,6 +95,6 @@ def _names(plant: Plant) -> dict[Axis, tuple[str, ...]]:
         Axis.METER: tuple(m.name for m in plant.meters),
         Axis.INTERLOCK: tuple(i.name for i in plant.interlocks),
         Axis.DEVICE: tuple(d.name for d in plant.devices),
-        Axis.LINK: tuple(str(link.address) for link in plant.links),
+        Axis.LINK: _link_names(plant),
         Axis.FACE: tuple(name for name, settings in faces.items() if settings is not None),
     }

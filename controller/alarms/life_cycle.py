@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.alarms import first_out
+from controller.alarms.alarm_list import NO_PRIORITY, highest_priorities, of_axis
 from controller.alarms.conditions import Conditions
+from controller.alarms.equipment import Axis
 from controller.alarms.events import KINDS, EventKind, EventRecord
 from controller.alarms.first_out import FirstOut
 from controller.alarms.flood import Flood
+from controller.alarms.groups import Priority
 from controller.alarms.relations import NONE
 from controller.alarms.states import ACKNOWLEDGED, STANDING, TRANSITIONS, UNACKED, AlarmState, Condition, Overlay
 from controller.alarms.table import AlarmTable
@@ -52,13 +55,19 @@ class Alarms:
 
 @dataclass(frozen=True, slots=True)
 class AlarmCounts:
-    """How many alarms stand by priority (high, medium, low), how many wait for an acknowledge, how many are hidden."""
+    """How many alarms stand by priority (high, medium, low), how many wait for an acknowledge, how many are hidden.
+
+    `highest`: by axis, the highest priority that stands on each equipment. `changes` counts changes of the list.
+    """
 
     active: tuple[int, int, int]
     unacknowledged: int
     shelved: int
     suppressed: int
     out_of_service: int
+    highest: Mapping[Axis, NDArray[np.int32]]
+    highest_of_all: int
+    changes: int = 0
 
 
 def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = None) -> Alarms:
@@ -139,24 +148,32 @@ def set_out_of_service(
     return _settle(table, alarms, np.array([alarm]), now_ns)
 
 
-def count_alarms(table: AlarmTable, alarms: Alarms) -> AlarmCounts:
-    """Count the alarms as they stand."""
+def count_alarms(table: AlarmTable, alarms: Alarms, before: AlarmCounts | None = None) -> AlarmCounts:
+    """Count the alarms as they stand, after a change since `before`."""
     by_state = np.bincount(alarms.state, minlength=len(AlarmState))
     standing = table.priority[np.isin(alarms.state, list(STANDING))]
     high, medium, low = np.bincount(standing, minlength=4)[1:4].tolist()
+    highest = highest_priorities(table, alarms.state)
     return AlarmCounts(
         active=(high, medium, low),
         unacknowledged=int(sum(by_state[s] for s in UNACKED)),
         shelved=int(by_state[AlarmState.SHELVED]),
         suppressed=int(by_state[AlarmState.SUPPRESSED]),
         out_of_service=int(by_state[AlarmState.OUT_OF_SERVICE]),
+        highest={axis: of_axis(table, highest, axis) for axis in (Axis.RACK, Axis.PCS)},
+        highest_of_all=int(standing.min(initial=NO_PRIORITY if not len(standing) else len(Priority))),
+        changes=before.changes + 1 if before else 0,
     )
 
 
-def published(counts: AlarmCounts) -> Iterable[tuple[str, int, Quality]]:
-    """Return the plant's alarm quantities."""
+def published(counts: AlarmCounts) -> Iterable[tuple[str, Any, Quality]]:
+    """Return the alarm quantities of plant, racks and converters."""
     yield "plant.active_alarms", sum(counts.active), Quality.GOOD
     yield "plant.unacknowledged_alarms", counts.unacknowledged, Quality.GOOD
+    yield "plant.alarm_changes", counts.changes, Quality.GOOD
+    yield "plant.alarm_priority", counts.highest_of_all, Quality.GOOD
+    yield "rack.alarm_priority", counts.highest[Axis.RACK], Quality.GOOD
+    yield "pcs.alarm_priority", counts.highest[Axis.PCS], Quality.GOOD
 
 
 def _held(alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:

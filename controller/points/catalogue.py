@@ -91,6 +91,9 @@ _PLANT = (
     _point("LimitReasonText", "plant.limit_reason", "", "what binds the set-point now, in words"),
     _point("ActiveAlarms", "plant.active_alarms", "", "alarms active"),
     _point("UnacknowledgedAlarms", "plant.unacknowledged_alarms", "", "alarms not acknowledged"),
+    _point("AlarmPriority", "plant.alarm_priority", "", "highest priority of an active alarm: 0 none, 1 high"),
+    _point("ActiveAlarmText", "plant.alarm_changes", "", "the alarm to look at first, in words"),
+    _point("AlarmList", "plant.alarm_changes", "", "alarms active or not acknowledged, the first to look at first"),
     _point("Heartbeat", "plant.heartbeat", "", "advances with each complete scan"),
     _point("MapVersion", "plant.map_version", "", "changes when the point map changes"),
     _point("TimeQuality", "plant.time_quality", "", "UTC clock: 0 unknown, 1 synchronised, 2 not synchronised"),
@@ -136,6 +139,7 @@ _PCS = (
     _point("State", "pcs.operating_state", "", "operating state of the converter"),
     _point("ActivePowerCommand", "pcs.active_power_command", "kW", "active power commanded"),
     _point("Available", "pcs.available", "", "the converter can be run"),
+    _point("AlarmPriority", "pcs.alarm_priority", "", "highest priority of an active alarm: 0 none, 1 high"),
 )
 
 _RACK = (
@@ -160,6 +164,7 @@ _RACK = (
     _point("CellVoltages", "cell.voltage", "V", "cell voltages, one array"),
     _point("CellTemperatures", "cell.temperature", "degC", "cell temperatures, one array"),
     _point("DataAge", "rack.data_age", "s", "age of the oldest fast value of the rack"),
+    _point("AlarmPriority", "rack.alarm_priority", "", "highest priority of an active alarm: 0 none, 1 high"),
 )
 
 POINTS: dict[Owner, tuple[PointTemplate, ...]] = {

@@ -21,7 +21,8 @@ _ALIASES = {"Boolean": "i=1", "Int32": "i=6", "UInt32": "i=7", "Float": "i=10", 
             "EUInformation": "i=887", "Argument": "i=296", "Organizes": "i=35", "HasTypeDefinition": "i=40",
             "HasProperty": "i=46", "HasComponent": "i=47"}  # fmt: skip
 _DATA_TYPES = {PointType.NUMBER: "Double", PointType.NUMBERS: "Float", PointType.CODE: "Int32",
-               PointType.COUNT: "UInt32", PointType.BOOL: "Boolean", PointType.TEXT: "String"}  # fmt: skip
+               PointType.COUNT: "UInt32", PointType.BOOL: "Boolean", PointType.TEXT: "String",
+               PointType.TEXTS: "String"}  # fmt: skip
 _OBJECT, _VARIABLE, _PROPERTY, _OBJECTS = "i=58", "i=63", "i=68", "i=85"
 _READ, _READ_WRITE = "1", "3"
 
@@ -72,6 +73,8 @@ def _variable(root: ET.Element, point: Point) -> None:
     extra = {"DataType": _DATA_TYPES[point.type], "AccessLevel": access, "UserAccessLevel": access}
     if point.type is PointType.NUMBERS:
         extra |= {"ValueRank": "1", "ArrayDimensions": str(point.length)}
+    elif point.type is PointType.TEXTS:
+        extra |= {"ValueRank": "1", "ArrayDimensions": "0"}
     node = _node(root, "UAVariable", point.tag, point.tag.rpartition(".")[0], extra, _VARIABLE)
     _describe(node, point.description)
     if point.unit:

@@ -227,7 +227,7 @@ class _Reader:
             if place.type is not WireType.U16 or not place.writable:
                 self._wrong(row["type"].at, f"{target.tag} is a command", "uint16, writable: yes")
             return
-        if target.type in {PointType.TEXT, PointType.NUMBERS}:
+        if target.type in {PointType.TEXT, PointType.TEXTS, PointType.NUMBERS}:
             self._wrong(row["tag"].at, f"{target.tag} is {target.type.value}: it has no register", "a single number")
             return
         if target.tag == "Plant.MapVersion" and (place.type is not WireType.U32 or place.low_first):

@@ -26,6 +26,7 @@ class PointType(StrEnum):
     COUNT = "count"
     BOOL = "bool"
     TEXT = "text"
+    TEXTS = "texts"  # one array
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ def _type_of(template: PointTemplate) -> PointType:
     quantity = QUANTITIES[template.quantity]
     if template.name.endswith("Text"):
         return PointType.TEXT
+    if template.name.endswith("List"):
+        return PointType.TEXTS
     if quantity.per_cell:
         return PointType.NUMBERS
     return {"<f8": PointType.NUMBER, "<i4": PointType.CODE, "<u4": PointType.COUNT, "u1": PointType.BOOL}[

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from controller.alarms.table import AlarmTable
 from controller.commissioning.party_maps import party_points
 from controller.commissioning.point_map import frozen_map
 from controller.image.data_periods import data_periods
@@ -82,7 +83,8 @@ def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | Non
     settings = plant.faces.opcua
     assert settings is not None, "the supervisor starts only faces that the site has"
     settings = settings if port is None else replace(settings, port=port)
-    return OpcUaServer(settings, point_list(plant), view, data_periods(plant), clock, cache)
+    alarms = AlarmTable(plant)
+    return OpcUaServer(settings, point_list(plant), view, data_periods(plant), clock, cache, alarms=alarms)
 
 
 def modbus_face(plant: Plant, view: PlantView, clock: Clock, site: Path, *, port: int | None) -> Face:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from controller.alarms.table import AlarmTable
 from controller.image.data_periods import data_periods
 from controller.link.linked_plant import LinkedPlant
 from controller.link.sealed_site import load_sealed
@@ -20,6 +21,7 @@ from controller.points.point_list import Point, point_list
 from controller.runtime.folders import Folders
 from controller.runtime.scan_state import image_layout
 from controller.runtime.scenario_steps import ExpectedPoints, operator_command
+from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
 from controller.simulator.fault_commands import FaultCommand
 from controller.simulator.fault_port import FaultPort
@@ -80,7 +82,8 @@ class _Controller:
     def __init__(self, plant: Plant, folders: Folders, clock: Clock) -> None:
         layout, sealed = image_layout(plant), load_sealed(folders.run.folder)
         self._view = LinkedPlant(folders.run, layout, sealed.hash, clock)
-        self._reader, self._expected = PointReader(data_periods(plant)), ExpectedPoints(point_list(plant))
+        self._reader = PointReader(data_periods(plant), AlarmWords(AlarmTable(plant), clock))
+        self._expected = ExpectedPoints(point_list(plant))
         self._plant, self._clock = plant, clock
 
     async def operate(self, step: OperatorStep) -> str:

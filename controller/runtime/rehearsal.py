@@ -17,6 +17,7 @@ from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.scan import ScanResult
 from controller.runtime.scenario_steps import ExpectedPoints, operator_command
 from controller.runtime.series import Series, is_trip, timed_events
+from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
 from controller.simulator.fault_commands import FaultCommand
 from controller.simulator.faults import FaultMenu
@@ -92,7 +93,7 @@ class _Run:
         self._steps = list(scenario.steps) if scenario else []
         listed = point_list(local.plant)
         self._expected = ExpectedPoints(listed)
-        self._reader = PointReader(data_periods(local.plant))
+        self._reader = PointReader(data_periods(local.plant), AlarmWords(local.tables.alarms, local.clock))
         self._series = Series(out, listed)
         self._period_s = local.plant.control.scan_period_s
         self._time_s = 0.0

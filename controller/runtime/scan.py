@@ -72,7 +72,7 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
     if controlled.forwarded.acknowledge:
         events += acknowledge(tables.alarms, state.alarms, now_ns)
     if events or state.alarm_counts is None:
-        state.alarm_counts = count_alarms(tables.alarms, state.alarms)
+        state.alarm_counts = count_alarms(tables.alarms, state.alarms, state.alarm_counts)
     state.scan_count += 1
     state.publisher.publish(
         protection, estimated, controlled, state.alarm_counts, state.scan_count, tables.map_version, now_ns

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controller.alarms.table import AlarmTable
 from controller.image.data_periods import data_periods
 from controller.link.linked_plant import LinkedPlant, SiteChangedError
 from controller.link.plant_view import Snapshot
@@ -22,6 +23,7 @@ from controller.runtime.clock import SystemClock
 from controller.runtime.folders import Folders, folders_of
 from controller.runtime.journal import read_events
 from controller.runtime.scan_state import image_layout
+from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
 
 _SHOWN = ("State", "ActivePower", "ActivePowerSetpoint", "SoC", "RacksConnected", "ActiveAlarms", "LimitReasonText")
@@ -42,6 +44,7 @@ class Status:
     links: dict[str, Any] = field(default_factory=dict)
     faces: dict[str, str] = field(default_factory=dict)
     plant: dict[str, object] = field(default_factory=dict)
+    alarms: list[dict[str, object]] = field(default_factory=list)  # active or not acknowledged, first to look at first
     events: list[dict[str, object]] | None = None  # the newest of the journal, oldest first; None: not asked for
 
     def as_json(self) -> dict[str, object]:
@@ -64,6 +67,7 @@ class Status:
         lines += [f"link   {t['address']} {t['text']}" for t in self.links.get("troubled", [])]
         lines += [f"face   {name} {endpoint}" for name, endpoint in self.faces.items()]
         lines += [f"plant  {name} {value}" for name, value in self.plant.items()]
+        lines += [f"alarm  {a['line']}" for a in self.alarms]
         lines += [
             f"event  {e['utc']} {e['kind']} {e['equipment']} {e['user'] or '-'}: {e['text']}" for e in self.events or ()
         ]
@@ -109,6 +113,23 @@ def _with_events(status: Status, folders: Sequence[Path], events: int) -> Status
     if events and journals:
         status.events = newest_events(next((j for j in journals if j.exists()), journals[0]), events)
     return status
+
+
+def alarms_shown(snapshot: Snapshot, words: AlarmWords) -> list[dict[str, object]]:
+    """Return the alarm list, first to look at first; `line` is the alarm in words."""
+    return [
+        {
+            "priority": alarm.priority.name.lower(),
+            "state": alarm.state.name.lower(),
+            "equipment": alarm.equipment,
+            "function": alarm.function,
+            "text": alarm.text,
+            "response": alarm.response,
+            "since_utc": words.since(alarm),
+            "line": words.line(alarm),
+        }
+        for alarm in words.alarms(snapshot.image)[0]
+    ]
 
 
 def newest_events(journal: Path, limit: int) -> list[dict[str, object]]:
@@ -161,6 +182,8 @@ def read_status(run: RunDirectory) -> Status:
     status.links = _links(run)
     status.scan = _scan(snapshot, plant)
     status.plant = _plant(snapshot, plant, clock.mono_ns())
+    if running:
+        status.alarms = alarms_shown(snapshot, AlarmWords(AlarmTable(plant), clock))
     return status
 
 

@@ -26,6 +26,7 @@ PLANT_NODES_KEPT = 5_000
 SAMPLING_MS = 200.0
 UNIT_PROPERTIES = ("EngineeringUnits", "EURange")
 _READ, _READ_WRITE = 1, 3
+_ARRAYS = {PointType.NUMBERS, PointType.TEXTS}
 _OBJECTS = standard_id(ua.ObjectIds.ObjectsFolder)
 
 
@@ -118,9 +119,11 @@ class PlantNodes:
     def _variable(self, point: Point) -> NodeData:
         node = _node(point.tag, ua.NodeClass.Variable, point.description)
         access = _READ_WRITE if point.action else _READ
-        _set_value_form(node, VARIANT_TYPES[point.type].value, rank=1 if point.type is PointType.NUMBERS else -1)
+        _set_value_form(node, VARIANT_TYPES[point.type].value, rank=1 if point.type in _ARRAYS else -1)
         if point.type is PointType.NUMBERS:
             _set(node, ua.AttributeIds.ArrayDimensions, [point.length], ua.VariantType.UInt32)
+        elif point.type is PointType.TEXTS:
+            _set(node, ua.AttributeIds.ArrayDimensions, [0], ua.VariantType.UInt32)  # 0: as long as it is
         _set(node, ua.AttributeIds.Value, None, ua.VariantType.Null)  # read from the snapshot, see opcua_services
         _set(node, ua.AttributeIds.AccessLevel, access, ua.VariantType.Byte)
         _set(node, ua.AttributeIds.UserAccessLevel, access, ua.VariantType.Byte)

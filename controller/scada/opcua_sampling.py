@@ -20,7 +20,7 @@ from controller.image.data_periods import DataPeriods
 from controller.image.quality import WORST_USABLE, Quality, usable
 from controller.points.point_list import Point
 from controller.scada.opcua_values import Moment
-from controller.scada.readings import Reading, shown
+from controller.scada.readings import ALARM_WORDS, Reading, shown
 
 
 class Listener(Protocol):
@@ -104,9 +104,9 @@ class _Watched:
                 yield (moment.made_of(point, reading) if reading else moment.read(point)), tuple(listeners[1])
 
     def _readings(self, points: list[Point], changed: NDArray[np.int64], moment: Moment) -> Iterable[Reading | None]:
-        """Return the readings of changed points from the arrays at hand; None for arrays, which are read one by one."""
+        """Return the readings of changed points from the arrays at hand; None for what is read one by one."""
         values = moment.snapshot.image[self._quantity]
-        if values.value.ndim > 1:
+        if values.value.ndim > 1 or self._quantity == ALARM_WORDS:
             return itertools.repeat(None, len(points))
         rows = self._rows[changed]
         columns = (values.value[rows].tolist(), self._quality[changed].tolist(), self._time_ns[changed].tolist())

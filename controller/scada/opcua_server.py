@@ -20,11 +20,13 @@ from typing import Any, cast
 from asyncua import Server, ua
 from asyncua.common.connection import TransportLimits
 
+from controller.alarms.table import AlarmTable
 from controller.image.data_periods import DataPeriods
 from controller.link.plant_view import PlantView
 from controller.plant.clock import Clock
 from controller.plant.model import OpcUaFace
 from controller.points.point_list import PointList
+from controller.scada.alarm_words import AlarmWords
 from controller.scada.opcua_connection import Listener
 from controller.scada.opcua_decoding import bound_decoding
 from controller.scada.opcua_description import describe, tell_level, tell_time
@@ -82,6 +84,7 @@ class OpcUaServer:
         clock: Clock,
         state: Path | None,
         allowed: Limits | None = None,
+        alarms: AlarmTable | None = None,
     ) -> None:
         """Wire the face; nothing is opened yet. `state` holds certificates, secrets and the standard's nodes."""
         _require_loopback_or_security(face)
@@ -90,7 +93,8 @@ class OpcUaServer:
         nodes = PlantNodes(listed)
         self._users = users_of(face, state, self._allowed.login_pause_s)
         internal = PlantInternalServer(nodes, self._users, self._allowed, clock)
-        self._moments, self._sampler = Moments(view, PointReader(periods), clock), Sampler(periods)
+        reader = PointReader(periods, AlarmWords(alarms, clock) if alarms else None)
+        self._moments, self._sampler = Moments(view, reader, clock), Sampler(periods)
         services = PlantServices(internal.aspace, nodes, self._moments, view, clock)
         self._refusals = services.refusals
         subscriptions = PlantSubscriptions(internal, self._allowed, self._sampler, services, self._moments)

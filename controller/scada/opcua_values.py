@@ -26,6 +26,7 @@ VARIANT_TYPES = {
     PointType.COUNT: ua.VariantType.UInt32,
     PointType.BOOL: ua.VariantType.Boolean,
     PointType.TEXT: ua.VariantType.String,
+    PointType.TEXTS: ua.VariantType.String,
 }
 STATUS = {
     Quality.GOOD: status(ua.StatusCodes.Good),
@@ -121,6 +122,8 @@ def _variant(point: Point, reading: Reading) -> ua.Variant:
         return NO_VALUE
     if isinstance(value, np.ndarray):
         return ua.Variant(value.tolist(), ua.VariantType.Float, is_array=True)
+    if isinstance(value, tuple):
+        return ua.Variant(list(value), VARIANT_TYPES[point.type], is_array=True)
     return ua.Variant(value, VARIANT_TYPES[point.type], None, is_array=False)
 
 

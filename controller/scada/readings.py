@@ -17,8 +17,11 @@ from controller.image.image import Image
 from controller.image.quality import WORST_USABLE, Quality
 from controller.link.plant_view import Snapshot
 from controller.points.point_list import Point, PointType
+from controller.scada.alarm_words import AlarmWords
 
-Value = float | int | bool | str | NDArray[np.float32]
+Value = float | int | bool | str | tuple[str, ...] | NDArray[np.float32]
+ALARM_WORDS = "plant.alarm_changes"
+"""The quantity behind points that are made of the alarm list: it moves whenever the list does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,9 @@ _NEVER = Reading(None, Quality.NEVER_READ, 0)
 class PointReader:
     """Reads points from snapshots."""
 
-    def __init__(self, periods: DataPeriods) -> None:
-        """Take how old each value may grow."""
-        self._periods = periods
+    def __init__(self, periods: DataPeriods, alarms: AlarmWords | None = None) -> None:
+        """Take how old each value may grow; without `alarms` the points made of the alarm list are absent."""
+        self._periods, self._alarms = periods, alarms
 
     def read(self, snapshot: Snapshot, point: Point, now_ns: int) -> Reading:
         """Return one point as it is now."""
@@ -49,16 +52,25 @@ class PointReader:
         if snapshot.is_stale(now_ns):
             return Reading(None, Quality.NO_COMMUNICATION, time_ns)
         quality = self._quality(image, point, now_ns)
-        return Reading(_value(image, point) if quality <= WORST_USABLE else None, quality, time_ns)
+        return Reading(self._value(image, point) if quality <= WORST_USABLE else None, quality, time_ns)
 
     def read_image(self, image: Image, point: Point, now_ns: int) -> Reading:
         """Return one point of an image of this very scan, in the process that scans."""
         quality = self._quality(image, point, now_ns)
         time_ns = int(image[point.quantity].time_ns[point.index])
-        return Reading(_value(image, point) if quality <= WORST_USABLE else None, quality, time_ns)
+        return Reading(self._value(image, point) if quality <= WORST_USABLE else None, quality, time_ns)
+
+    def _value(self, image: Image, point: Point) -> Value:
+        if point.quantity == ALARM_WORDS and self._alarms is not None:
+            return self._alarms.lines(image) if point.type is PointType.TEXTS else self._alarms.first(image)
+        if point.type is PointType.NUMBERS:
+            return _cells(image, point)
+        return shown(point, image[point.quantity].value[point.index])
 
     def _quality(self, image: Image, point: Point, now_ns: int) -> Quality:
         """A cell array is as good as its best cell: its bad cells read NaN."""
+        if point.quantity == ALARM_WORDS and self._alarms is None:
+            return Quality.ABSENT
         values = image[point.quantity]
         own = values.quality[point.index]
         if point.type is PointType.NUMBERS:
@@ -85,12 +97,6 @@ def shown(point: Point, value: float) -> float | int | bool | str:
             return limit_reason_text(int(value))
         case _:
             return int(value)
-
-
-def _value(image: Image, point: Point) -> Value:
-    if point.type is PointType.NUMBERS:
-        return _cells(image, point)
-    return shown(point, image[point.quantity].value[point.index])
 
 
 def _cells(image: Image, point: Point) -> NDArray[np.float32]:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.alarms.alarm_list import NO_PRIORITY, listed_alarm, listed_alarms
 from controller.alarms.conditions import Conditions
 from controller.alarms.events import EventKind
 from controller.alarms.first_out import FirstOut
+from controller.alarms.groups import Priority
 from controller.alarms.life_cycle import (
     SHELVE_MAX_S,
     acknowledge,
@@ -212,7 +214,36 @@ def test_the_plants_counts_are_published(table, alarms, conditions):
     conditions.hold(table.system(SystemAlarm.SCADA_LOST), np.array([True]), 0)
     update(table, alarms, conditions, 0)
     values = {name: value for name, value, _ in published(count_alarms(table, alarms))}
-    assert values == {"plant.active_alarms": 2, "plant.unacknowledged_alarms": 2}
+    counts = {name: value for name, value in values.items() if name.endswith("_alarms")}
+    assert counts == {"plant.active_alarms": 2, "plant.unacknowledged_alarms": 2}
+    assert values["plant.alarm_priority"] == Priority.HIGH
+    assert values["rack.alarm_priority"].tolist() == [Priority.HIGH] + [NO_PRIORITY] * 23
+    assert values["pcs.alarm_priority"].tolist() == [NO_PRIORITY] * 2
+
+
+def test_each_change_of_the_list_is_counted(table, alarms, conditions):
+    before = count_alarms(table, alarms)
+    assert (before.changes, before.highest_of_all) == (0, NO_PRIORITY)
+    assert count_alarms(table, alarms, before).changes == 1
+
+
+def test_what_waits_for_an_acknowledge_is_listed_first_then_by_priority(table, alarms, conditions):
+    raise_row(table, conditions, Level.TRIP, rack=5, time_ns=0)
+    update(table, alarms, conditions, 0)
+    acknowledge(table, alarms, 1)
+    raise_row(table, conditions, Level.WARNING, rack=0, time_ns=0)
+    raise_row(table, conditions, Level.ALARM, rack=2, time_ns=0)
+    update(table, alarms, conditions, 2)
+    arrays = {f"alarm.{name}": getattr(alarms, name) for name in ("state", "time_ns", "value", "cell")}
+    listed = [listed_alarm(table, arrays, int(a)) for a in listed_alarms(table, arrays)]
+    assert [(a.equipment, a.priority) for a in listed] == [
+        ("B01-R03", Priority.MEDIUM),
+        ("B01-R01", Priority.LOW),
+        ("B01-R06", Priority.HIGH),
+    ]
+    assert listed[0].text.startswith("B01-R03 ")
+    assert listed[2].state is AlarmState.ACKED_ACTIVE
+    assert all(a.response for a in listed)
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["active", "normal", "ack", "shelve", "wait"])))

@@ -33,6 +33,16 @@ def test_every_fixed_alarm_is_defined_and_says_what_to_do(table):
     assert all(g.words and g.response.endswith(".") for g in table.groups)
 
 
+def test_a_connection_is_called_by_what_is_behind_it_and_its_address(plant, table):
+    names = table.equipment.names[Axis.LINK]
+    assert names[0] == f"{plant.devices[0].name} at {plant.links[0].address}"
+    shared = replace(plant, devices=tuple(replace(device, link=0) for device in plant.devices))
+    first, *others = EquipmentList(shared).names[Axis.LINK]
+    three = ", ".join(device.name for device in plant.devices[:3])
+    assert first == f"{three} and {len(plant.devices) - 3} more at {plant.links[0].address}"
+    assert others == [str(link.address) for link in plant.links[1:]]
+
+
 def test_groups_are_found_by_name(table):
     trip = table.row_group(Owner.RACK, "cell_voltage_high", Level.TRIP)
     assert (trip.count, trip.priority, trip.latching, trip.shelvable) == (24, Priority.HIGH, True, False)

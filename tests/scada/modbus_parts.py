@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from controller.alarms.table import alarm_fields
 from controller.control.commands import Action, Command, Refusal, Reply
 from controller.image.image import Image
 from controller.image.layout import Layout, plant_layout
@@ -74,7 +75,7 @@ class FakePlant:
 
 
 def fake_plant(plant: Plant) -> FakePlant:
-    layout = plant_layout(plant)
+    layout = plant_layout(plant, alarm_fields(plant))
     return FakePlant(snapshot_of(filled_image(plant, layout, NOW_NS())))
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from asyncua import Client, ua
 
+from controller.alarms.table import AlarmTable, alarm_fields
 from controller.control.commands import Command, Refusal, Reply
 from controller.image.data_periods import data_periods
 from controller.image.image import Image
@@ -51,7 +52,9 @@ class TalkingPlant(FakePlant):
 def talking_plant(
     plant: Plant, answers: Callable[[Command], Refusal] = lambda _: Refusal.NONE, text: str = ""
 ) -> TalkingPlant:
-    return TalkingPlant(snapshot_of(filled_image(plant, plant_layout(plant), NOW_NS())), answers, text=text)
+    return TalkingPlant(
+        snapshot_of(filled_image(plant, plant_layout(plant, alarm_fields(plant)), NOW_NS())), answers, text=text
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ async def served(
     plant: Plant, view: PlantView, state: Path | None, face: OpcUaFace = DEMO_FACE, allowed: Limits | None = None
 ) -> AsyncIterator[Served]:
     """Serve a face beside the test; whatever ends it early fails the test."""
-    server = OpcUaServer(face, point_list(plant), view, data_periods(plant), SystemClock(), state, allowed)
+    server = OpcUaServer(
+        face, point_list(plant), view, data_periods(plant), SystemClock(), state, allowed, AlarmTable(plant)
+    )
     url = await server.start()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(server.serve())

@@ -16,6 +16,7 @@ UA_TYPES = {
     PointType.COUNT: "UInt32",
     PointType.BOOL: "Boolean",
     PointType.TEXT: "String",
+    PointType.TEXTS: "String",
 }
 
 NUMBERS = {PointType.NUMBER, PointType.NUMBERS, PointType.COUNT}

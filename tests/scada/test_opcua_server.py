@@ -7,9 +7,13 @@ import math
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from asyncua import ua
 
+from controller.alarms.states import AlarmState
+from controller.alarms.system_alarms import SystemAlarm
+from controller.alarms.table import AlarmTable
 from controller.control.commands import Action, Refusal
 from controller.image.data_periods import data_periods
 from controller.image.image import Image
@@ -110,6 +114,26 @@ async def test_every_number_says_its_unit_and_its_range(client, demo_plant):
     assert (unit.DisplayName.Text, unit.UnitId, unit.NamespaceUri.rpartition("/")[2]) == ("°C", 4408652, "cefact")
     span = (await value_of(client, f"{tag}.EURange")).Value.Value
     assert (span.Low, span.High) == (points[tag].range_low, points[tag].range_high)
+
+
+async def test_the_alarm_list_says_in_words_what_stands_and_since_when(client, view, demo_plant):
+    table = AlarmTable(demo_plant)
+    assert (await value_of(client, "Plant.AlarmList")).Value.Value == []
+    assert (await value_of(client, "Plant.ActiveAlarmText")).Value.Value == ""
+
+    image = Image(view.snap.image.layout)
+    image.copy_from(view.snap.image)
+    group = table.system(SystemAlarm.LINK_LOST)
+    image.array("alarm.state")[group.start] = AlarmState.UNACKED_ACTIVE
+    image.array("alarm.time_ns")[group.start] = SystemClock().mono_ns()
+    image.array("alarm.value")[group.start] = np.nan
+    image["plant.alarm_changes"].value[0] += 1
+    view.publish(image)
+
+    (line,) = (await value_of(client, "Plant.AlarmList")).Value.Value
+    link = f"{demo_plant.devices[0].name} at {demo_plant.links[0].address}"
+    assert line.startswith(f"MEDIUM {link} connection lost (active, not acknowledged) since 20")
+    assert (await value_of(client, "Plant.ActiveAlarmText")).Value.Value == line
 
 
 async def test_a_value_is_shown_in_face_units_as_sampled(client, view):
