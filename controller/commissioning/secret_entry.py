@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from controller.link.secret_store import SecretError, store_secret
-from controller.scada.opcua_users import UserRecord, UsersError, parse_users, user_record
+from controller.scada.opcua.users import UserRecord, UsersError, parse_users, user_record
 
 
 def set_value(name: str, value: str, state: Path) -> Path:

@@ -22,7 +22,7 @@ from controller.runtime.bench_processes import bench_processes
 from controller.runtime.bench_reaction import bench_reaction
 from controller.runtime.bench_result import Result
 from controller.runtime.clock import SystemClock
-from controller.scada.modbus_bench import bench_modbus
+from controller.scada.modbus.bench import bench_modbus
 
 
 def run_bench(racks: int = 240, *, faults: bool = False) -> dict[str, object]:

@@ -78,7 +78,7 @@ def chosen_port(port_file: Path) -> int:
 
 def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | None, port: int | None) -> Face:
     """Make the OPC UA face of a plant."""
-    from controller.scada.opcua_server import OpcUaServer  # noqa: PLC0415 - each face loads its own libraries only
+    from controller.scada.opcua.server import OpcUaServer  # noqa: PLC0415 - each face loads its own libraries only
 
     settings = plant.faces.opcua
     assert settings is not None, "the supervisor starts only faces that the site has"
@@ -89,7 +89,7 @@ def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | Non
 
 def modbus_face(plant: Plant, view: PlantView, clock: Clock, site: Path, *, port: int | None) -> Face:
     """Make the Modbus face of a plant; `site` is its sealed file, beside which a frozen map may lie."""
-    from controller.scada.modbus_face import ModbusServerFace  # noqa: PLC0415 - as above
+    from controller.scada.modbus.face import ModbusServerFace  # noqa: PLC0415 - as above
 
     settings = plant.faces.modbus
     assert settings is not None, "as above"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from asyncua import Client, ua
 
-from controller.scada.opcua_nodes import NAMESPACE_URI
+from controller.scada.opcua.nodes import NAMESPACE_URI
 
 PAUSE_S = 0.01
 ANSWER_S = 1.0

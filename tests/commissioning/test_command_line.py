@@ -16,7 +16,7 @@ from controller.commissioning.point_map import diff, freeze
 from controller.link.secret_store import store_secret
 from controller.plant.demo_site import write_demo_site
 from controller.plant.site_loader import load_site_or_raise
-from controller.scada.opcua_users import parse_users
+from controller.scada.opcua.users import parse_users
 
 
 def bess(*words: str) -> Result:

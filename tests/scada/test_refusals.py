@@ -14,10 +14,10 @@ from controller.points.point_list import point_list
 from controller.runtime.clock import SystemClock
 from controller.runtime.local_plant import local_plant
 from controller.scada import refusals
-from controller.scada.modbus_flat_map import flat_units
-from controller.scada.modbus_requests import Peer, Requests
+from controller.scada.modbus.flat_map import flat_units
+from controller.scada.modbus.requests import Peer, Requests
 from controller.scada.refusals import WAITING_AT_MOST, RefusalReport
-from tests.scada.modbus_parts import FakePlant, fake_plant, serving
+from tests.scada.modbus.parts import FakePlant, fake_plant, serving
 
 NOT_A_NUMBER = bytes.fromhex("10 0004 0002 04 7FC00000")
 
