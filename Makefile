@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-u
 	--extra tools --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports peers bench nightly coverage lock wheel wheel-demo clean distclean
+.PHONY: help demo test check lint types imports peers bench accuracy nightly coverage lock wheel wheel-demo clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ coverage: $(VENV)/.dev ## branch coverage of protection and decoding, which must
 
 bench: $(VENV)/.runtime ## measure this machine; one JSON document
 	@$(BIN)/bess bench $(ARGS)
+
+accuracy: $(VENV)/.dev ## the table and picture of docs/estimation.md; DATA=FOLDER with the records that it names
+	$(BIN)/python -m tests.estimation.accuracy "$(DATA)" --out build/accuracy --workers 2 $(ARGS)
 
 nightly: $(VENV)/.dev peers ## what is too long for `make test`
 	$(BIN)/pytest -m nightly --timeout 3600 $(ARGS)

@@ -30,10 +30,11 @@ from controller.estimation.fit_cell import (
 from controller.plant.cell_types import CellType, packaged_cell_type, parse_cell_type, scaled
 
 PLAN_SCHEMA = "cell_fit/v1"
-PLAN_KEYS = {"schema", "name", "like", "origin", "capacity_ah", "columns", "tests"}
-TEST_KEYS = {"file", "use", "columns", "where", "temperature_degc", "start_soc_ratio", "capacity_ah"}
+PLAN_KEYS = {"schema", "name", "like", "chemistry", "origin", "capacity_ah", "columns", "tests"}
+TEST_KEYS = {"file", "use", "columns", "where", "between_s", "temperature_degc", "start_soc_ratio", "capacity_ah"}
 SLOW_PER_H, SLOW_SPAN = 0.125, 0.95
 GAP_S = 30.0
+LEAST_ROWS = 10
 IDLE_PER_H = 0.005
 FLAT_CELL_V = 3.45
 """A cell whose middle voltage lies below is taken for LFP, above for a layered oxide, where nothing else is said."""
@@ -42,12 +43,17 @@ BINS = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.001])
 
 @dataclass(frozen=True, slots=True)
 class FitFile:
-    """One file of a plan. `use` is fit, hold_out or auto; `where` keeps the rows whose column has that value."""
+    """One file of a plan, and its use: fit, hold_out or auto.
+
+    `where` keeps the rows whose column has that value, `between_s` those of a time; at the first row kept the SOC is
+    `start_soc_ratio`.
+    """
 
     path: Path
     use: str = "auto"
     columns: str = ""
     where: Mapping[str, float] = field(default_factory=dict)
+    between_s: tuple[float, float] = (-np.inf, np.inf)
     temperature_degc: float | None = None
     start_soc_ratio: float = 1.0
     capacity_ah: float | None = None
@@ -60,6 +66,7 @@ class FitRequest:
     tests: tuple[FitFile, ...]
     name: str
     like: str | None = None
+    chemistry: str | None = None
     origin: str = ""
     capacity_ah: float | None = None
 
@@ -127,6 +134,7 @@ def read_plan(path: Path, folder: Path | None = None) -> FitRequest:
         ),
         name=str(plan.get("name", path.stem)),
         like=plan.get("like"),
+        chemistry=plan.get("chemistry"),
         origin=str(plan.get("origin", "")),
         capacity_ah=plan.get("capacity_ah"),
     )
@@ -144,6 +152,7 @@ def _planned(folder: Path, place: str, test: object, columns: str) -> FitFile:
         use=use,
         columns=str(test.get("columns", columns)),
         where=dict(test.get("where", {})),
+        between_s=tuple(test.get("between_s", FitFile.__dataclass_fields__["between_s"].default)),
         temperature_degc=test.get("temperature_degc"),
         start_soc_ratio=float(test.get("start_soc_ratio", 1.0)),
         capacity_ah=test.get("capacity_ah"),
@@ -175,7 +184,7 @@ def request_of(
         for use, paths in (("auto", data), ("hold_out", held_out))
         for path in paths
     ]
-    return FitRequest(tuple(files), name, like, "fitted with bess fit-cell", capacity_ah)
+    return FitRequest(tuple(files), name, like, origin="fitted with bess fit-cell", capacity_ah=capacity_ah)
 
 
 def fit_cell_type(request: FitRequest) -> FitResult:
@@ -204,6 +213,7 @@ def fit_cell_type(request: FitRequest) -> FitResult:
     cell = replace(
         cell,
         name=request.name,
+        chemistry=request.chemistry or cell.chemistry,
         origin=request.origin or cell.origin,
         verified=bool(held),
         fit_report=_sentence(fit, held, bins),
@@ -218,8 +228,9 @@ def cell_test(file: FitFile, capacity_ah: float) -> CellTest:
     keep = np.ones(len(column(table, "time_s", path)), dtype=bool)
     for name, value in file.where.items():
         keep &= column(table, name, path) == value
-    if keep.sum() < 10:
-        raise FileError(f"{path}: fewer than 10 rows where {dict(file.where)}")
+    keep &= (table["time_s"] >= file.between_s[0]) & (table["time_s"] < file.between_s[1])
+    if keep.sum() < LEAST_ROWS:
+        raise FileError(f"{path}: fewer than {LEAST_ROWS} rows where {dict(file.where)} between {file.between_s} s")
     table = {name: values[keep] for name, values in table.items()}
     rising = np.concatenate(([True], table["time_s"][1:] > np.maximum.accumulate(table["time_s"])[:-1]))
     time_s, current = table["time_s"][rising], column(table, "current_a", path)[rising]

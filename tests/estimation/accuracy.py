@@ -14,6 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
@@ -212,25 +214,75 @@ def run_record(record: Record, data: Path) -> list[tuple[Score, dict[str, Floats
     return found
 
 
+def table(scores: Sequence[Score]) -> str:
+    """Return the results as Markdown: a line per record and hint; in brackets the worst combination of signs."""
+    heads = "record,told at the start,RMSE,largest,inside 95 %,median width,first anchor,RMSE after,width after"
+    lines = ["| " + heads.replace(",", " | ") + " |", "|---" * 9 + "|"]
+    kinds = dict.fromkeys((s.group, s.name.split(",", maxsplit=1)[0]) for s in scores)
+    for group, told in kinds:
+        mine = [s for s in scores if s.group == group and s.name.split(",")[0] == told]
+        first = mine[0]
+
+        def cell(name: str, worst: float, one: Score = first, digits: int = 2) -> str:
+            value = getattr(one, name)
+            if not np.isfinite(value):
+                return "-"
+            return f"{value:.{digits}f}" + (f" ({worst:.{digits}f})" if np.isfinite(worst) and worst != value else "")
+
+        most = {
+            n: max(getattr(s, n) for s in mine) for n in ("rmse", "largest", "width", "anchored_rmse", "anchored_width")
+        }
+        least = min(s.inside for s in mine)
+        anchor = f"{first.anchor_h:.1f} h" if np.isfinite(first.anchor_h) else "none"
+        lines.append(
+            f"| {group} | {told} | {cell('rmse', most['rmse'])} | {cell('largest', most['largest'])} "
+            f"| {cell('inside', least)} | {cell('width', most['width'], digits=1)} | {anchor} "
+            f"| {cell('anchored_rmse', most['anchored_rmse'])} "
+            f"| {cell('anchored_width', most['anchored_width'], digits=1)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def draw(results: Sequence[tuple[Score, dict[str, Floats]]], folder: Path) -> None:
+    """Draw the first try of each group: the truth, the estimate and its bounds."""
+    mpl.use("Agg")
+    firsts = list({score.group: (score, thin) for score, thin in reversed(results)}.values())[::-1]
+    figure, axes = plt.subplots((len(firsts) + 2) // 3, 3, figsize=(13, 2.5 * ((len(firsts) + 2) // 3)))
+    for one in axes.flat[len(firsts) :]:
+        one.set_visible(False)
+    for one, (score, thin) in zip(axes.flat, firsts, strict=False):
+        one.fill_between(thin["time_h"], 100 * thin["low"], 100 * thin["high"], alpha=0.3, linewidth=0, label="95 %")
+        one.plot(thin["time_h"], 100 * thin["true"], "k", linewidth=1.2, label="true")
+        one.plot(thin["time_h"], 100 * thin["soc"], "C1", linewidth=0.9, label="estimate")
+        one.set_title(f"{score.group} ({score.name.split(',')[0]})", fontsize=8)
+        one.tick_params(labelsize=7)
+    axes.flat[0].legend(fontsize=7)
+    figure.supylabel("SOC, %", fontsize=9)
+    figure.supxlabel("time, h", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(folder / "estimation_soc.png", dpi=70)
+    plt.close(figure)
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", default="", help="records whose name holds this text")
+    parser.add_argument("--out", type=Path, help="folder for results.md, results.json and the picture")
     parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args(arguments)
+    if not asked.data.is_dir():
+        print(f"skipped: {asked.data}: no such folder; it takes the records that docs/estimation.md names")  # noqa: T201
+        return 0
     records = [r for r in all_records(asked.data) if asked.only in r.name and r.cell in packaged_cell_names()]
     with ProcessPoolExecutor(asked.workers) as pool:
         results = [item for found in pool.map(run_record, records, [asked.data] * len(records)) for item in found]
-    for s, _ in results:
-        print(  # noqa: T201
-            f"{s.group[:34]:34s} {s.name[:26]:26s} rmse {s.rmse:5.2f} max {s.largest:5.2f} in {s.inside:4.2f}"
-            f" width {s.width:5.1f} | anchor {s.anchor_h:5.2f} h rmse {s.anchored_rmse:5.2f} max"
-            f" {s.anchored_largest:5.2f} in {s.anchored_inside:4.2f} width {s.anchored_width:5.1f} last"
-            f" {s.last_width:5.1f}"
-        )
-    if asked.json:
-        asked.json.write_text(json.dumps([asdict(s) for s, _ in results], indent=1))
+    print(table([s for s, _ in results]))  # noqa: T201
+    if asked.out:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        (asked.out / "results.md").write_text(table([s for s, _ in results]))
+        (asked.out / "results.json").write_text(json.dumps([asdict(s) for s, _ in results], indent=1))
+        draw(results, asked.out)
     return 0
 
 

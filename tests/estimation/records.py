@@ -133,7 +133,7 @@ def all_records(data: Path) -> Iterator[Record]:
         yield lfp(data, label)
     for label in NCA_SETS:
         yield nca(data, label, 2)
-    yield simulated(data, "lfp_25C", "prada2013_lfp", 2.3)
-    yield simulated(data, "lfp_40C", "prada2013_lfp", 2.3)
-    yield simulated(data, "nmc_10C", "lg_m50_nmc", 5.0)
+    yield simulated(data, "lfp_25C", "prada2013_lfp", 2.3033)
+    yield simulated(data, "lfp_40C", "prada2013_lfp", 2.3033)
+    yield simulated(data, "nmc_10C", "lg_m50_nmc", 5.1532)
     yield rack(data)
