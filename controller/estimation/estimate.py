@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from controller.estimation import capacity, rack_filter
 from controller.estimation.beside_bms import listen
 from controller.estimation.cell_groups import CellGroup
-from controller.estimation.cell_tables import HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
+from controller.estimation.cell_tables import FIRST_PAIR, HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding
 from controller.estimation.integrate import GAP_PERIODS, integrate, take_temperatures, take_voltages
 from controller.estimation.power import PowerBasis, power_limits
 from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
-from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior, unseen_ratio
+from controller.estimation.state import FIRST_PAIR_SUM, NEVER, UNSEEN_CURRENT_SHARE, EstimatorState, prior, unseen_ratio
 from controller.estimation.state_of_energy import energy_limits
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
@@ -31,6 +31,7 @@ STEEP_V = 0.3
 LASTING_SHARE, FLAT_V = 0.6, 0.5
 """Part of the model's error that is the same each time a SOC is visited: no repetition averages it away. It counts
 where the SOC was learned: a voltage that teaches nothing (steep errors, plateau) brings none of its own."""
+SLOW_PAIR_S = 100.0
 ANCHOR_SIGMA = 0.0125
 UNCERTAIN_WIDTH = 0.12
 """Width of the 95 % interval above which a SOC is stated as uncertain."""
@@ -126,11 +127,23 @@ def _moved(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Hy
         drawn_ratio=state.block_drawn_ratio,
         moved_ratio=state.block_moved_ratio,
         extra_sigma_ratio=state.block_extra_ratio,
-        branch_sigma_v=gap_v * np.minimum(1.0, rate * state.block_extra_ratio),
+        branch_sigma_v=np.hypot(
+            gap_v * np.minimum(1.0, rate * state.block_extra_ratio), _unseen_pairs(config, state, curves)
+        ),
     )
     error = rack_filter.ERROR_MARGIN * look_up(curves[:, MODEL_ERROR], state.hypotheses.mean[..., rack_filter.SOC])
     span = config.tables.error_soc_ratio[config.cell_index]
     return rack_filter.predict(state.hypotheses, block, prior(config), error, span)
+
+
+def _unseen_pairs(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Floats:
+    """Return the 1-sigma, V, of what slow pairs hold of a current that nobody saw; quick ones have forgotten it."""
+    slow_s = config.pair_time_constant_s
+    charge_as = state.block_extra_ratio * config.capacity_ah * 3600.0
+    most_a = UNSEEN_CURRENT_SHARE * np.maximum(config.charge_current_max_a, config.discharge_current_max_a)
+    held_a = np.where(slow_s >= SLOW_PAIR_S, np.minimum(charge_as[:, None] / slow_s, most_a[:, None]), 0.0)
+    ohm = curves[np.arange(config.racks), FIRST_PAIR:, curves.shape[2] // 2]
+    return np.asarray(np.sum(held_a * ohm, axis=1))
 
 
 def _expected_voltage(mixture: Hypotheses, expected: rack_filter.Expectation) -> Floats:
