@@ -5,6 +5,8 @@ The cell is the model's own (its voltage follows from its true SOC), so only the
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -45,7 +47,7 @@ def result(time_s: Floats = TIME_S, current_a: Floats = CURRENT_A, voltage_v: Fl
     )
 
 
-def late(values: Floats) -> Floats:
+def late(values: NDArray[Any]) -> NDArray[Any]:
     return values[TIME_S[: len(values)] >= FROM_S]
 
 
