@@ -10,10 +10,15 @@ from controller.estimation.power import HORIZONS_S
 from controller.estimation.samples import RackSample
 from controller.estimation.saved_state import StateError, from_bytes, to_bytes
 from controller.estimation.state import EstimatorState, initial
+from controller.estimation.warranty import SOC_EDGES, TEMPERATURE_EDGES_DEGC, Warranty
+from controller.estimation.warranty import from_bytes as warranty_from_bytes
+from controller.estimation.warranty import to_bytes as warranty_to_bytes
 from controller.plant.model import SocSource
 
 __all__ = [
     "HORIZONS_S",
+    "SOC_EDGES",
+    "TEMPERATURE_EDGES_DEGC",
     "Estimate",
     "EstimatorConfig",
     "EstimatorState",
@@ -24,9 +29,12 @@ __all__ = [
     "Severity",
     "SocSource",
     "StateError",
+    "Warranty",
     "estimate",
     "estimator_config",
     "from_bytes",
     "initial",
     "to_bytes",
+    "warranty_from_bytes",
+    "warranty_to_bytes",
 ]

@@ -19,6 +19,7 @@ from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import FIRST_PAIR_SUM, NEVER, UNSEEN_CURRENT_SHARE, EstimatorState, prior, unseen_ratio
 from controller.estimation.state_of_energy import energy_limits
+from controller.estimation.warranty import FOLD_PERIOD_S, Warranty, folded
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
 from controller.plant.model import SocSource
@@ -68,6 +69,7 @@ class Estimate:
     voltage_residual_v: Floats
     quality: NDArray[np.uint8]
     findings: tuple[Finding, ...]
+    warranty: Warranty
 
 
 def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
@@ -88,6 +90,8 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         limit_power(config, state, sample)
         _listen_to_bms(state, sample, now_ns)
         state.power_ns = now_ns
+    if now_ns - state.meter.folded_ns >= FOLD_PERIOD_S * 1e9:
+        _count_for_warranty(config, state, sample, now_ns)
     return _present(config, state, sample, now_ns)
 
 
@@ -263,6 +267,27 @@ def _listen_to_bms(state: EstimatorState, sample: RackSample, now_ns: int) -> No
     state.beside = listen(state.beside, sample.soc_bms_ratio, state.counted_drawn_ratio, low, high, now_ns)
 
 
+def _count_for_warranty(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> None:
+    """Add what was metered to the counters; a SOC that is uncertain and a temperature never read fill no bin."""
+    narrow = state.soc_high_ratio - state.soc_low_ratio <= UNCERTAIN_WIDTH
+    trusted = narrow & (state.updated_ns != NEVER) & ~state.current_doubtful & _recent(state, now_ns)
+    temperature, sensors = cell_means(sample.cell_temperature_degc, sample.temperature_valid)
+    state.warranty, state.meter = folded(
+        state.warranty,
+        state.meter,
+        config.capacity_ah,
+        np.where(trusted, state.soc_ratio - state.block_drawn_ratio, np.nan),
+        sample.soc_bms_ratio,
+        np.where(sensors > 0, temperature, np.nan),
+        now_ns,
+    )
+
+
+def _recent(state: EstimatorState, now_ns: int) -> Mask:
+    silent_ns = now_ns - state.time_ns
+    return np.asarray((state.time_ns != NEVER) & (silent_ns <= GAP_PERIODS * np.maximum(state.period_s, 1.0) * 1e9))
+
+
 def _extremes(group: CellGroup) -> tuple[Floats, Floats, Floats]:
     return group.cells.first_empty_ratio, group.cells.first_full_ratio, group.cells.largest_ohm_ratio
 
@@ -317,6 +342,7 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         voltage_residual_v=state.residual_v,
         quality=_quality(state, low, high),
         findings=state.findings,
+        warranty=state.warranty,
     )
 
 

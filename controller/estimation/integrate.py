@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import NEVER, EstimatorState, unseen_ratio
+from controller.estimation.warranty import LONGEST_SAMPLE_S, metered
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -43,7 +44,11 @@ def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample
         current_a = np.where(new, current_a, before_a)
         before_a = np.where(seen, before_a, current_a)
         time_ns = np.where(new, time_ns, state.time_ns)
-    _count(config, state, elapsed_s, np.asarray(0.5 * (before_a + current_a)))
+    mean_a = np.asarray(0.5 * (before_a + current_a))
+    usual_s = np.where(state.period_s > 0.0, GAP_PERIODS * state.period_s, LONGEST_SAMPLE_S)
+    sound = (elapsed_s <= np.minimum(usual_s, LONGEST_SAMPLE_S)) & ~state.current_doubtful
+    state.meter = metered(state.meter, mean_a, sample.voltage_v, np.where(sound, elapsed_s, 0.0))
+    _count(config, state, elapsed_s, mean_a)
     decay = np.exp(-elapsed_s[:, None] / config.pair_time_constant_s)
     state.pair_current_a = current_a[:, None] + decay * (state.pair_current_a - current_a[:, None])
     state.current_a = current_a

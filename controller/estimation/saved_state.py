@@ -24,7 +24,7 @@ from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.state import NEVER, EstimatorState, initial, unseen_ratio
 
 FORMAT = 2
-NOT_SAVED = {"curves"}
+NOT_SAVED = {"curves", "meter", "warranty"}
 
 Part = TypeVar("Part")
 

@@ -19,6 +19,7 @@ from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding
 from controller.estimation.power import HORIZONS_S, PowerLimits
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
+from controller.estimation.warranty import Meter, Warranty, initial_meter, initial_warranty
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -80,6 +81,8 @@ class EstimatorState:
     counted_unseen_ratio: Floats  # 1-sigma of charge that may have flowed unseen, summed up
     capacity: CapacityState
     beside: BesideBms
+    meter: Meter
+    warranty: Warranty  # retained apart, by rack name
     findings: tuple[Finding, ...]
     groups: tuple[CellGroup, ...]
 
@@ -147,6 +150,8 @@ def initial(
         counted_unseen_ratio=zeros,
         capacity=initial_capacity(racks, prior(config).scale),
         beside=initial_beside(racks, now_ns),
+        meter=initial_meter(racks, now_ns),
+        warranty=initial_warranty(racks),
         findings=(),
         groups=initial_groups(config, NEVER, now_ns),
     )

@@ -84,6 +84,17 @@ COMPUTED: tuple[Quantity, ...] = (
     _number("rack.energy_to_empty", "Wh"),
     _number("rack.energy_to_full", "Wh"),
     _number("rack.anchor_age", "s"),
+    # warranty counters of a rack; bins by their upper edges in points and degC
+    _number("rack.charge_out", "Ah"),
+    _number("rack.charge_in", "Ah"),
+    _number("rack.energy_out", "Wh"),
+    _number("rack.energy_in", "Wh"),
+    _number("rack.full_cycles", "ratio"),
+    _number("rack.full_cycles_bms", "ratio"),
+    _number("rack.uncounted_time", "s"),
+    *(_number(f"rack.time_at_soc_{k}", "s") for k in range(6)),
+    *(_number(f"rack.time_at_soc_bms_{k}", "s") for k in range(6)),
+    *(_number(f"rack.time_at_temperature_{k}", "s") for k in range(6)),
     # protection and control of a rack
     _number("rack.power", "W"),
     _number("rack.data_age", "s"),

@@ -142,6 +142,28 @@ _PCS = (
     _point("AlarmPriority", "pcs.alarm_priority", "", "highest priority of an active alarm: 0 none, 1 high"),
 )
 
+_SOC_BINS = ("to 10 %", "10 to 25 %", "25 to 50 %", "50 to 75 %", "75 to 90 %", "from 90 %")
+_TEMPERATURE_BINS = ("below 0", "0 to 10", "10 to 25", "25 to 35", "35 to 45", "from 45")
+
+_WARRANTY = (
+    _point("ChargeOut", "rack.charge_out", "Ah", "charge discharged since the counters began"),
+    _point("ChargeIn", "rack.charge_in", "Ah", "charge taken since the counters began"),
+    _point("EnergyOut", "rack.energy_out", "kWh", "energy discharged at the rack's terminals"),
+    _point("EnergyIn", "rack.energy_in", "kWh", "energy taken at the rack's terminals"),
+    _point("FullCycles", "rack.full_cycles", "", "equivalent full cycles of the nameplate, from charge in and out"),
+    _point("FullCyclesBms", "rack.full_cycles_bms", "", "equivalent full cycles, from the BMS's state of charge"),
+    _point("UncountedTime", "rack.uncounted_time", "s", "time in which charge and energy were not counted"),
+    *(_point(f"TimeAtSoC{k}", f"rack.time_at_soc_{k}", "s", f"time at our SOC {b}") for k, b in enumerate(_SOC_BINS)),
+    *(
+        _point(f"TimeAtSoCBms{k}", f"rack.time_at_soc_bms_{k}", "s", f"time at the BMS's SOC {b}")
+        for k, b in enumerate(_SOC_BINS)
+    ),
+    *(
+        _point(f"TimeAtTemperature{k}", f"rack.time_at_temperature_{k}", "s", f"time with the mean cell {b} degC")
+        for k, b in enumerate(_TEMPERATURE_BINS)
+    ),
+)
+
 _RACK = (
     _point("State", "rack.operating_state", "", "operating state of the rack"),
     _point("SoC", "rack.soc_estimate", "%", "state of charge in use"),
@@ -165,6 +187,7 @@ _RACK = (
     _point("CellTemperatures", "cell.temperature", "degC", "cell temperatures, one array"),
     _point("DataAge", "rack.data_age", "s", "age of the oldest fast value of the rack"),
     _point("AlarmPriority", "rack.alarm_priority", "", "highest priority of an active alarm: 0 none, 1 high"),
+    *_WARRANTY,
 )
 
 POINTS: dict[Owner, tuple[PointTemplate, ...]] = {

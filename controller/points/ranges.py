@@ -17,6 +17,10 @@ CYCLES_OF_A_LIFE = 20_000
 _OF_A_CELL = {"cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"}
 _METER_REGISTERS = {"plant.energy_out", "plant.energy_in"}
 _DAY_S = 86_400.0
+_LIFE_S = 40 * 365.25 * _DAY_S
+_COUNTERS = {
+    f"rack.{name}" for name in ("charge_out", "charge_in", "energy_out", "energy_in", "full_cycles", "full_cycles_bms")
+} | {name for name in QUANTITIES if name.startswith("rack.time_at_") or name == "rack.uncounted_time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,17 @@ def span(plant: Plant, owner: Owner, index: int, quantity: str, unit: str, actio
         return Span(0.0, battery.voltage_max_v / battery.cells_in_series * HEADROOM_RATIO)
     if quantity in _METER_REGISTERS:
         return Span(0.0, plant.poi.energy_wh * 1e-6 * CYCLES_OF_A_LIFE)
+    if quantity in _COUNTERS:
+        return _life(plant, index, unit)
     return _OF_DTYPE.get(QUANTITIES[quantity].dtype) or _SPANS[unit](plant, owner, index)
+
+
+def _life(plant: Plant, index: int, unit: str) -> Span:
+    """Return the span of a counter of a rack: what a life of many cycles brings together."""
+    battery = plant.racks[index].battery
+    energy_wh = battery.capacity_ah * battery.voltage_max_v
+    of_a_cycle = {"Ah": battery.capacity_ah, "kWh": energy_wh * 1e-3, "": 1.0, "s": _LIFE_S / CYCLES_OF_A_LIFE}
+    return Span(0.0, of_a_cycle[unit] * CYCLES_OF_A_LIFE)
 
 
 def _written(plant: Plant, action: str) -> Span | None:

@@ -13,7 +13,7 @@ from controller.alarms.life_cycle import AlarmCounts
 from controller.alarms.life_cycle import published as published_by_alarms
 from controller.control.result import PLANT_QUANTITIES, ControlResult, plant_quality
 from controller.control.result import published as published_by_control
-from controller.estimation import Estimate
+from controller.estimation import Estimate, Warranty
 from controller.image.image import Image
 from controller.image.matrix import Matrix, matrix_of
 from controller.image.quality import Quality
@@ -126,3 +126,25 @@ def published_by_estimation(estimate: Estimate) -> Published:
     known = np.isfinite(estimate.anchor_age_s)
     age_quality = np.where(known, quality, np.uint8(Quality.NEVER_READ))
     yield "rack.anchor_age", np.where(known, estimate.anchor_age_s, np.nan), age_quality
+    yield from _counters(estimate.warranty)
+
+
+def _counters(warranty: Warranty) -> Published:
+    """Yield the warranty counters, good whatever the data are now: what was counted was counted."""
+    for name, value in (
+        ("charge_out", warranty.out_ah),
+        ("charge_in", warranty.in_ah),
+        ("energy_out", warranty.out_wh),
+        ("energy_in", warranty.in_wh),
+        ("full_cycles", warranty.cycles),
+        ("full_cycles_bms", warranty.bms_cycles),
+        ("uncounted_time", warranty.uncounted_s),
+    ):
+        yield f"rack.{name}", value, Quality.GOOD
+    for name, bins in (
+        ("soc", warranty.soc_s),
+        ("soc_bms", warranty.bms_soc_s),
+        ("temperature", warranty.temperature_s),
+    ):
+        for k, seconds in enumerate(bins):
+            yield f"rack.time_at_{name}_{k}", seconds, Quality.GOOD

@@ -106,4 +106,5 @@ def _rack_spec(rack: Rack) -> RackSpec:
         cells_in_series=battery.cells_in_series,
         charge_current_max_a=battery.charge_current_max_a,
         discharge_current_max_a=battery.discharge_current_max_a,
+        temperature_sensors=battery.temperatures,
     )

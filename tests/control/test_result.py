@@ -11,7 +11,18 @@ from controller.image.layout import plant_layout
 from controller.image.quality import Quality
 from controller.image.quantities import COMPUTED, QUANTITIES
 
+COUNTERS = {
+    "rack.charge_out",
+    "rack.charge_in",
+    "rack.energy_out",
+    "rack.energy_in",
+    "rack.full_cycles",
+    "rack.full_cycles_bms",
+    "rack.uncounted_time",
+}
 NOT_OF_CONTROL = {
+    *COUNTERS,
+    *(name for name in QUANTITIES if name.startswith("rack.time_at_")),
     "rack.soc_estimate",
     "rack.soc_low",
     "rack.soc_high",
