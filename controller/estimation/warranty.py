@@ -139,7 +139,7 @@ def _in_bins(values: Floats, edges: Sequence[float], seconds: float) -> Floats:
     """Return the seconds in the bin of each value [bin, rack]."""
     place = np.searchsorted(edges, values, side="right")
     here = place[None, :] == np.arange(len(edges) + 1)[:, None]
-    return seconds * (here & np.isfinite(values))
+    return np.asarray(seconds * (here & np.isfinite(values)))
 
 
 def to_bytes(counters: Warranty, racks: Sequence[str]) -> bytes:
