@@ -26,7 +26,8 @@ RATE_KNOWN_TO = 0.25
 class Evidence:
     """What a look needs beside the cells, per rack [rack]; `first_rack` is the plant's number of the first one.
 
-    `balancing_unknown_a`: what a balancer may have drawn from a cell without our knowing.
+    `balancing_unknown_a`: what a balancer may have drawn from a cell without our knowing; `balancing_told`: the BMS
+    tells which cells it bleeds.
     `noise_v`: of a cell's voltage.
     """
 
@@ -36,6 +37,7 @@ class Evidence:
     series_ohm: Floats
     noise_v: Floats
     balancing_unknown_a: Floats
+    balancing_told: NDArray[np.bool_]
 
     @property
     def short_a(self) -> Floats:
@@ -136,17 +138,27 @@ def _leak(
     ohm = float(evidence.voltage_v[rack] / max(ampere, 1e-9))
     short = ohm <= SHORT_OHM
     kind = FindingKind.INTERNAL_SHORT if short else FindingKind.SELF_DISCHARGE
-    caveat = ""
-    if evidence.balancing_unknown_a[rack] > 0.0:
-        apart = float(cells.states[SOC, rack, cell] - np.median(cells.states[SOC, rack]))
-        caveat = "; more than a balancer draws" if apart >= 0.0 else "; below its rack, where no balancer draws"
     text = (
         f"loses {per_day * 100:.2f} +-{NORMAL_95 * sigma * 100:.2f} % SOC a day against its rack,"
-        f" {ampere * 1e3:.0f} mA{caveat}"
+        f" {ampere * 1e3:.0f} mA{_balancing(rack, cell, cells, evidence)}"
     )
     days = _days_to(IMBALANCE_LIMIT + float(cells.states[SOC, rack, cell]), per_day, sigma)
     severity = Severity.ALARM if short else Severity.WARNING
     return Finding(now_ns, evidence.first_rack + rack, cell, kind, severity, text, ohm, "ohm", "", *days)
+
+
+def _balancing(rack: int, cell: int, cells: CellState, evidence: Evidence) -> str:
+    """Return why a balancer does not explain a leak, and what was not looked for since the BMS does not tell."""
+    unknown_a = float(evidence.balancing_unknown_a[rack])
+    if unknown_a <= 0.0:
+        return ""
+    apart = float(cells.states[SOC, rack, cell] - np.median(cells.states[SOC, rack]))
+    why = "more than a balancer draws" if apart >= 0.0 else "below its rack, where no balancer draws"
+    if evidence.balancing_told[rack]:
+        return f"; {why}, what the BMS says it bled taken off"
+    return (
+        f"; {why}; no balancing bits: leaks under {unknown_a * 1e3:.0f} mA of cells not below their rack are not told"
+    )
 
 
 def _days_to(room_ratio: float, per_day: float, sigma: float) -> tuple[float, float]:

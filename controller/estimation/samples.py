@@ -21,7 +21,8 @@ class RackSample:
     `soc_bms_ratio` (NaN: not served), `contactor_open` (then no current can flow, and the sensor shows its offset),
     `bms_alarm_free`. Cell block: `cell_time_ns` [rack], `cell_voltage_v` and `cell_valid` [rack, cell],
     `cell_temperature_degc` and `temperature_valid` [rack, sensor], padded where racks differ.
-    `balancing` [rack, cell]: the cell's bleed resistor is on; None where the BMS does not tell.
+    `balancing` [rack, cell]: the cell's bleed resistor is on; None where no BMS tells. `balancing_told` [rack]: whether
+    this rack's does; None: all, if any.
     """
 
     source_time_ns: Times
@@ -37,6 +38,14 @@ class RackSample:
     cell_temperature_degc: AnyFloats
     temperature_valid: Mask
     balancing: Mask | None = None
+    balancing_told: Mask | None = None
+
+    @property
+    def tells_balancing(self) -> Mask:
+        """Which racks [rack] tell what is balanced now."""
+        if self.balancing is None:
+            return np.zeros(len(self.valid), dtype=bool)
+        return np.ones(len(self.valid), dtype=bool) if self.balancing_told is None else self.balancing_told
 
 
 def cell_means(values: AnyFloats, valid: Mask) -> tuple[Floats, NDArray[np.intp]]:

@@ -82,13 +82,15 @@ def _evidence(
 ) -> Evidence:
     racks = group.racks
     soc = state.soc_ratio[racks, None]
+    told = sample.tells_balancing[racks]
     return Evidence(
         first_rack=group.first,
         capacity_ah=config.capacity_ah[racks] * state.capacity_ah_ratio[racks],
         voltage_v=look_up(curves[:, OCV], soc)[:, 0],
         series_ohm=look_up(curves[:, SERIES], soc)[:, 0],
         noise_v=config.voltage_noise_v[racks],
-        balancing_unknown_a=config.balancing_a[racks] * (1.0 if sample.balancing is None else BLED_KNOWN_TO),
+        balancing_unknown_a=config.balancing_a[racks] * np.where(told, BLED_KNOWN_TO, 1.0),
+        balancing_told=told,
     )
 
 

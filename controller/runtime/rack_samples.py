@@ -27,6 +27,8 @@ class _Cells(TypedDict):
     cell_valid: NDArray[np.bool_]
     cell_temperature_degc: NDArray[Any]
     temperature_valid: NDArray[np.bool_]
+    balancing: NDArray[np.bool_] | None
+    balancing_told: NDArray[np.bool_]
 
 
 class RackSampler:
@@ -60,11 +62,14 @@ def _sample(image: Image, cells: _Cells) -> RackSample:
 
 
 def _cells(image: Image) -> _Cells:
-    cells, sensors = image["cell.voltage"], image["cell.temperature"]
+    cells, sensors, bleeds = image["cell.voltage"], image["cell.temperature"], image["cell.balancing"]
+    heard = usable(bleeds.quality)
     return _Cells(
         cell_time_ns=cells.time_ns.copy(),
         cell_voltage_v=cells.value,
         cell_valid=usable(cells.quality),
         cell_temperature_degc=sensors.value,
         temperature_valid=usable(sensors.quality),
+        balancing=heard & (bleeds.value != 0) if heard.any() else None,
+        balancing_told=np.asarray(heard.any(axis=1)),
     )
