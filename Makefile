@@ -85,7 +85,7 @@ wheel-demo: wheel ## the wheel in an environment of its own: does what we ship s
 	$(PYTHON) -m venv build/fresh
 	build/fresh/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes --no-deps -r requirements.txt
 	build/fresh/bin/python -m pip --disable-pip-version-check --no-input -q install --no-deps build/wheel/*.whl
-	cd build && fresh/bin/bess demo --headless --json --ports auto --for 45 > demo.json
+	cd build && fresh/bin/bess demo --headless --json --ports auto --for 20 > demo.json
 	@grep -q '"opcua".*"modbus"' build/demo.json || { echo "the wheel's demo did not get ready" >&2; exit 1; }
 	@rm -rf build/fresh
 

@@ -7,6 +7,7 @@ Verbs import what they need when they run, so that `bess --help` starts at once.
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controller import __version__
+
 if TYPE_CHECKING:
     from controller.plant.model import Plant
 
-NO, UNUSABLE = 1, 2
+OK, NO, UNUSABLE = 0, 1, 2
 
 app = typer.Typer(
     name="bess", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -26,7 +29,49 @@ app = typer.Typer(
 Site = Annotated[Path, typer.Argument(metavar="SITE", help="A folder with site.yaml, or that file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer for machines.")]
 State = Annotated[Path | None, typer.Option("--state", help="Replaces the state folder.")]
-Ports = Annotated[str, typer.Option("--ports", help="`auto`: the system chooses all ports and they are printed.")]
+
+
+def _auto_ports(words: str) -> str:
+    return _one_of(words, ("", "auto"), "auto")
+
+
+def _one_of(word: str, allowed: tuple[str, ...], expected: str) -> str:
+    if word not in allowed:
+        raise typer.BadParameter(f"'{word}' is none of these; expected {expected}")
+    return word
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0.0):
+        raise typer.BadParameter(f"expected a number greater than 0, not {value:g}")
+    return value
+
+
+def _series_file(out: Path | None) -> Path | None:
+    if out is not None and out.suffix not in SERIES_SUFFIXES:
+        raise typer.BadParameter(f"'{out}' is no series; expected a name that ends in {' or '.join(SERIES_SUFFIXES)}")
+    if out is not None and not out.resolve().parent.is_dir():
+        raise typer.BadParameter(f"{out.resolve().parent}: there is no such folder")
+    return out
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"bess {__version__}")
+        raise typer.Exit
+
+
+SERIES_SUFFIXES = (".csv", ".parquet")
+PORTS_HELP = "`auto`: the system chooses all ports and they are printed."
+Ports = Annotated[str, typer.Option("--ports", help=PORTS_HELP, callback=_auto_ports)]
+OUT_HELP = "Series: .csv or .parquet; events beside it."
+Out = Annotated[Path | None, typer.Option("--out", help=OUT_HELP, callback=_series_file)]
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)]
+
+
+@app.callback()
+def _every_verb(version: Version = False) -> None:
+    """Supervisory controller for grid-scale battery storage."""
 
 
 def main() -> None:
@@ -181,6 +226,7 @@ def points(
     addresses: Annotated[str, typer.Option("--addresses", help="import: zero_based, one_based or modicon.")] = "",
     table: Annotated[str, typer.Option("--table", help="import: holding or input, if the list does not say.")] = "",
     order: Annotated[str, typer.Option("--words", help="import: high_first or low_first, if it does not say.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """List every point of a site with its addresses; freeze the map or compare with it; import a maker's list.
 
@@ -192,7 +238,7 @@ def points(
     verb, what = (words[0], words[1]) if len(words) == 2 else ("list", words[0])
     match verb:
         case "list":
-            answer = point_map.render(_load(Path(what)), Path(what), form, delimiter, out)
+            answer = point_map.render(_load(Path(what)), Path(what), "json" if as_json else form, delimiter, out)
         case "freeze":
             answer = point_map.freeze(_load(Path(what)), Path(what))
         case "diff":
@@ -205,7 +251,8 @@ def points(
         case _:
             text = f"unknown sub-verb '{verb}'; expected freeze, diff, import or export"
             answer = point_map.Answer(text, UNUSABLE)
-    _print_answer(answer.text, answer.code)
+    _print_answer(answer.text, answer.code if answer.is_message else OK)
+    raise typer.Exit(answer.code)
 
 
 def _print_answer(text: str, code: int) -> None:
@@ -238,7 +285,9 @@ def run(
 def demo(
     racks: Annotated[int, typer.Option("--racks", help="24, 240 or 2400.")] = 24,
     headless: Annotated[bool, typer.Option("--headless", help="No live status line.")] = False,
-    seconds: Annotated[float | None, typer.Option("--for", help="Stop by itself after so many seconds.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--for", help="Stop so many seconds after all faces answer.", callback=_positive)
+    ] = None,
     scenario: Annotated[str | None, typer.Option("--scenario", help="A scenario's name or file.")] = None,
     ports: Ports = "",
     state: State = None,
@@ -273,11 +322,13 @@ def simulate(
 @app.command()
 def rehearse(
     site: Site,
-    hours: Annotated[float | None, typer.Option("--hours", help="How long to run, in simulated hours.")] = None,
+    hours: Annotated[
+        float | None, typer.Option("--hours", help="How long to run, in simulated hours.", callback=_positive)
+    ] = None,
     scan: Annotated[str, typer.Option("--scan", help="Scan period, such as 50ms.")] = "1 s",
     scenario: Annotated[str | None, typer.Option("--scenario", help="A scenario's name or file.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated plant.")] = 1,
-    out: Annotated[Path | None, typer.Option("--out", help="Series: .csv or .parquet.")] = None,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Run controller and plant together in fake time, without sockets."""
@@ -293,7 +344,7 @@ def rehearse(
 def replay(
     site: Site,
     recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="Made by `bess run SITE --record FILE`.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Series: .csv or .parquet; events beside it.")] = None,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Feed a recording through the whole controller in fake time, and compare each scan with the recorded one."""

@@ -31,6 +31,7 @@ class Answer:
 
     text: str
     code: int = OK
+    is_message: bool = True  # with a code it belongs on standard error
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def diff(plant: Plant, site: Path) -> Answer:
     except FrozenMapError as error:
         return Answer(f"error: {error}", NO)
     new = [f"new: {tag} at unit {p.unit} address {p.address}" for tag, p in places.points.items() if tag not in frozen]
-    return Answer("\n".join(new) or "no difference", NO if new else OK)
+    return Answer("\n".join(new) or "no difference", NO if new else OK, is_message=False)
 
 
 def _places(plant: Plant, site: Path) -> tuple[PointList, FlatMap]:

@@ -65,9 +65,18 @@ async def _role(words: argparse.Namespace) -> int:
                 await _face(words, folders, life, ending)
     except* SiteChangedError:
         return_code = EXIT_SITE_CHANGED
+    except* OSError as group:  # a port that is taken, a disk that is full: words, no traceback
+        print(f"error: {words.role}: {_first(group)}", file=sys.stderr)
+        return_code = UNUSABLE
     else:
         return_code = 0
     return return_code
+
+
+def _first(group: BaseExceptionGroup[OSError]) -> BaseException:
+    """Return the first exception of nested groups."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _control(words: argparse.Namespace, folders: Folders, life: LifePipe, ending: asyncio.Event) -> None:

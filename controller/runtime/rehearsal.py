@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from controller.control.commands import Command
 from controller.image.data_periods import data_periods
 from controller.plant.model import Plant
 from controller.plant.units import Dimension, parse_quantity
@@ -47,11 +48,12 @@ class RehearsalResult:
     wall_s: float = 0.0
     energy_discharged_mwh: float = 0.0
     energy_charged_mwh: float = 0.0
-    soc_start: float = 0.0
-    soc_end: float = 0.0
+    soc_start: float | None = None  # None: not known in any scan
+    soc_end: float | None = None
     trips: int = 0
     alarms: int = 0
     failed_expectations: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # steps of an operator that the plant refused; no failure as such
 
     def as_json(self) -> dict[str, object]:
         """Return it as `--json` prints it."""
@@ -63,8 +65,9 @@ class RehearsalResult:
         lines = [
             f"{self.hours:g} h in {self.wall_s:.1f} s ({self.scans} scans, {speed:.0f} times real time)",
             f"discharged {self.energy_discharged_mwh:.3f} MWh, charged {self.energy_charged_mwh:.3f} MWh",
-            f"SOC {self.soc_start:.1f} % -> {self.soc_end:.1f} %; {self.trips} trips, {self.alarms} alarms",
+            f"SOC {_percent(self.soc_start)} -> {_percent(self.soc_end)}; {self.trips} trips, {self.alarms} alarms",
         ]
+        lines += [f"refused: {text}" for text in self.refused]
         lines += [f"failed: {text}" for text in self.failed_expectations]
         return "\n".join(lines)
 
@@ -73,10 +76,12 @@ def rehearse_site(plant: Plant, rehearsal: Rehearsal) -> RehearsalResult:
     """Run a rehearsal and return what came of it.
 
     Raises:
-        ValueError: The scenario or the scan period can't be read; the text says where and why.
+        ValueError: The scenario or the scan period can't be read, or the scenario expects something of a point that
+            is not there or has another unit; the text says where and why.
     """
     scenario = None if rehearsal.scenario is None else read_scenario(rehearsal.scenario)[1]
     hours = rehearsal.hours or _scenario_hours(scenario)
+    require_known(scenario, plant)
     local = local_plant(plant, seed=rehearsal.seed, scan_period_s=_period_s(rehearsal.scan))
     run = _Run(local, scenario, RehearsalResult(hours, rehearsal.seed), rehearsal.out)
     started = time.perf_counter()
@@ -85,12 +90,26 @@ def rehearse_site(plant: Plant, rehearsal: Rehearsal) -> RehearsalResult:
     return run.result
 
 
+def require_known(scenario: Scenario | None, plant: Plant) -> None:
+    """See that every expectation is about a point of the plant and in its unit; ValueError names all that are not."""
+    expected = ExpectedPoints(point_list(plant))
+    steps = scenario.steps if scenario else ()
+    wrong = [w for s in steps if isinstance(s.act, Expectation) and (w := expected.problem(s, s.act))]
+    if wrong:
+        raise ValueError("\n".join(["the scenario does not fit this site", *wrong]))
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} %"
+
+
 class _Run:
     """One rehearsal under way."""
 
     def __init__(self, local: LocalPlant, scenario: Scenario | None, result: RehearsalResult, out: Path | None) -> None:
         self.local, self.result = local, result
         self._steps = list(scenario.steps) if scenario else []
+        self._given: list[tuple[Step, Command]] = []
         listed = point_list(local.plant)
         self._expected = ExpectedPoints(listed)
         self._reader = PointReader(data_periods(local.plant), AlarmWords(local.tables.alarms, local.clock))
@@ -109,6 +128,7 @@ class _Run:
             scanned = self.local.advance(self._period_s)
             self._menu.advance()
             self._time_s += self._period_s
+            self._note_refused()
             self._account(scanned)
         self._take_steps()
         self.result.failed_expectations += [
@@ -127,10 +147,18 @@ class _Run:
                 if answer != "ok":
                     self.result.failed_expectations.append(f"line {step.line}: {step.text}: {answer}")
             case OperatorStep():
-                self.local.give(operator_command(step.act, self.local.plant, self.local.clock.mono_ns()))
+                command = operator_command(step.act, self.local.plant, self.local.clock.mono_ns())
+                self._given.append((step, self.local.give(command)))
             case Expectation():
                 failure = self._expected.failure(step, step.act, self._shown)
                 self.result.failed_expectations += [failure] if failure else []
+
+    def _note_refused(self) -> None:
+        for step, command in self._given:
+            reply = self.local.reply(command)
+            if reply is not None and not reply.accepted:
+                self.result.refused.append(f"line {step.line}: {step.text} (at {step.at_s:g} s): {reply.text}")
+        self._given.clear()
 
     def _shown(self, point: Point) -> float | str | None:
         reading = self._reader.read_image(self.local.state.image, point, self.local.clock.mono_ns())
@@ -146,7 +174,7 @@ class _Run:
         soc_ratio = float(image["plant.soc"].value[0])
         if not math.isnan(soc_ratio):
             result.soc_end = round(100.0 * soc_ratio, 3)
-            result.soc_start = result.soc_start or result.soc_end
+            result.soc_start = result.soc_end if result.soc_start is None else result.soc_start
         if scanned.alarm_events or scanned.control_events:
             self._note_events(scanned)
         self._series.add(self._time_s, self._shown)

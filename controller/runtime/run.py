@@ -7,9 +7,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +73,7 @@ def _run(options: RunOptions, plant: Plant, folders: Folders, companion: Compani
     try:
         _take_folders(plant, folders)
         _require_new(options.record)
+        require_ports(plant, auto_ports=options.auto_ports)
         held = hold(folders.run)
         run = _Run(options, plant, folders)
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
@@ -109,6 +111,25 @@ def _require_new(record: Path | None) -> None:
         raise FileNotFoundError(f"{record.resolve().parent}: there is no such folder to record into")
 
 
+def require_ports(plant: Plant, *, auto_ports: bool) -> None:
+    """Refuse to start beside another program that has a face's port: a face that can't have it would only be restarted.
+
+    Raises OSError that names face and port.
+    """
+    for name, face in (("opcua", plant.faces.opcua), ("modbus", plant.faces.modbus)):
+        if face is None or auto_ports or not face.port:
+            continue
+        family = socket.AF_INET6 if ":" in face.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((face.host, face.port))
+            except OSError as error:
+                where = f"{face.host}:{face.port}"
+                hint = "stop what has it, set another port in the site file, or run with --ports auto"
+                raise OSError(f"the {name} face can't have {where}: {error.strerror}; {hint}") from error
+
+
 def _take_folders(plant: Plant, folders: Folders) -> None:
     """Make both folders and see that nobody controls the site: nothing of a running controller is touched."""
     folders.state.mkdir(parents=True, exist_ok=True)
@@ -122,15 +143,20 @@ async def _supervise(run: _Run, seconds: float | None, companion: Companion | No
     for sign in ENDING:
         loop.add_signal_handler(sign, run.supervisor.stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    if seconds is not None:
-        loop.call_later(seconds, run.supervisor.stop)
-    if companion is None:
-        return await run.supervisor.run()
     async with asyncio.TaskGroup() as group:
-        beside = group.create_task(_accompany(run, companion))
+        beside = [] if companion is None else [group.create_task(_accompany(run, companion))]
+        beside += [] if seconds is None else [group.create_task(_stop_after(run, seconds))]
         code = await run.supervisor.run()
-        beside.cancel()
-    return max(code, companion.finish())
+        for task in beside:
+            task.cancel()
+    return code if companion is None else max(code, companion.finish())
+
+
+async def _stop_after(run: _Run, seconds: float) -> None:
+    """End the run so long after all faces answered: a slow start does not count."""
+    await run.announced.wait()
+    await asyncio.sleep(seconds)
+    run.supervisor.stop()
 
 
 async def _accompany(run: _Run, companion: Companion) -> None:
@@ -190,7 +216,8 @@ def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[C
         yield spec("simulator")
         first = ("simulator",)
     record = () if options.record is None else ("--record", str(options.record.resolve()))
-    yield spec("control", *record, after=first, silence_s=CONTROL_SILENCE_S, essential=True)
+    control = spec("control", *record, after=first, silence_s=CONTROL_SILENCE_S, essential=True)
+    yield replace(control, again=("--again",))  # what was edited meanwhile waits for the next run
     for role, face in (("opcua", plant.faces.opcua), ("modbus", plant.faces.modbus)):
         if face is not None:
             yield spec(role, after=("control",), nice=FACE_NICE, memory_bytes=FACE_MEMORY_BYTES)

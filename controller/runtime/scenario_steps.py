@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Callable
 
 from controller.control.commands import Action, Command
+from controller.plant.messages import did_you_mean
 from controller.plant.model import Plant
-from controller.points.point_list import Point, PointList
+from controller.points.point_list import Point, PointList, PointType
 from controller.simulator.scenario import Expectation, Operation, OperatorStep, Step
 
 _ACTIONS = {
@@ -44,6 +45,17 @@ class ExpectedPoints:
     def __init__(self, listed: PointList) -> None:
         """Take the points there are."""
         self._points = listed.by_tag()
+
+    def problem(self, step: Step, expectation: Expectation) -> str:
+        """Return why an expectation can never be met: there is no such point, or another unit; "" if it can."""
+        point = self._points.get(expectation.tag)
+        if point is None:
+            hint = did_you_mean(expectation.tag, self._points) or "bess points SITE lists them all"
+            return f"line {step.line}: there is no point {expectation.tag}; {hint}"
+        if point.type in {PointType.NUMBERS, PointType.TEXTS}:
+            return f"line {step.line}: {expectation.tag} is an array; expected a point with one value"
+        wrong = "" if point.type is PointType.TEXT else expectation.misfit(point.unit)
+        return f"line {step.line}: {step.text}: {wrong}" if wrong else ""
 
     def failure(self, step: Step, expectation: Expectation, shown: Shown) -> str | None:
         """Return in words how an expectation is not met, None if it is."""

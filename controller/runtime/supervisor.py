@@ -45,6 +45,7 @@ class ChildSpec:
     after: tuple[str, ...] = ()
     nice: int = 0
     memory_bytes: int = 0  # RLIMIT_DATA, 0 = none
+    again: tuple[str, ...] = ()  # further words for a start after one that was ready
 
 
 @dataclass(slots=True)
@@ -121,7 +122,7 @@ class Supervisor:
     async def _live_once(self, child: ChildState) -> None:
         read_end, write_end = os.pipe()
         try:
-            child.process = await self._spawn(child.spec, write_end)
+            child.process = await self._spawn(child.spec, write_end, again=child.ready_ns > 0)
         finally:
             os.close(write_end)
         now_ns = self._clock.mono_ns()
@@ -134,7 +135,7 @@ class Supervisor:
         child.ready.clear()
         self._report()
 
-    async def _spawn(self, spec: ChildSpec, pipe: int) -> asyncio.subprocess.Process:
+    async def _spawn(self, spec: ChildSpec, pipe: int, *, again: bool) -> asyncio.subprocess.Process:
         def limit() -> None:
             if spec.nice:
                 os.nice(spec.nice)
@@ -144,6 +145,7 @@ class Supervisor:
         return await asyncio.create_subprocess_exec(
             *spec.command,
             str(pipe),
+            *(spec.again if again else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=sys.stderr.fileno(),
             pass_fds=(pipe,),

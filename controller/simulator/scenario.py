@@ -67,6 +67,20 @@ class Expectation:
     value: str
     tolerance: str = ""
 
+    def misfit(self, unit: str) -> str:
+        """Return why the stated value or tolerance can't be held against a point of this unit, "" if it can."""
+        of_a_number = (
+            f"a number in {unit} or a unit of the same kind" if unit else "a number without unit, true or false"
+        )
+        if self.value.casefold() in _YES_NO and not unit and not self.tolerance:
+            return ""
+        stated = _stated(self.value, unit)
+        if stated is None:
+            return f"'{self.value}' does not fit; expected {of_a_number}"
+        if self.tolerance and not math.isfinite(_width(self.tolerance, stated, unit)):
+            return f"'+- {self.tolerance}' does not fit; expected {of_a_number}, or per cent"
+        return ""
+
     def is_met(self, actual: float | str | None, unit: str = "") -> bool:
         """Tell whether a value (in its face's unit; yes = 1, no = 0) is as stated; None, no good value, never is."""
         if actual is None:
@@ -315,6 +329,7 @@ def _stated(text: str, unit: str) -> float | None:
 
 def _width(text: str, stated: float, unit: str) -> float:
     if text.endswith("%") and unit != "%":
-        return abs(stated) * float(text[:-1]) / 100.0
+        share = _stated(text[:-1].strip(), "")
+        return math.nan if share is None else abs(stated) * share / 100.0
     width = _stated(text, unit)
     return math.nan if width is None else width

@@ -49,6 +49,7 @@ MBPOLL = [line for line in _block(INTEGRATORS, "<!-- try: mbpoll -->", "bash").s
 def _polled(line: str, port: str) -> str:
     words = shlex.split(line, comments=True)
     words[words.index("5020")] = port
+    words[1:1] = ["-o", "10"]  # the most that mbpoll waits for an answer: the tests' machine may be slow
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout + done.stderr
 

@@ -41,7 +41,7 @@ def test_a_command_runs(command):
     assert verb not in UNENDING or "--for" in arguments, f"{verb} would not end by itself"
 
     done = subprocess.run(
-        [BESS, verb, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=110, check=False
+        [BESS, verb, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
     )
 
     assert done.returncode == 0, done.stderr

@@ -16,9 +16,10 @@ from controller.runtime.supervisor import ChildSpec, Supervisor
 
 _CHILD = """
 import os, sys, time, select
-pipe, mode = int(sys.argv[-1]), sys.argv[1]
+mode, pipe, *more = sys.argv[1:]
+pipe = int(pipe)
 if mode == "dies": sys.exit(3)
-os.write(pipe, b"..{\\"mode\\": \\"%s\\"}\\n" % mode.encode())
+os.write(pipe, b"..{\\"mode\\": \\"%s\\"}\\n" % " ".join([mode, *more]).encode())
 while True:
     os.write(pipe, b".")
     if select.select([0], [], [], 0.05)[0] and not os.read(0, 100): sys.exit(0)
@@ -68,6 +69,18 @@ async def test_a_killed_or_silent_face_comes_back(sign: signal.Signals) -> None:
         await _until(lambda: face.pid != first and face.ready.is_set())
 
         assert face.starts == 2
+
+
+async def test_a_child_that_was_ready_is_told_when_it_starts_again() -> None:
+    async with _running(_child("control", essential=True, again=("--again",))) as supervisor:
+        control = supervisor.children["control"]
+        await _until(control.ready.is_set)
+        assert control.about == {"mode": "lives"}
+        first = control.pid
+        os.kill(first, signal.SIGKILL)
+        await _until(lambda: control.pid != first and control.ready.is_set())
+
+        assert control.about == {"mode": "lives --again"}
 
 
 async def test_an_essential_child_that_keeps_dying_ends_the_run() -> None:
