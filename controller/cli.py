@@ -441,13 +441,25 @@ def fit_cell(
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="site, device, protections or schedule.")] = "site",
+    kind: Annotated[
+        str, typer.Argument(help="site, device, protections or schedule; codes, signals or faults.")
+    ] = "site",
     form: Annotated[str, typer.Option("--format", help="json (JSON Schema for editors) or md (a table).")] = "json",
 ) -> None:
-    """Print what a kind of file may hold: JSON Schema for editors, or every key with unit, default and meaning."""
+    """Print what a kind of file may hold: JSON Schema for editors, or every key with unit, default and meaning.
+
+    `codes`, `signals` and `faults` are tables: what the points' numbers mean, what a register may mean, the fault menu.
+    """
     from controller.plant.json_schema import FILES, schema_text
     from controller.plant.key_tables import key_table
+    from controller.plant.signal_tables import signal_table
+    from controller.scada.code_words import code_table
+    from controller.simulator.fault_commands import menu_table
 
+    lists = {"codes": code_table, "signals": signal_table, "faults": menu_table}
+    if kind in lists:
+        print(lists[kind](), end="")
+        return
     if kind not in FILES or form not in ("json", "md"):
         expected = f"one of {', '.join(FILES)}, and the format json or md"
         print(f"error: there is no {form} of '{kind}'; expected {expected}", file=sys.stderr)

@@ -21,6 +21,7 @@ from controller.points.addresses import FlatMap, FrozenMapError, Place, flat_map
 from controller.points.interface_document import COLUMNS, Endpoint, Row, as_csv, as_json, as_markdown, party_rows, rows
 from controller.points.nodeset import nodeset
 from controller.points.point_list import PointList, point_list
+from controller.scada.code_words import in_one_line, words_of
 
 OK, NO, UNUSABLE = 0, 1, 2
 
@@ -100,7 +101,8 @@ def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None
     try:
         listed, places = _places(plant, site)
         endpoint = _endpoint(plant)
-        table = list(rows(listed, places, endpoint))
+        codes = {quantity: in_one_line(words) for quantity, words in words_of(plant).items()}
+        table = list(rows(listed, places, endpoint, codes))
         brought = party_points(plant, site, listed)
     except ValueError as error:
         return Answer(f"error: {error}", NO)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.points.addresses import FlatMap, Place, WireType
 from controller.points.party_map import PartyPoint
-from controller.points.point_list import Method, Point, PointList
+from controller.points.point_list import Method, Point, PointList, PointType
 
 COLUMNS = (
     "tag",
@@ -40,6 +40,7 @@ COLUMNS = (
     "deadband",
     "party",
     "mbpoll",
+    "codes",
 )
 """The contract's columns first; behind them what a person wants beside an address."""
 Row = dict[str, str | int | float | None]
@@ -56,11 +57,14 @@ class Endpoint:
 NOWHERE = Endpoint()
 
 
-def rows(listed: PointList, places: FlatMap, endpoint: Endpoint = NOWHERE) -> Iterator[Row]:
-    """Yield one row a point, then one a method."""
+def rows(
+    listed: PointList, places: FlatMap, endpoint: Endpoint = NOWHERE, codes: Mapping[str, str] | None = None
+) -> Iterator[Row]:
+    """Yield one row a point, then one a method; `codes` says of each quantity what its numbers mean."""
     for point in listed.points:
         place = places.points.get(point.tag)
-        yield _point_row(point) | _place_row(place, endpoint, writable=bool(point.action))
+        meaning: Row = {"codes": (codes or {}).get(point.quantity, "") if point.type is PointType.CODE else ""}
+        yield _point_row(point) | _place_row(place, endpoint, writable=bool(point.action)) | meaning
     for method in listed.methods:
         yield _method_row(method) | _place_row(places.methods.get(method.tag), endpoint, writable=True)
 
@@ -166,7 +170,7 @@ def _method_row(method: Method) -> Row:
 
 
 def _place_row(place: Place | None, endpoint: Endpoint, *, writable: bool) -> Row:
-    besides: Row = {"sign": 1, "deadband": None, "party": ""}
+    besides: Row = {"sign": 1, "deadband": None, "party": "", "codes": ""}
     if place is None:
         columns = (
             "modbus_unit",

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from controller.alarms.table import AlarmTable
 from controller.commissioning.party_maps import party_points
 from controller.commissioning.point_map import frozen_map
 from controller.image.data_periods import data_periods
@@ -23,6 +22,7 @@ from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
 from controller.runtime.folders import Folders
 from controller.runtime.scan_state import image_layout
+from controller.scada.code_words import wording_of
 
 WAITING_S = 0.1
 
@@ -83,8 +83,7 @@ def opcua_face(plant: Plant, view: PlantView, clock: Clock, *, cache: Path | Non
     settings = plant.faces.opcua
     assert settings is not None, "the supervisor starts only faces that the site has"
     settings = settings if port is None else replace(settings, port=port)
-    alarms = AlarmTable(plant)
-    return OpcUaServer(settings, point_list(plant), view, data_periods(plant), clock, cache, alarms=alarms)
+    return OpcUaServer(settings, point_list(plant), view, data_periods(plant), clock, cache, wording=wording_of(plant))
 
 
 def modbus_face(plant: Plant, view: PlantView, clock: Clock, site: Path, *, port: int | None) -> Face:

@@ -179,6 +179,12 @@ MENU: Mapping[str, FaultKind] = {kind.name: kind for kind in _KINDS}
 CLEAR = FaultKind("clear", FaultGroup.MENU, "clear [T]", undoable=False)
 
 
+def menu_table() -> str:
+    """Return the menu as a Markdown table: every command as it is written, by what it disturbs."""
+    rows = [f"| {kind.group.value} | `{kind.usage.replace('|', '` or `')}` |" for kind in MENU.values()]
+    return "\n".join(["| disturbs | command |", "|---|---|", *rows]) + "\n"
+
+
 def parse_command(line: str) -> FaultCommand:
     """Return what a line states that may stand in a file: a fault, or `clear` with or without a target."""
     words = line.split()

@@ -8,7 +8,7 @@ are read from the snapshot, monitored items live in `opcua_monitoring`), so they
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from asyncua import ua
@@ -25,6 +25,7 @@ NAMESPACE = 2
 PLANT_NODES_KEPT = 5_000
 SAMPLING_MS = 200.0
 UNIT_PROPERTIES = ("EngineeringUnits", "EURange")
+CODE_PROPERTY = "EnumStrings"
 _READ, _READ_WRITE = 1, 3
 _ARRAYS = {PointType.NUMBERS, PointType.TEXTS}
 _OBJECTS = standard_id(ua.ObjectIds.ObjectsFolder)
@@ -83,8 +84,9 @@ class NodeStore(dict[ua.NodeId, NodeData]):
 class PlantNodes:
     """Makes nodes of tags."""
 
-    def __init__(self, listed: PointList) -> None:
-        """Take the point list."""
+    def __init__(self, listed: PointList, words: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Take the point list, and the words of the codes of each quantity."""
+        self._words = words or {}
         self.points = {p.tag: p for p in listed.points}
         self.methods = {m.tag: m for m in listed.methods}
         self._children = _children([*self.points, *self.methods])
@@ -133,6 +135,8 @@ class PlantNodes:
         node.references.append(_to_parent(point.tag))
         if _is_measured(point):
             node.references.extend(_to_property(point.tag, property_name) for property_name in UNIT_PROPERTIES)
+        if self._words_of(point):
+            node.references.append(_to_property(point.tag, CODE_PROPERTY))
         return node
 
     def _method(self, method: Method) -> NodeData:
@@ -145,11 +149,16 @@ class PlantNodes:
         node.references.append(_to_property(method.tag, "OutputArguments"))
         return node
 
+    def _words_of(self, point: Point) -> Sequence[str]:
+        return self._words.get(point.quantity, ()) if point.type is PointType.CODE else ()
+
     def _property(self, tag: str) -> NodeData | None:
         parent, _, last = tag.rpartition(".")
         point, method = self.points.get(parent), self.methods.get(parent)
         if point and _is_measured(point) and last in UNIT_PROPERTIES:
             return _unit_property(tag, point, last)
+        if point and last == CODE_PROPERTY and (found := self._words_of(point)):
+            return _texts_property(tag, found)
         if method and last == "OutputArguments":
             return _arguments_property(tag, "Message", "what was done, or why it was refused")
         if method and method.argument and last == "InputArguments":
@@ -265,9 +274,17 @@ def _arguments_property(tag: str, argument_name: str, description: str) -> NodeD
     return _property_node(tag, [argument], ua.ObjectIds.Argument, rank=1)
 
 
-def _property_node(tag: str, value: Any, data_type: int, rank: int = -1) -> NodeData:
+def _texts_property(tag: str, texts: Sequence[str]) -> NodeData:
+    """What each code means, by number from 0 (OPC 10000-3, 8.39; the variable stays an Int32)."""
+    shown = [words(text) for text in texts]
+    return _property_node(tag, shown, ua.ObjectIds.LocalizedText, rank=1, form=ua.VariantType.LocalizedText)
+
+
+def _property_node(
+    tag: str, value: Any, data_type: int, rank: int = -1, form: ua.VariantType = ua.VariantType.ExtensionObject
+) -> NodeData:
     node = _node(tag, ua.NodeClass.Variable, namespace=0)
-    _set(node, ua.AttributeIds.Value, value, ua.VariantType.ExtensionObject)
+    _set(node, ua.AttributeIds.Value, value, form)
     _set_value_form(node, data_type, rank)
     _set(node, ua.AttributeIds.AccessLevel, _READ, ua.VariantType.Byte)
     _set(node, ua.AttributeIds.UserAccessLevel, _READ, ua.VariantType.Byte)

@@ -20,13 +20,13 @@ from typing import Any, cast
 from asyncua import Server, ua
 from asyncua.common.connection import TransportLimits
 
-from controller.alarms.table import AlarmTable
 from controller.image.data_periods import DataPeriods
 from controller.link.plant_view import PlantView
 from controller.plant.clock import Clock
 from controller.plant.model import OpcUaFace
 from controller.points.point_list import PointList
 from controller.scada.alarm_words import AlarmWords
+from controller.scada.code_words import Wording
 from controller.scada.opcua.connection import Listener
 from controller.scada.opcua.decoding import bound_decoding
 from controller.scada.opcua.description import describe, tell_level, tell_time
@@ -84,16 +84,16 @@ class OpcUaServer:
         clock: Clock,
         state: Path | None,
         allowed: Limits | None = None,
-        alarms: AlarmTable | None = None,
+        wording: Wording | None = None,
     ) -> None:
         """Wire the face; nothing is opened yet. `state` holds certificates, secrets and the standard's nodes."""
         _require_loopback_or_security(face)
         self._face, self._view, self._clock, self._state = face, view, clock, state
         self._allowed = allowed or Limits()
-        nodes = PlantNodes(listed)
+        nodes = PlantNodes(listed, wording.codes if wording else None)
         self._users = users_of(face, state, self._allowed.login_pause_s)
         internal = PlantInternalServer(nodes, self._users, self._allowed, clock)
-        reader = PointReader(periods, AlarmWords(alarms, clock) if alarms else None)
+        reader = PointReader(periods, AlarmWords(wording.alarms, clock) if wording else None)
         self._moments, self._sampler = Moments(view, reader, clock), Sampler(periods)
         services = PlantServices(internal.aspace, nodes, self._moments, view, clock)
         self._refusals = services.refusals

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from asyncua import Client, ua
 
-from controller.alarms.table import AlarmTable, alarm_fields
+from controller.alarms.table import alarm_fields
 from controller.control.commands import Command, Refusal, Reply
 from controller.image.data_periods import data_periods
 from controller.image.image import Image
@@ -21,6 +21,7 @@ from controller.link.plant_view import PlantView, Snapshot
 from controller.plant.model import OpcUaFace, Plant
 from controller.points.point_list import point_list
 from controller.runtime.clock import SystemClock
+from controller.scada.code_words import wording_of
 from controller.scada.opcua.limits import Limits
 from controller.scada.opcua.server import OpcUaServer
 from controller.scada.opcua.value_types import standard_id, string_id
@@ -79,7 +80,7 @@ async def served(
 ) -> AsyncIterator[Served]:
     """Serve a face beside the test; whatever ends it early fails the test."""
     server = OpcUaServer(
-        face, point_list(plant), view, data_periods(plant), SystemClock(), state, allowed, AlarmTable(plant)
+        face, point_list(plant), view, data_periods(plant), SystemClock(), state, allowed, wording_of(plant)
     )
     url = await server.start()
     async with asyncio.TaskGroup() as group:

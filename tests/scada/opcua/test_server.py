@@ -116,6 +116,16 @@ async def test_every_number_says_its_unit_and_its_range(client, demo_plant):
     assert (span.Low, span.High) == (points[tag].range_low, points[tag].range_high)
 
 
+async def test_a_code_says_what_its_numbers_mean(client, demo_plant):
+    names = (await value_of(client, "Plant.State.EnumStrings")).Value.Value
+    assert [name.Text for name in names][1:4] == ["off", "starting", "running"]
+    causes = (await value_of(client, "Plant.Block01.Rack03.TripCause.EnumStrings")).Value.Value
+    assert [cause.Text for cause in causes] == ["none", *(row.name for row in demo_plant.protection)]
+    found = await walk(client, tag_id("Plant.Block01.PCS01"))
+    assert "/State/EnumStrings" in found
+    assert "/ActivePower/EnumStrings" not in found
+
+
 async def test_the_alarm_list_says_in_words_what_stands_and_since_when(client, view, demo_plant):
     table = AlarmTable(demo_plant)
     assert (await value_of(client, "Plant.AlarmList")).Value.Value == []
