@@ -61,6 +61,7 @@ class AlarmConditions:
         self.conditions = Conditions(alarms)
         self._alarms, self._protection = alarms, protection
         self._seen: ProtectionResult | None = None
+        self._given: dict[SystemAlarm, object] = {}
         self._held: dict[SystemAlarm, bytes] = {}
         self._findings: tuple[Finding, ...] = ()
 
@@ -89,7 +90,10 @@ class AlarmConditions:
             self.hold(alarm, found, now_ns)
 
     def hold(self, alarm: SystemAlarm, active: object, now_ns: int, value: object = np.nan) -> None:
-        """Say of a system alarm which of its equipment is in it: a mask, or one yes/no."""
+        """Say of a system alarm which of its equipment is in it: a mask that nobody changes any more, or one yes/no."""
+        if active is self._given.get(alarm):
+            return
+        self._given[alarm] = active
         mask = np.atleast_1d(np.asarray(active, np.bool_))
         held = mask.tobytes()
         if held != self._held.get(alarm):
