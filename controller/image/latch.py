@@ -31,6 +31,8 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 NOBODY = -1
+CHOICES_KEPT = 64
+"""Polls of several periods meet in some dozens of patterns; what disturbed devices add is worked out anew."""
 _QUALITY_OF_VALID = np.array([Quality.DEVICE_FAILURE, Quality.GOOD], np.uint8)
 
 
@@ -101,7 +103,9 @@ class _ScalarLatch:
         equipment = [bound[id(part.group), part.field][1] for part in parts]
         self._rows = _joined([_first_row(self._raw, part.group) + part.rows for part in parts])
         self._flat = _joined([_quality_places(image, p, whose) for p, whose in zip(parts, equipment, strict=True)])
-        self._targets = _targets(image, parts, equipment, len(self._decoder.quantities.values))
+        self._quantities = len(self._decoder.quantities.values)
+        self._targets = _targets(image, parts, equipment, self._quantities)
+        self._choices: dict[bytes, _Choice] = {}
         self._possible = _possible_values(plant, self._decoder.quantities.parts, equipment)
         self._quality, self._time_ns = image.measured_quality, image.measured_time_ns
 
@@ -117,35 +121,37 @@ class _ScalarLatch:
         valid = np.concatenate([self._decoder.quantities.valid, self._decoder.wholes.valid])
         for element, most in self._possible:
             valid[element] &= abs(float(self._decoder.quantities.values[element])) <= most
-        times = np.concatenate([raw.time_ns for raw in self._raw])[self._rows]
         values = self._decoder.quantities.values, self._decoder.wholes.values
-        if good.all():
-            self._put_all(values, valid, times)
-        else:
-            self._put_some(values, valid, times, good[self._rows], arrived[self._rows])
+        chosen = self._choice(arrived, good)
+        for target in chosen.targets:
+            target.array[target.places] = values[target.whole].take(target.elements)
+        valid &= chosen.good
+        self._quality[chosen.arrived_flat] = _QUALITY_OF_VALID.take(valid.take(chosen.arrived).view(np.uint8))
+        self._time_ns[chosen.good_flat] = np.concatenate([raw.time_ns for raw in self._raw]).take(chosen.good_rows)
 
-    def _put_all(self, values: tuple[FloatArray, IntArray], valid: BoolArray, times: IntArray) -> None:
-        for target in self._targets:
-            target.array[target.places] = values[target.whole][target.elements]
-        self._quality[self._flat] = _QUALITY_OF_VALID[valid.view(np.uint8)]
-        self._time_ns[self._flat] = times
+    def _choice(self, arrived: BoolArray, good: BoolArray) -> _Choice:
+        """Return what to take of rows of which some have arrived and some are good; they do so in few patterns."""
+        key = arrived.tobytes() + good.tobytes()
+        if key not in self._choices:
+            if len(self._choices) >= CHOICES_KEPT:
+                self._choices.clear()
+            self._choices[key] = self._chosen(np.flatnonzero(arrived[self._rows]), good[self._rows])
+        return self._choices[key]
 
-    def _put_some(
-        self,
-        values: tuple[FloatArray, IntArray],
-        valid: BoolArray,
-        times: IntArray,
-        good: BoolArray,
-        arrived: BoolArray,
-    ) -> None:
-        """Values and times of good rows [E]; qualities of all that arrived: one that failed keeps what it last said."""
-        first_whole = len(values[0])
-        for target in self._targets:
-            mine = (good[first_whole:] if target.whole else good[:first_whole])[target.elements]
-            target.array[target.places[mine]] = values[target.whole][target.elements][mine]
-        quality = np.where(good, _QUALITY_OF_VALID[valid.view(np.uint8)], np.uint8(Quality.DEVICE_FAILURE))
-        self._quality[self._flat[arrived]] = quality[arrived]
-        self._time_ns[self._flat[good]] = times[good]
+    def _chosen(self, arrived: IntArray, good: BoolArray) -> _Choice:
+        targets = [target.where(good, self._quantities) for target in self._targets]
+        return _Choice(targets, good, arrived, self._flat[arrived], self._flat[good], self._rows[good])
+
+
+class _Choice(NamedTuple):
+    """Values and times of good rows, qualities of all that arrived: one that failed keeps what it last said."""
+
+    targets: list[_Target]
+    good: BoolArray  # [E]
+    arrived: IntArray  # which elements
+    arrived_flat: IntArray
+    good_flat: IntArray
+    good_rows: IntArray
 
 
 POSSIBLE_AT_POI_RATIO = 2.0
@@ -173,6 +179,11 @@ class _Target(NamedTuple):
     places: IntArray
     whole: bool  # among the whole numbers, not the quantities
     elements: IntArray
+
+    def where(self, good: BoolArray, quantities: int) -> _Target:
+        """Return the target of those elements only that are good [E]."""
+        mine = good[self.elements + quantities * self.whole]
+        return self._replace(places=self.places[mine], elements=self.elements[mine])
 
 
 def _targets(image: Image, parts: Sequence[Part], equipment: Sequence[IntArray], quantities: int) -> list[_Target]:
