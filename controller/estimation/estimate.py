@@ -294,11 +294,14 @@ def _extremes(group: CellGroup) -> tuple[Floats, Floats, Floats]:
 
 def _extreme_voltages(sample: RackSample) -> tuple[Floats, Floats]:
     """Return how far the lowest and the highest cell [rack] stand from the mean cell; 0 where unknown."""
-    mean_v, count = cell_means(sample.cell_voltage_v, sample.cell_valid)
-    usable = sample.cell_valid & np.isfinite(sample.cell_voltage_v)
-    lowest = np.where(usable, sample.cell_voltage_v, np.inf).min(axis=1)
-    highest = np.where(usable, sample.cell_voltage_v, -np.inf).max(axis=1)
+    voltage = sample.cell_voltage_v
+    mean_v, count = cell_means(voltage, sample.cell_valid)
     known = count > 0
+    if (count == voltage.shape[1]).all():
+        return voltage.min(axis=1) - mean_v, voltage.max(axis=1) - mean_v
+    usable = sample.cell_valid & np.isfinite(voltage)
+    lowest = np.where(usable, voltage, np.inf).min(axis=1)
+    highest = np.where(usable, voltage, -np.inf).max(axis=1)
     return np.where(known, lowest - mean_v, 0.0), np.where(known, highest - mean_v, 0.0)
 
 

@@ -127,7 +127,10 @@ def _edges(config: EstimatorConfig, basis: PowerBasis) -> Floats:
 def _largest_currents(basis: PowerBasis, ways: _Ways, most_a: Floats) -> Floats:
     """Return the largest currents [rack, way] up to `most_a` that keep the voltage limits, from the safe side."""
     high, low = most_a, np.zeros_like(most_a)
-    room_low, room_high = _room(basis, ways, low), _room(basis, ways, high)
+    room_high = _room(basis, ways, high)
+    if (room_high >= 0.0).all():
+        return high
+    room_low = _room(basis, ways, low)
     for _ in range(FALSE_POSITIONS):
         share = np.clip(room_low / np.maximum(room_low - room_high, 1e-9), 0.05, 0.98)
         middle = np.where(room_high >= 0.0, high, low + share * (high - low))
@@ -172,13 +175,18 @@ def _within_heat(config: EstimatorConfig, basis: PowerBasis, ways: _Ways, most_a
 
 def _heat_terms(config: EstimatorConfig, basis: PowerBasis, ways: _Ways, most_a: Floats) -> tuple[Floats, Floats]:
     """Return resistance and voltage [rack, way] that make heat, as means over the way through the SOC."""
-    entropy_v = ROOM_TEMPERATURE_K * config.tables.entropy_v_per_k[config.cell_index, None]
-    curves = np.concatenate((basis.curves, entropy_v), axis=1)
+    entropy_v = (ROOM_TEMPERATURE_K * config.tables.entropy_v_per_k)[config.cell_index, None]
     travel = ways.sign * most_a * ways.soc_per_a
     ends = np.clip(np.concatenate([ways.soc_start - part * travel for part in (0.0, 0.5, 1.0)], axis=1), 0.0, 1.0)
-    at = _look_up_all(curves, ends).reshape(*curves.shape[:2], 3, -1)
-    mean = (at[:, :, 0] + 4.0 * at[:, :, 1] + at[:, :, 2]) / 6.0
-    return ways.resistance * mean[:, SERIES:-1].sum(axis=1), mean[:, HALF_GAP] - ways.sign * mean[:, -1]
+    curves_mean, entropy_mean_v = (_simpson(_look_up_all(curves, ends)) for curves in (basis.curves, entropy_v))
+    ohm = ways.resistance * curves_mean[:, SERIES:].sum(axis=1)
+    return ohm, curves_mean[:, HALF_GAP] - ways.sign * entropy_mean_v[:, 0]
+
+
+def _simpson(at: Floats) -> Floats:
+    """Return the means over the way from values at its start, middle and end, side by side in the last axis."""
+    start, middle, end = np.split(at, 3, axis=2)
+    return np.asarray((start + 4.0 * middle + end) / 6.0)
 
 
 def _room(basis: PowerBasis, ways: _Ways, amount_a: Floats) -> Floats:

@@ -32,7 +32,7 @@ MODEL_BIAS_V = 0.003
 """1-sigma of what a cell model is off by at every SOC, seen on records that were not fitted."""
 
 
-@dataclass(slots=True)
+@dataclass
 class EstimatorState:
     """One array a field, first axis rack; the block is what has happened since the last voltage update."""
 
@@ -89,8 +89,7 @@ class EstimatorState:
     def copy(self) -> EstimatorState:
         """Return a second state to work in; the arrays are shared until replaced."""
         second = object.__new__(EstimatorState)
-        for name in EstimatorState.__slots__:
-            setattr(second, name, getattr(self, name))
+        second.__dict__.update(self.__dict__)
         return second
 
 
