@@ -17,7 +17,7 @@ from controller.estimation.config import EstimatorConfig
 
 Floats = NDArray[np.float64]
 
-CELLS_A_VISIT = 2500
+CELLS_A_VISIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
