@@ -1,7 +1,8 @@
 """Racks whose cells are visited together: so many that a visit fits into a scan, each group at its own time.
 
-A visit of all cells of a plant at once would make every tenth second a long scan. Groups of some thousand cells take
-turns, evenly over the visit period, and a group is replaced whole, so that the others need not be copied.
+A visit of all cells of a plant at once would make every tenth second a long scan. Groups of ten thousand cells, a
+millisecond each (smaller ones cost nearly as much), take turns, evenly over the visit period, and a group is replaced
+whole, so that the others need not be copied.
 """
 
 from __future__ import annotations
