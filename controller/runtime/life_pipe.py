@@ -23,7 +23,12 @@ class LifePipe:
 
     def ready(self, about: Mapping[str, object]) -> None:
         """Tell the supervisor that this process serves, and where."""
-        self._write((json.dumps(dict(about)) + "\n").encode())
+        line = (json.dumps(dict(about)) + "\n").encode()
+        if self._descriptor is not None:
+            os.set_blocking(self._descriptor, True)  # what a large plant says is longer than a pipe holds
+            with contextlib.suppress(OSError), os.fdopen(self._descriptor, "wb", closefd=False) as pipe:
+                pipe.write(line)
+            os.set_blocking(self._descriptor, False)
 
     async def beat(self) -> None:
         """Write life bytes for ever: a loop that stands still falls silent."""

@@ -93,3 +93,16 @@ async def test_an_essential_child_that_keeps_dying_ends_the_run() -> None:
     assert supervisor.children["control"].starts == 3
     face = supervisor.children["modbus"].process
     assert face is None or face.returncode is not None
+
+
+async def test_a_child_that_says_more_than_a_pipe_holds_is_ready() -> None:
+    program = (
+        "import asyncio, sys; from controller.runtime.life_pipe import LifePipe, end_of_input\n"
+        "life = LifePipe(int(sys.argv[1])); life.ready({'addresses': ['127.0.0.1:50000'] * 20_000})\n"
+        "async def main():\n"
+        "    beating = asyncio.create_task(life.beat()); await end_of_input(); beating.cancel()\n"
+        "asyncio.run(main())\n"
+    )
+    async with _running(ChildSpec(role="large", command=(sys.executable, "-c", program), silence_s=5.0)) as supervisor:
+        await _until(supervisor.children["large"].ready.is_set)
+        assert str(supervisor.children["large"].about).count("127.0.0.1") == 20_000
