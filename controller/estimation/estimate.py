@@ -19,6 +19,7 @@ from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import FIRST_PAIR_SUM, NEVER, UNSEEN_CURRENT_SHARE, EstimatorState, prior, unseen_ratio
 from controller.estimation.state_of_energy import energy_limits
+from controller.estimation.thermal import cell_heat_w, follow_core
 from controller.estimation.warranty import FOLD_PERIOD_S, Warranty, folded
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
@@ -43,7 +44,7 @@ class Estimate:
     """Values per rack [rack], bounds are 95 %; power [rack, horizon] at 2 s, 10 s, 30 s and 15 min.
 
     `soc_ratio` is charge left over present full capacity of the mean cell. `anchor_age_s` is infinite before the first
-    anchor. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
+    anchor. `core_degc`: the hottest core. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
     `soc_disagrees` is an alarm condition: the BMS's SOC has lain outside the bounds for a minute; `bms_jumped` that it
     has moved by what no charge explains.
     """
@@ -61,6 +62,7 @@ class Estimate:
     capacity_low_ah: Floats
     capacity_high_ah: Floats
     resistance_ohm: Floats
+    core_degc: Floats
     energy_to_empty_wh: Floats
     energy_to_full_wh: Floats
     power_discharge_w: Floats
@@ -87,6 +89,7 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)
     watch_cells(config, state, sample, now_ns)
     if due or now_ns - state.power_ns >= config.power_period_s * 1e9:
+        _follow_core(config, state, now_ns)
         limit_power(config, state, sample)
         _listen_to_bms(state, sample, now_ns)
         state.power_ns = now_ns
@@ -234,6 +237,24 @@ def _start_block(state: EstimatorState) -> None:
     state.block_samples = np.zeros_like(state.block_samples)
 
 
+def _follow_core(config: EstimatorConfig, state: EstimatorState, now_ns: int) -> None:
+    """Move the mean cell's core on by the heat of the current since it was last looked at."""
+    if not (state.time_ns != NEVER).any():
+        return
+    soc = np.clip(state.soc_ratio - state.block_drawn_ratio, 0.0, 1.0)
+    heat_w = cell_heat_w(
+        config,
+        state.curves,
+        soc,
+        state.step_current_a,
+        state.pair_current_a,
+        state.temperature_degc,
+        state.step_voltage_v,
+    )
+    elapsed_s = np.full(config.racks, max(now_ns - state.power_ns, 0) * 1e-9)
+    state.core_degc = follow_core(config, state.core_degc, state.temperature_degc, heat_w, elapsed_s)
+
+
 def limit_power(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> None:
     """Work out power and energy from where the racks stand now and how far their extreme cells stand apart."""
     first_empty, first_full, largest_ohm = (
@@ -242,6 +263,7 @@ def limit_power(config: EstimatorConfig, state: EstimatorState, sample: RackSamp
     weak_v, strong_v = _extreme_voltages(sample)
     drawn = state.block_drawn_ratio
     coldest, hottest = _extreme_temperatures(state, sample)
+    state.hottest_core_degc = hottest
     basis = PowerBasis(
         curves=state.curves,
         soc_low_ratio=np.clip(state.soc_low_ratio - drawn + first_empty, 0.0, 1.0),
@@ -306,13 +328,18 @@ def _extreme_voltages(sample: RackSample) -> tuple[Floats, Floats]:
 
 
 def _extreme_temperatures(state: EstimatorState, sample: RackSample) -> tuple[Floats, Floats]:
-    """Return the coldest and the hottest sensor [rack], the last mean where none is valid."""
+    """Return the coldest and the hottest core [rack]: the sensors' extremes, and how far the mean core stands apart.
+
+    Where no sensor is valid the last mean counts.
+    """
     usable = sample.temperature_valid & np.isfinite(sample.cell_temperature_degc)
     known = usable.any(axis=1)
     coldest = np.where(usable, sample.cell_temperature_degc, np.inf).min(axis=1)
     hottest = np.where(usable, sample.cell_temperature_degc, -np.inf).max(axis=1)
     mean = state.temperature_degc
-    return np.where(known, coldest, mean).astype(np.float64), np.where(known, hottest, mean).astype(np.float64)
+    inside_k = np.nan_to_num(state.core_degc - mean)
+    coldest, hottest = np.where(known, coldest, mean), np.where(known, hottest, mean)
+    return coldest + np.minimum(inside_k, 0.0), hottest + np.maximum(inside_k, 0.0)
 
 
 def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
@@ -337,6 +364,7 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         capacity_low_ah=config.capacity_ah * state.capacity_low_ratio,
         capacity_high_ah=config.capacity_ah * state.capacity_high_ratio,
         resistance_ohm=state.resistance_ohm,
+        core_degc=state.hottest_core_degc,
         energy_to_empty_wh=state.energy_to_empty_wh,
         energy_to_full_wh=state.energy_to_full_wh,
         power_discharge_w=state.power.discharge_w,

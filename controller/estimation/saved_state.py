@@ -23,7 +23,7 @@ from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.state import NEVER, EstimatorState, initial, unseen_ratio
 
-FORMAT = 2
+FORMAT = 3
 NOT_SAVED = {"curves", "meter", "warranty"}
 
 Part = TypeVar("Part")
@@ -147,6 +147,7 @@ def _after_absence(
         time_ns=fresh.time_ns,
         cell_time_ns=fresh.cell_time_ns,
         step_voltage_v=fresh.step_voltage_v,
+        power_ns=now_ns,
         updated_ns=np.where(state.updated_ns == NEVER, NEVER, now_ns),
         pair_current_a=state.pair_current_a * np.exp(-away_s / config.pair_time_constant_s),
         block_start_ns=fresh.block_start_ns,

@@ -41,6 +41,8 @@ class EstimatorState:
     period_s: Floats
     current_a: Floats
     temperature_degc: Floats
+    core_degc: Floats  # of the mean cell; NaN: not followed yet
+    hottest_core_degc: Floats
     pair_current_a: Floats  # [rack, pair]
     hysteresis: Floats
     block_start_ns: Times
@@ -109,6 +111,8 @@ def initial(
         period_s=zeros,
         current_a=zeros,
         temperature_degc=np.full(racks, 25.0),
+        core_degc=np.full(racks, np.nan),
+        hottest_core_degc=np.full(racks, np.nan),
         pair_current_a=np.zeros((racks, pairs)),
         hysteresis=zeros,
         block_start_ns=np.full(racks, now_ns, dtype=np.int64),

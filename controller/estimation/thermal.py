@@ -11,13 +11,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation.cell_tables import FIRST_PAIR, HALF_GAP, SERIES, look_up
+from controller.estimation.cell_tables import FIRST_PAIR, HALF_GAP, OCV, SERIES, look_up
 from controller.estimation.config import EstimatorConfig
 from controller.plant.cell_types import Heat
 
 Floats = NDArray[np.float64]
 
 ZERO_DEGC_K = 273.15
+DROP_RATIOS = 0.5, 1.5
 
 
 @lru_cache(maxsize=256)
@@ -42,13 +43,25 @@ def cell_heat_w(
     current_a: Floats,
     pair_current_a: Floats,
     temperature_degc: Floats,
+    voltage_v: Floats,
 ) -> Floats:
-    """Return the heat of the mean cell [rack] in W, less than zero where entropy cools more than losses heat."""
+    """Return the heat of the mean cell [rack] in W, less than zero where entropy cools more than losses heat.
+
+    `voltage_v`: of the mean cell at this current, NaN where unknown. The drop that it shows counts, since a warm core
+    has less resistance than the tables say at the surface's temperature, within `DROP_RATIOS` of theirs, since the
+    open-circuit voltage is not known well on a knee.
+    """
     at = soc_ratio[:, None]
     load = np.concatenate((current_a[:, None], pair_current_a), axis=1)
     sag_v = np.einsum("rc,rcz->rz", load, curves[:, SERIES : FIRST_PAIR + pair_current_a.shape[1]])
     entropy = config.tables.entropy_v_per_k[config.cell_index]
-    irreversible = current_a * look_up(sag_v, at)[:, 0] + np.abs(current_a) * look_up(curves[:, HALF_GAP], at)[:, 0]
+    stated_w = (
+        np.maximum(current_a * look_up(sag_v, at)[:, 0], 0.0)
+        + np.abs(current_a) * look_up(curves[:, HALF_GAP], at)[:, 0]
+    )
+    shown_w = current_a * (look_up(curves[:, OCV], at)[:, 0] - voltage_v)
+    known_w = np.where(np.isfinite(shown_w), shown_w, stated_w)
+    irreversible = np.clip(known_w, DROP_RATIOS[0] * stated_w, DROP_RATIOS[1] * stated_w)
     reversible = -current_a * (temperature_degc + ZERO_DEGC_K) * look_up(entropy, at)[:, 0]
     return np.asarray(irreversible + reversible)
 

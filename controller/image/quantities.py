@@ -84,6 +84,7 @@ COMPUTED: tuple[Quantity, ...] = (
     _number("rack.energy_to_empty", "Wh"),
     _number("rack.energy_to_full", "Wh"),
     _number("rack.anchor_age", "s"),
+    _number("rack.core_temperature", "degC"),
     # warranty counters of a rack; bins by their upper edges in points and degC
     _number("rack.charge_out", "Ah"),
     _number("rack.charge_in", "Ah"),

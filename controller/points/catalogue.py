@@ -178,6 +178,7 @@ _RACK = (
     _point("CellVoltageMax", "rack.cell_voltage_max", "V", "highest cell voltage"),
     _point("CellTemperatureMin", "rack.cell_temperature_min", "degC", "lowest cell temperature"),
     _point("CellTemperatureMax", "rack.cell_temperature_max", "degC", "highest cell temperature"),
+    _point("CoreTemperatureMax", "rack.core_temperature", "degC", "hottest core of a cell, estimated"),
     _point("ChargeCurrentLimit", "rack.charge_current_limit", "A", "charge current that the BMS allows"),
     _point("DischargeCurrentLimit", "rack.discharge_current_limit", "A", "discharge current that the BMS allows"),
     _point("ContactorClosed", "rack.contactor_closed", "", "the rack's contactors are closed"),

@@ -32,6 +32,7 @@ NOT_OF_CONTROL = {
     "rack.energy_to_empty",
     "rack.energy_to_full",
     "rack.anchor_age",
+    "rack.core_temperature",
     "rack.trip_cause",
     "rack.trip_latched",
     "rack.any_trip",
