@@ -44,9 +44,9 @@ class Estimate:
     """Values per rack [rack], bounds are 95 %; power [rack, horizon] at 2 s, 10 s, 30 s and 15 min.
 
     `soc_ratio` is charge left over present full capacity of the mean cell. `anchor_age_s` is infinite before the first
-    anchor. `core_degc`: the hottest core. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
-    `soc_disagrees` is an alarm condition: the BMS's SOC has lain outside the bounds for a minute; `bms_jumped` that it
-    has moved by what no charge explains.
+    anchor. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
+    `core_degc`: of the hottest core. `soc_disagrees` is an alarm condition: the BMS's SOC has lain outside the bounds
+    for a minute; `bms_jumped` that it has moved by what no charge explains.
     """
 
     soc_ratio: Floats

@@ -73,7 +73,16 @@ def test_a_restart_keeps_what_was_learnt_and_found(troubled: tuple[EstimatorConf
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(("profile", "degc", "seed"), [(arbitrage, 15.0, 31), (regulation, 30.0, 32)])
+@pytest.mark.parametrize(
+    ("profile", "degc", "seed"),
+    [
+        (arbitrage, 15.0, 31),
+        (regulation, 30.0, 32),
+        (arbitrage, 25.0, 33),
+        (regulation, 10.0, 34),
+        (arbitrage, 35.0, 35),
+    ],
+)
 def test_a_fortnight_of_healthy_cells_raises_nothing(profile, degc: float, seed: int):
     spec = PackSpec(CELL, racks=2, cells=240, days=14.0, seed=seed, profile=profile, ambient_degc=degc)
     assert watched(spec)[1].findings == ()
@@ -100,6 +109,15 @@ def test_leaks_are_found_in_time():
     faults = (CellFault("leak", 0, 10, 30.0, 4.3), CellFault("leak", 0, 50, 150.0, 1.0))
     state = watched(PackSpec(CELL, cells=240, days=8.0, seed=51, profile=arbitrage, faults=faults))[1]
     days = {f.cell: f.first_raised_ns / 86400e9 for f in state.findings}
-    assert set(days) == {10, 50}
     assert days[10] < 5.3
+    assert set(days) == {10, 50}
     assert days[50] < 8.0
+
+
+@pytest.mark.nightly
+def test_growth_of_a_cell_s_resistance_is_found_in_time():
+    faults = (CellFault("growth", 0, 60, 0.10, 4.3),)
+    state = watched(PackSpec(CELL, cells=240, days=6.5, seed=61, profile=regulation, faults=faults))[1]
+    days = {f.cell: f.first_raised_ns / 86400e9 for f in state.findings if f.kind is FindingKind.RESISTANCE_GROWTH}
+    assert set(days) == {60}
+    assert days[60] < 6.3

@@ -33,12 +33,13 @@ def test_the_core_is_followed_within_a_kelvin_and_a_half(degc: float, c_rate: fl
 def test_a_hot_core_takes_power_away_that_the_surface_would_allow():
     config = estimator_config([RackSpec(CELL, 280.0, CELLS, 840.0, 840.0, temperature_sensors=CELLS)])
     rack = EquivalentRack(CELL, CELLS, 0.5, 38.0, 5)
-    state = initial(config, 0, 0.5, 0.02)
+    state, result = initial(config, 0, 0.5, 0.02), None
     for second in range(2, 1201, 2):
         current_a = 560.0 * float(np.sign(np.sin(second / 60.0)))
         result = estimate(
             config, state, rack.sample(second * 10**9, current_a, rack.step(current_a, 2.0)), second * 10**9
         )
+    assert result is not None
     cool = state.copy()
     cool.core_degc, cool.power_ns = cool.temperature_degc.copy(), 1200 * 10**9
     cool.current_a, cool.pair_current_a = np.zeros(1), state.pair_current_a
