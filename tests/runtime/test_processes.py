@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.link.run_directory import RunDirectory
+from controller.runtime import status
 from tests.runtime.running_demo import BESS, Demo, alive, ended, private_runs, running_demo, start, until
 
 NO_COMMUNICATION = 0x0B
@@ -73,20 +75,21 @@ async def test_nothing_outlives_a_killed_supervisor_and_the_next_demo_tidies_up(
         assert list(runs.glob("bess/*")) == []
 
 
-async def test_status_finds_the_only_controller_and_knows_links_and_faces(tmp_path: Path) -> None:
-    with private_runs() as runs:
-        code, out, _ = await ended(await start(["status"], runs))
-        assert (code, out) == (1, "no controller runs here\n")
-        async with running_demo(tmp_path, runs=runs) as demo:
-            await until((demo.run / "links.json").exists)
-            code, out, _ = await ended(await start(["status", "--json"], runs))
-            told = json.loads(out)
+async def test_status_finds_the_only_controller_and_knows_links_and_faces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_present", list)  # others may run on this machine
+    assert (status.status_of(None).running, status.status_of(None).problem) == (False, "no controller runs here")
+    async with running_demo(tmp_path) as demo:
+        await until((demo.run / "links.json").exists)
+        monkeypatch.setattr(status, "_present", lambda: [RunDirectory(demo.run)])
+        told = json.loads(json.dumps(status.status_of(None).as_json()))
 
-            assert (code, told["site"], told["running"]) == (0, "demo", True)
-            assert {p["role"] for p in told["processes"]} == {"supervisor", "control", "opcua", "modbus", "simulator"}
-            assert told["links"]["links"] == told["links"]["connected"] > 0
-            assert told["faces"] == {"opcua": demo.about["opcua"], "modbus": demo.about["modbus"]}
-            assert told["scan"]["scan_count"] > 0
+        assert (told["site"], told["running"]) == ("demo", True)
+        assert {p["role"] for p in told["processes"]} == {"supervisor", "control", "opcua", "modbus", "simulator"}
+        assert told["links"]["links"] == told["links"]["connected"] > 0
+        assert told["faces"] == {"opcua": demo.about["opcua"], "modbus": demo.about["modbus"]}
+        assert told["scan"]["scan_count"] > 0
 
 
 async def test_a_second_controller_on_the_same_state_is_refused(tmp_path: Path) -> None:
