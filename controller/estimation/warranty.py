@@ -135,10 +135,10 @@ def _bms_move(from_ratio: Floats, to_ratio: Floats) -> tuple[Floats, Floats]:
     return np.where(counts, move, 0.0), np.where(counts | begins, to_ratio, from_ratio)
 
 
-def _in_bins(values: Floats, edges: Sequence[float], seconds: float) -> Floats:
+def _in_bins(values: Floats, limits: Sequence[float], seconds: float) -> Floats:
     """Return the seconds in the bin of each value [bin, rack]."""
-    place = np.searchsorted(edges, values, side="right")
-    here = place[None, :] == np.arange(len(edges) + 1)[:, None]
+    place = np.searchsorted(limits, values, side="right")
+    here = place[None, :] == np.arange(len(limits) + 1)[:, None]
     return np.asarray(seconds * (here & np.isfinite(values)))
 
 

@@ -31,16 +31,16 @@ def bench_processes(plant: Plant) -> list[Result]:
     """Run a demo with a plant's number of racks: its use of the processor, then kill and stop what can be."""
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     racks = len(plant.racks)
-    with running(racks) as run:
+    with running(racks) as run, asyncio.Runner() as clients:
         wait(SETTLING_S)
         results = [_control_share(run, racks)]
         probes = _probes(run, plant)
         for role, goal_s in FACE_GOALS_S.items():
-            value_s, beside = asyncio.run(_restart(run, role, probes[role], plant))
+            value_s, beside = clients.run(_restart(run, role, probes[role], plant))
             beside["libraries_alone_s"] = _loading_s(role)
             results.append(at_most(f"{role}_back_after_kill", value_s, "s", goal_s, beside))
         for sign in (signal.SIGKILL, signal.SIGSTOP):
-            results += asyncio.run(_silence(run, sign, probes))
+            results += clients.run(_silence(run, sign, probes))
     return results
 
 
