@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import uvloop
 
-BOTH_LOOPS = {"test_modbus_server.py", "test_modbus_linked.py"}
+from controller.link.run_directory import RunDirectory, filesystem_type
+
+SHARED_MEMORY = Path("/dev/shm")
+BOTH_LOOPS = {Path(__file__).parent / "modbus" / name for name in ("test_server.py", "test_linked.py")}
+assert all(module.exists() for module in BOTH_LOOPS), "a module that is tested on both loops has moved"
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run the named modules' tests on both loops, all others on asyncio's."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    return loops | {"uvloop": uvloop.new_event_loop} if item.path.name in BOTH_LOOPS else loops
+    return loops | {"uvloop": uvloop.new_event_loop} if item.path in BOTH_LOOPS else loops
+
+
+@pytest.fixture
+def run() -> Iterator[RunDirectory]:
+    """Return a run directory of the test's own, on tmpfs."""
+    if not SHARED_MEMORY.is_dir() or filesystem_type(SHARED_MEMORY) != "tmpfs":
+        pytest.skip("no tmpfs at /dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="bess-test-", dir=SHARED_MEMORY))
+    yield RunDirectory(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

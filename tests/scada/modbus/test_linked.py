@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import struct
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +17,7 @@ from controller.image.quantities import Section
 from controller.link.command_queue import CommandQueue
 from controller.link.command_socket import CommandServer
 from controller.link.linked_plant import LinkedPlant
-from controller.link.run_directory import RunDirectory, filesystem_type
+from controller.link.run_directory import RunDirectory
 from controller.link.snapshot_file import SnapshotFile
 from controller.link.snapshot_memory import SnapshotFormat
 from controller.plant.model import Plant
@@ -30,17 +27,7 @@ from controller.runtime.clock import SystemClock
 from controller.scada.modbus.face import ModbusServerFace
 from tests.scada.modbus.parts import NOW_NS, filled_image, raw_client, serving
 
-SHARED_MEMORY = Path("/dev/shm")
 SITE_HASH = b"s" * 32
-
-
-@pytest.fixture
-def run() -> Iterator[RunDirectory]:
-    if not SHARED_MEMORY.is_dir() or filesystem_type(SHARED_MEMORY) != "tmpfs":
-        pytest.skip("no tmpfs at /dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="bess-test-", dir=SHARED_MEMORY))
-    yield RunDirectory(folder)
-    shutil.rmtree(folder)
 
 
 @dataclass(slots=True)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,7 +15,7 @@ from controller.image.quantities import QUANTITIES, Section
 from controller.link.command_queue import CommandQueue
 from controller.link.command_socket import CommandServer
 from controller.link.linked_plant import LinkedPlant, SiteChangedError
-from controller.link.run_directory import RunDirectory, filesystem_type
+from controller.link.run_directory import RunDirectory
 from controller.link.snapshot_file import SnapshotFile
 from controller.link.snapshot_memory import SnapshotFormat
 from controller.plant.model import Plant
@@ -27,17 +24,7 @@ from tests.scada.modbus.parts import NOW_NS, filled_image
 from tests.scada.opcua.parts import called, client_of, name_of, served, until, value_of, written
 from tests.scada.opcua.test_subscriptions import subscribed
 
-SHARED_MEMORY = Path("/dev/shm")
 SITE_HASH = b"s" * 32
-
-
-@pytest.fixture
-def run() -> Iterator[RunDirectory]:
-    if not SHARED_MEMORY.is_dir() or filesystem_type(SHARED_MEMORY) != "tmpfs":
-        pytest.skip("no tmpfs at /dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="bess-test-", dir=SHARED_MEMORY))
-    yield RunDirectory(folder)
-    shutil.rmtree(folder)
 
 
 @contextlib.asynccontextmanager
