@@ -17,7 +17,6 @@ from controller.plant.yaml_tree import Document, Keys, Plain
 KEYS = ("at", "as", "block", "count", "stride", "scale", "offset", "unit", "sign", "words", "missing", "values",
         "range", "writable", "every")  # fmt: skip
 COLUMNS = ("signal", *KEYS, "modicon", "comment")
-LISTS = {"missing", "range"}
 TEXT_LISTS = ("notes", "forbidden", "sunspec", "setup")
 FIRST_MODICON = {"coil": 1, "discrete": 100_001, "input": 300_001, "holding": 400_001}
 _RANGE, _ITEM = " .. ", "; "

@@ -115,7 +115,6 @@ _NAMES = {
     "u word": "u16", "s word": "i16", "u dword": "u32", "s dword": "i32",
 }  # fmt: skip
 _ORDERS = {"abcd": "high_first", "cdab": "low_first", "abcdefgh": "high_first", "ghefcdab": "low_first"}
-_ORDER_WORDS = {*_ORDERS, "badc", "dcba", "be", "le", "big", "little", "endian"}
 _WIDTH = {1: "16", 2: "32", 4: "64"}
 
 

@@ -15,8 +15,6 @@ Floats = NDArray[np.float64]
 SHORT_OHM = 50.0
 IMBALANCE_LIMIT = 0.10
 """So much SOC below its rack, a cell ends the rack's discharge early enough to matter."""
-GROWTH_LIMIT = 1.0
-"""Twice the resistance."""
 NORMAL_95 = 1.959964
 RATE_KNOWN_TO = 0.25
 """What a leak's rate is off by beside its scatter: slope of the tables, capacity, when it began."""

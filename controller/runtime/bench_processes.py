@@ -24,7 +24,6 @@ FACE_GOALS_S = {"opcua": 5.0, "modbus": 2.0}
 WINDOW_S, LONGEST_S = 60.0, 30.0
 _TAG = "Plant.Block01.Rack01.Voltage"
 _LIBRARY_OF = {"opcua": "import asyncua", "modbus": "import numpy, yaml, pydantic"}
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def bench_processes(plant: Plant) -> list[Result]:
