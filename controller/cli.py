@@ -349,8 +349,8 @@ def replay(
 ) -> None:
     """Feed a recording through the whole controller in fake time, and compare each scan with the recorded one."""
     from controller.plant.site_loader import SiteError, site_file
-    from controller.runtime.recording_file import RecordingError
-    from controller.runtime.replay import replay_site
+    from controller.runtime.recording.recording_file import RecordingError
+    from controller.runtime.recording.replay import replay_site
 
     try:
         result = replay_site(site, recording, out)
@@ -450,11 +450,11 @@ def schema(
 
     `codes`, `signals` and `faults` are tables: what the points' numbers mean, what a register may mean, the fault menu.
     """
-    from controller.plant.json_schema import FILES, schema_text
-    from controller.plant.key_tables import key_table
+    from controller.plant.schema.json_schema import FILES, schema_text
+    from controller.plant.schema.key_tables import key_table
     from controller.plant.signal_tables import signal_table
     from controller.scada.code_words import code_table
-    from controller.simulator.fault_commands import menu_table
+    from controller.simulator.faults.commands import menu_table
 
     lists = {"codes": code_table, "signals": signal_table, "faults": menu_table}
     if kind in lists:
@@ -520,6 +520,6 @@ def bench(
     faults: Annotated[bool, typer.Option("--faults", help="Run the fault matrix.")] = False,
 ) -> None:
     """Measure this machine; prints one JSON document."""
-    from controller.runtime.bench import run_bench
+    from controller.runtime.bench.report import run_bench
 
     print(json.dumps(run_bench(racks=racks, faults=faults), indent=1))

@@ -17,7 +17,7 @@ from controller.commissioning.tables import Cell, Complaints, Sheet, TableError,
 from controller.commissioning.vendor_columns import vendor_tables
 from controller.commissioning.vendor_entries import Entry, Options, entries_of
 from controller.commissioning.vendor_signals import meaning_of, sign_of, signal_of
-from controller.plant.checks_devices import check_device
+from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceKind
 from controller.plant.messages import Message, did_you_mean, nearest, one_of

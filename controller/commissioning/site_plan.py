@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from controller.plant.cell_types import CellType
-from controller.plant.checks_batteries import nominal_voltage_v
+from controller.plant.checks.batteries import nominal_voltage_v
 from controller.plant.device_types import DeviceKind, DeviceType
 
 SOC_MIN, SOC_MAX, EFFICIENCY = 0.05, 0.95, 0.98

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from controller.plant.checks_links import MARGIN_S
+from controller.plant.checks.links import MARGIN_S
 from controller.plant.device_types import TimeoutAction
 from controller.plant.model import Device, Plant
 from controller.plant.signals import Owner

@@ -20,8 +20,8 @@ from controller.plant.device_types import (
     SunSpecPlace,
 )
 from controller.plant.messages import Complaint, Message, did_you_mean, error, one_of
-from controller.plant.schema_device import AddressBase, DeviceFile, PointSection, SignConvention
-from controller.plant.schema_messages import check
+from controller.plant.schema.device import AddressBase, DeviceFile, PointSection, SignConvention
+from controller.plant.schema.messages import check
 from controller.plant.signals import SIGNALS, Signal, SignalForm
 from controller.plant.units import Dimension, Unit, parse_quantity, parse_unit
 from controller.plant.yaml_tree import Document, Loc

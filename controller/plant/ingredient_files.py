@@ -7,18 +7,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from controller.plant.cell_types import CellType, CellTypeError, parse_cell_type
-from controller.plant.checks_devices import check_device
+from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
-from controller.plant.expand_names import Findings
-from controller.plant.expand_schedule import DraftEntry, check_entries, draft_entries
+from controller.plant.expansion.names import Findings
+from controller.plant.expansion.schedule import DraftEntry, check_entries, draft_entries
 from controller.plant.extends import Extender
 from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of, warning
 from controller.plant.model import BatteryType
 from controller.plant.protection_loader import Drafts, load_protections
-from controller.plant.schema_messages import check
-from controller.plant.schema_schedule import ScheduleFile, ScheduleSection
-from controller.plant.schema_site import SiteFile
+from controller.plant.schema.messages import check
+from controller.plant.schema.schedule import ScheduleFile, ScheduleSection
+from controller.plant.schema.site import SiteFile
 from controller.plant.site_files import LIBRARY, SiteFiles, library_names
 from controller.plant.yaml_tree import Document, Keys, Loc, Text
 

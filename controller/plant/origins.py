@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.plant.expand_names import Member, Names
+from controller.plant.expansion.names import Member, Names
 from controller.plant.protection_loader import Drafts, DraftValue
 from controller.plant.site_loader import Sources
 from controller.plant.yaml_tree import Document, Keys, Loc, Text

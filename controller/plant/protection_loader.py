@@ -20,9 +20,9 @@ from controller.plant.protection_rows import (
     Reduction,
     ResetClass,
 )
-from controller.plant.schema_messages import check
-from controller.plant.schema_protections import LevelSection, ProtectionsFile, RowSection
-from controller.plant.schema_types import Section
+from controller.plant.schema.messages import check
+from controller.plant.schema.protections import LevelSection, ProtectionsFile, RowSection
+from controller.plant.schema.types import Section
 from controller.plant.signals import SIGNALS, Owner, Signal, SignalForm
 from controller.plant.units import Dimension, parse_quantity
 from controller.plant.yaml_tree import Document, Loc

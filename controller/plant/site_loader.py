@@ -14,23 +14,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.plant.cell_types import CellType
-from controller.plant.check_context import CheckContext
-from controller.plant.checks import check_plant
-from controller.plant.checks_text import check_text
+from controller.plant.checks.context import CheckContext
+from controller.plant.checks.site_checks import check_plant
+from controller.plant.checks.text import check_text
 from controller.plant.device_types import DeviceType
-from controller.plant.expand_devices import DeviceBuilder
-from controller.plant.expand_exceptions import Exceptions
-from controller.plant.expand_names import Findings, Names, expanded_lines
-from controller.plant.expand_plant import Equipment, Ingredients, PlantExpander
-from controller.plant.expand_settings import batteries_of, control_of, faces_of, poi_of, simulation_of
+from controller.plant.expansion.devices import DeviceBuilder
+from controller.plant.expansion.exceptions import Exceptions
+from controller.plant.expansion.names import Findings, Names, expanded_lines
+from controller.plant.expansion.plant import Equipment, Ingredients, PlantExpander
+from controller.plant.expansion.settings import batteries_of, control_of, faces_of, poi_of, simulation_of
 from controller.plant.extends import Extender
 from controller.plant.ingredient_files import IngredientFiles
 from controller.plant.messages import Message, Place, Severity, error, in_order, render
 from controller.plant.model import BatteryType, Plant
 from controller.plant.protection_loader import Drafts, Rated, RowBuilder
 from controller.plant.protection_rows import ProtectionRow
-from controller.plant.schema_messages import check
-from controller.plant.schema_site import SiteFile
+from controller.plant.schema.messages import check
+from controller.plant.schema.site import SiteFile
 from controller.plant.site_files import SiteFiles
 from controller.plant.yaml_tree import Document, plain
 

@@ -49,8 +49,8 @@ from controller.runtime.event_rows import journal_rows, ring_records
 from controller.runtime.folders import Folders
 from controller.runtime.overdue import Overdue
 from controller.runtime.pacing import Pace
-from controller.runtime.recorded_scan import SystemConditions
-from controller.runtime.recorder import Recorder, header_of
+from controller.runtime.recording.recorded_scan import SystemConditions
+from controller.runtime.recording.recorder import Recorder, header_of
 from controller.runtime.retained import RetainedStateError, load
 from controller.runtime.retained_parts import retained_parts, take_over
 from controller.runtime.scan import ScanResult, scan

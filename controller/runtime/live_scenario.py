@@ -23,8 +23,8 @@ from controller.runtime.scan_state import image_layout
 from controller.runtime.scenario_steps import ExpectedPoints, operator_command
 from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
-from controller.simulator.fault_commands import FaultCommand
-from controller.simulator.fault_port import FaultPort
+from controller.simulator.faults.commands import FaultCommand
+from controller.simulator.faults.port import FaultPort
 from controller.simulator.scenario import Expectation, OperatorStep, Scenario, Step
 
 

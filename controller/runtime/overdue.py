@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from controller.alarms.system_alarms import SystemAlarm
 from controller.plant.model import OutOfService, Plant
 from controller.plant.schedule import MINUTES_A_DAY, moment_of
-from controller.runtime.recorded_scan import SystemConditions
+from controller.runtime.recording.recorded_scan import SystemConditions
 
 _NEVER = np.iinfo(np.int64).max
 

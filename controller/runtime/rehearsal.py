@@ -20,8 +20,8 @@ from controller.runtime.scenario_steps import ExpectedPoints, operator_command
 from controller.runtime.series import Series, is_trip, timed_events
 from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
-from controller.simulator.fault_commands import FaultCommand
-from controller.simulator.faults import FaultMenu
+from controller.simulator.faults.commands import FaultCommand
+from controller.simulator.faults.menu import FaultMenu
 from controller.simulator.scenario import Expectation, OperatorStep, Scenario, Step, read_scenario, set_scene
 
 DEFAULT_HOURS = 1.0

@@ -24,7 +24,7 @@ from controller.runtime.disk_writer import DiskWriter
 from controller.runtime.folders import Folders
 from controller.runtime.journal import Journal
 from controller.runtime.pacing import Pace
-from controller.runtime.recorded_scan import SystemConditions
+from controller.runtime.recording.recorded_scan import SystemConditions
 from controller.runtime.retained import RetainedFile
 
 LOOK_EACH_NS = 500_000_000

@@ -18,9 +18,9 @@ from typing import Any
 from controller.plant.clock import Clock
 from controller.plant.model import Plant, TcpAddress
 from controller.plant.site_loader import load_site, site_file
-from controller.simulator.fault_commands import FaultError
-from controller.simulator.fault_lines import CommandInput, CommandServer
-from controller.simulator.faults import FaultMenu, read_fault_file
+from controller.simulator.faults.commands import FaultError
+from controller.simulator.faults.lines import CommandInput, CommandServer
+from controller.simulator.faults.menu import FaultMenu, read_fault_file
 from controller.simulator.modbus_server import LOOPBACK, DeviceServers, ServedUnit
 from controller.simulator.scenario import read_scenario, set_scene
 from controller.simulator.simulated_field import SimulatedField

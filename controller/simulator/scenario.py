@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from controller.plant.messages import Complaint, Message, did_you_mean, error, render
-from controller.plant.schema_messages import check
-from controller.plant.schema_types import ListOfWords, NotNegative, Number, Positive, Section, Time, Words, fail, single
+from controller.plant.schema.messages import check
+from controller.plant.schema.types import ListOfWords, NotNegative, Number, Positive, Section, Time, Words, fail, single
 from controller.plant.site_files import LIBRARY, library_names
 from controller.plant.units import UNITS, Dimension, parse_quantity
 from controller.plant.yaml_tree import Document, read_document
-from controller.simulator.fault_commands import FaultCommand, FaultError, parse_command
+from controller.simulator.faults.commands import FaultCommand, FaultError, parse_command
 from controller.simulator.grid import COLUMNS, Grid, Profile
 
 

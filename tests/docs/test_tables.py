@@ -15,7 +15,7 @@ from controller.plant.site_loader import load_site_or_raise
 from controller.points.catalogue import POINTS
 from controller.points.point_list import PointType, point_list
 from controller.scada.code_words import FIXED, code_table, words_of
-from controller.simulator.fault_commands import MENU, menu_table, parse_fault
+from controller.simulator.faults.commands import MENU, menu_table, parse_fault
 from tests.conftest import REPOSITORY
 
 PLACES = {

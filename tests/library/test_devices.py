@@ -16,7 +16,7 @@ from controller.image.outputs import WriteState
 from controller.modbus.raw_blocks import RowState
 from controller.modbus.row_decoder import RowDecoder
 from controller.plant.device_types import DeviceKind, DeviceType, WriteKind
-from controller.plant.expand_devices import _fit
+from controller.plant.expansion.devices import _fit
 from controller.plant.model import Binding
 from controller.plant.signals import Owner, SignalForm
 from controller.plant.site_files import LIBRARY

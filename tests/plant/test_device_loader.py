@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.plant.checks_devices import check_device
+from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device, words_of
 from controller.plant.device_types import (
     CommunicationTimeout,

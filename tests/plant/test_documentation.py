@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from controller.plant.json_schema import FILES
-from controller.plant.key_tables import key_rows, key_table
 from controller.plant.protection_rows import Action, Qualifier, ResetClass
-from controller.plant.schema_device import DeviceFile, PointSection
-from controller.plant.schema_equipment import GridFunction
-from controller.plant.schema_messages import keys_of, model_at
-from controller.plant.schema_protections import ProtectionsFile, RowSection
-from controller.plant.schema_site import SiteFile
+from controller.plant.schema.device import DeviceFile, PointSection
+from controller.plant.schema.equipment import GridFunction
+from controller.plant.schema.json_schema import FILES
+from controller.plant.schema.key_tables import key_rows, key_table
+from controller.plant.schema.messages import keys_of, model_at
+from controller.plant.schema.protections import ProtectionsFile, RowSection
+from controller.plant.schema.site import SiteFile
 from controller.plant.site_loader import load_site
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "site-language.md").read_text(encoding="utf-8")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.plant.json_schema import FILES
 from controller.plant.messages import Message, Place
-from controller.plant.schema_messages import model_at
+from controller.plant.schema.json_schema import FILES
+from controller.plant.schema.messages import model_at
 from controller.plant.site_files import LIBRARY
 from controller.plant.site_loader import load_site
 from controller.plant.units import UNITS, Dimension

@@ -11,7 +11,7 @@ from controller.image.quality import Quality
 from controller.plant.model import Plant
 from controller.runtime import scan as scan_module
 from controller.runtime.local_plant import LocalPlant, local_plant
-from controller.simulator.faults import FaultMenu
+from controller.simulator.faults.menu import FaultMenu
 
 MW = 1e6
 

@@ -17,7 +17,7 @@ from controller.plant.model import Plant
 from controller.points.point_list import point_list
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.scada.readings import PointReader, Reading
-from controller.simulator.faults import FaultMenu
+from controller.simulator.faults.menu import FaultMenu
 
 STEP_S = 0.25
 MW = 1e6

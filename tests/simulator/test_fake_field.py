@@ -12,7 +12,7 @@ from controller.modbus.poll_groups import poll_groups
 from controller.modbus.raw_blocks import RowState
 from controller.plant.signals import SIGNALS, ContactorState, PcsState, SignalForm
 from controller.simulator.fake_field import SECOND_NS, FakeField
-from controller.simulator.faults import FaultMenu
+from controller.simulator.faults.menu import FaultMenu
 
 RESOLUTION = {"V": 0.1, "A": 0.5, "degC": 0.1, "ratio": 0.001, "ohm": 1000.0, "W": 100.0, "var": 100.0, "VA": 100.0}
 SIGNAL_RESOLUTION = {

@@ -11,7 +11,7 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from controller.modbus.mbap import HEADER, frame
 from controller.modbus.pdu import FunctionCode, read, write_register
-from controller.simulator.faults import FaultMenu
+from controller.simulator.faults.menu import FaultMenu
 from controller.simulator.modbus_server import DeviceServers, ServedUnit, loopback_port
 from controller.simulator.simulated_field import SimulatedField
 

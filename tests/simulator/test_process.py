@@ -15,7 +15,7 @@ import pytest
 
 import controller
 from controller.runtime.clock import FakeClock
-from controller.simulator.fault_lines import CommandInput, CommandLines
+from controller.simulator.faults.lines import CommandInput, CommandLines
 from controller.simulator.process import Simulation, simulate_site
 
 DEMO = Path(controller.__file__).parent / "library" / "sites" / "demo"

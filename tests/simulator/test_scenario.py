@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.simulator.fault_commands import FaultCommand
+from controller.simulator.faults.commands import FaultCommand
 from controller.simulator.scenario import Expectation, Operation, OperatorStep, load_scenario, parse_expectation
 
 GOOD = """

@@ -35,7 +35,7 @@ def _calls(path: Path) -> set[str]:
 
 def _rooms_calling(names: set[str]) -> set[str]:
     """Return the rooms that call any of these; a module that measures is a client of its own server."""
-    measured = [path for path in modules("controller") if "bench" not in path.stem]
+    measured = [path for path in modules("controller") if not any("bench" in part for part in path.parts)]
     return {path.parts[1] for path in measured if _calls(path) & names}
 
 

@@ -1,0 +1,1 @@
+"""What is checked once a site is read: ratings, links, meters, batteries, protection, schedules, texts."""

@@ -1,0 +1,135 @@
+"""Is a rack type possible: cells, windows, currents, energy, and what its BMS does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from controller.plant.cell_types import CellType
+from controller.plant.checks.context import CheckContext
+from controller.plant.messages import Message, error, warning
+from controller.plant.model import BatteryType, BmsTrip
+
+ENERGY_TOLERANCE = 0.10
+
+
+def _batteries(context: CheckContext) -> dict[str, BatteryType]:
+    used = {rack.battery.name: rack.battery for rack in context.plant.racks}
+    return {name: used[name] for name in context.site.batteries if name in used}
+
+
+def unused_batteries(context: CheckContext) -> Iterator[Message]:
+    """A rack type that no rack is of is probably a misspelt reference elsewhere."""
+    used = _batteries(context)
+    for name in context.site.batteries:
+        if name not in used:
+            place = context.document.place_of(("batteries", name), key=True)
+            yield warning(place, f"no rack is of battery '{name}'", "a group under racks with this battery")
+
+
+def modules_divide_cells(context: CheckContext) -> Iterator[Message]:
+    """Cells are numbered through equal modules."""
+    for name, battery in _batteries(context).items():
+        if battery.cells_in_series % battery.modules:
+            message = f"{battery.cells_in_series} cells can't be spread evenly over {battery.modules} modules"
+            yield error(context.at("batteries", name, "cells", "modules"), message, "cells a multiple of modules")
+
+
+def windows_are_ordered(context: CheckContext) -> Iterator[Message]:
+    """A window's lower end lies below its upper end and inside what the cell's maker allows."""
+    for name, battery in _batteries(context).items():
+        window, limits = context.site.batteries[name].window, battery.cell.limits
+        low, high = context.at("batteries", name, "window", "min"), context.at("batteries", name, "window", "max")
+        if window.min >= window.max:
+            yield error(
+                low, f"window.min ({window.min:g} V) is not below window.max ({window.max:g} V)", see_also=[high]
+            )
+            continue
+        if window.max > limits.voltage_max_v + 1e-9:
+            message = f"window.max ({window.max:g} V) is above what cell {battery.cell.name} bears"
+            yield error(high, message, f"at most {limits.voltage_max_v:g} V")
+        if window.min < limits.voltage_min_v - 1e-9:
+            message = f"window.min ({window.min:g} V) is below what cell {battery.cell.name} bears"
+            yield error(low, message, f"at least {limits.voltage_min_v:g} V")
+
+
+def currents_fit_cells(context: CheckContext) -> Iterator[Message]:
+    """The rack's continuous currents are within the cells' own."""
+    for name, battery in _batteries(context).items():
+        limits, parallel = battery.cell.limits, battery.cells_in_parallel
+        for key, rack_a, cell_a in (
+            ("charge", battery.charge_current_max_a, limits.charge_current_max_a),
+            ("discharge", battery.discharge_current_max_a, limits.discharge_current_max_a),
+        ):
+            if rack_a > cell_a * parallel * 1.001:
+                message = f"{key} current ({rack_a:g} A) is above what {parallel} x cell {battery.cell.name} bears"
+                yield error(context.at("batteries", name, "current", key), message, f"at most {cell_a * parallel:g} A")
+
+
+def energy_fits_cells(context: CheckContext) -> Iterator[Message]:
+    """Ah times volts make the energy that is written."""
+    for name, battery in _batteries(context).items():
+        if not energy_is_credible(battery):
+            expected_wh = _energy_of_cells_wh(battery)
+            message = f"energy is {battery.energy_wh / 1e3:.4g} kWh, but {battery.capacity_ah:g} Ah"
+            message += f" in {battery.cells_in_series} cells make about {float(f'{expected_wh / 1e3:.2g}'):g} kWh"
+            yield error(context.at("batteries", name, "energy"), message, "energy, capacity and cells that fit")
+
+
+def energy_is_credible(battery: BatteryType) -> bool:
+    """Tell whether a rack's energy is about what its cells hold."""
+    expected_wh = _energy_of_cells_wh(battery)
+    return abs(battery.energy_wh - expected_wh) <= ENERGY_TOLERANCE * expected_wh
+
+
+def _energy_of_cells_wh(battery: BatteryType) -> float:
+    """Return charge times the nominal voltage of all cells."""
+    return battery.capacity_ah * battery.cells_in_series * nominal_voltage_v(battery.cell)
+
+
+def nominal_voltage_v(cell: CellType) -> float:
+    """Return a cell's open-circuit voltage at half charge, in the middle of its temperatures."""
+    middle, row = len(cell.ocv.soc_ratio) // 2, len(cell.ocv.temperature_degc) // 2
+    return (cell.ocv.charge_v[row][middle] + cell.ocv.discharge_v[row][middle]) / 2
+
+
+def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:
+    """The BMS's own trips lie where the cell is still safe."""
+    for name, battery in _batteries(context).items():
+        for trip in battery.bms_trips:
+            wrong = _bms_trip_wrong(battery, trip)
+            if wrong:
+                place = context.at("batteries", name, "bms_trips", trip.row, "limit")
+                yield error(place, f"bms_trips.{trip.row} ({trip.limit:g}) {wrong[0]}", wrong[1])
+
+
+def _bms_trip_wrong(battery: BatteryType, trip: BmsTrip) -> tuple[str, str] | None:
+    low, high, unit = _bms_trip_range(battery, trip.row)
+    if low <= trip.limit <= high:
+        return None
+    return "is far from what the rack bears", f"from {low:.4g} {unit} to {high:.4g} {unit}"
+
+
+def _bms_trip_range(battery: BatteryType, row: str) -> tuple[float, float, str]:
+    """Return between which values a BMS's own trip makes sense for these cells."""
+    limits = battery.cell.limits
+    middle_v = (limits.voltage_min_v + limits.voltage_max_v) / 2
+    hottest = max(limits.charge_temperature_max_degc, limits.discharge_temperature_max_degc)
+    coldest = min(limits.charge_temperature_min_degc, limits.discharge_temperature_min_degc)
+    return {
+        "cell_voltage_high": (middle_v, limits.voltage_max_v * 1.1, "V"),
+        "cell_voltage_low": (limits.voltage_min_v * 0.75, middle_v, "V"),
+        "cell_temperature_high": (hottest - 25, hottest + 15, "degC"),
+        "cell_temperature_low": (coldest - 15, coldest + 25, "degC"),
+        "charge_current_high": (battery.charge_current_max_a, 5 * battery.charge_current_max_a, "A"),
+        "discharge_current_high": (battery.discharge_current_max_a, 5 * battery.discharge_current_max_a, "A"),
+    }[row]
+
+
+BATTERY_CHECKS = (
+    unused_batteries,
+    modules_divide_cells,
+    windows_are_ordered,
+    currents_fit_cells,
+    energy_fits_cells,
+    bms_trips_are_possible,
+)

@@ -1,0 +1,145 @@
+"""Links and watchdogs: can everything be polled in time, and does nothing open under load because we died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.plant.checks.context import CheckContext
+from controller.plant.device_types import TimeoutAction
+from controller.plant.messages import Message, Place, error, warning
+from controller.plant.model import Device, Link
+from controller.plant.poll_load import BlockLoad, link_loads
+from controller.plant.signals import Owner
+
+MARGIN_S = 2.0
+LOAD_ERROR = 0.90
+LOAD_WARNING = 0.70
+_SECTION = {Owner.RACK: "racks", Owner.BANK: "banks", Owner.PCS: "pcs", Owner.METER: "meters"}
+
+
+def place_of_device(context: CheckContext, device: Device, *keys: str) -> Place:
+    """Return where a key of the group that a device comes from stands."""
+    section, index = section_of(context, device)
+    return context.place(section, index, *keys)
+
+
+def section_of(context: CheckContext, device: Device) -> tuple[str, int]:
+    """Return the section and position of the equipment that gave a device its name."""
+    for owner, section in _SECTION.items():
+        bound = [b.equipment for b in device.bindings if b.owner is owner]
+        if bound and context.names.members[section][bound[0]].name == device.name:
+            return section, bound[0]
+    return "digital_io", context.names.index["digital_io"].position[device.name]
+
+
+def writes_are_in_time(context: CheckContext) -> Iterator[Message]:
+    """`3 heartbeat (or set-point) periods <= the device's time-out`: two lost writes stop nothing."""
+    for device in context.plant.devices:
+        timeout = device.type.communication_timeout
+        if timeout is None:
+            if any(binding.owner is Owner.PCS for binding in device.bindings):
+                message = f"{device.type.name} has no time-out of its own: nobody writes zero if we die"
+                place = place_of_device(context, device, "type")
+                yield warning(place, message, "communication_timeout in the device file")
+            continue
+        period_s = _longest_write_period_s(device)
+        if 3 * period_s > timeout.after_s:
+            message = f"{device.name} gives up after {timeout.after_s:g} s, but is written to each {period_s:g} s"
+            place = place_of_device(context, device, "watchdog")
+            yield error(place, message, f"a time-out of at least {3 * period_s:g} s (3 heartbeats)")
+
+
+def _longest_write_period_s(device: Device) -> float:
+    """Return the period of the heartbeat or of the slowest command that a device expects cyclically."""
+    refreshed_s = [point.refresh_s for point in device.type.points if point.refresh_s is not None]
+    return max([device.type.heartbeat_period_s or 0.0, *refreshed_s])
+
+
+def pcs_stop_before_bms_open(context: CheckContext) -> Iterator[Message]:
+    """`PCS time-out + its ramp to zero + margin <= BMS time-out`, so that no BMS opens under load because we died."""
+    bms_of_rack = _bms_of_rack(context.plant.devices)
+    pcs_devices = {b.equipment: d for d in context.plant.devices for b in d.bindings if b.owner is Owner.PCS}
+    for bus in context.plant.buses:
+        openers = {id(d.type): d for r in bus.racks if (d := bms_of_rack.get(r)) is not None}
+        for pcs in bus.pcs:
+            for bms in openers.values():
+                if pcs in pcs_devices:
+                    yield from _coordination(context, pcs_devices[pcs], bms)
+
+
+def _bms_of_rack(devices: tuple[Device, ...]) -> dict[int, Device]:
+    opening = (TimeoutAction.OPEN, TimeoutAction.TRIP)
+    return {
+        binding.equipment: device
+        for device in devices
+        if device.type.communication_timeout is not None and device.type.communication_timeout.then in opening
+        for binding in device.bindings
+        if binding.owner is Owner.RACK
+    }
+
+
+def _coordination(context: CheckContext, pcs: Device, bms: Device) -> Iterator[Message]:
+    pcs_timeout, bms_timeout = pcs.type.communication_timeout, bms.type.communication_timeout
+    if pcs_timeout is None or bms_timeout is None:
+        return
+    at_zero_s = pcs_timeout.after_s + pcs_timeout.ramp_s + MARGIN_S
+    if at_zero_s > bms_timeout.after_s:
+        message = f"if we die, {pcs.name} is at zero after {at_zero_s:g} s, but {bms.name} opens its contactors"
+        message += f" after {bms_timeout.after_s:g} s"
+        longest_s = bms_timeout.after_s - pcs_timeout.ramp_s - MARGIN_S
+        place = place_of_device(context, pcs, "watchdog")
+        expected = f"a PCS watchdog of at most {longest_s:g} s (time-out + ramp + {MARGIN_S:g} s margin)"
+        yield error(place, message, expected, see_also=[place_of_device(context, bms, "type")])
+
+
+def links_bear_their_load(context: CheckContext) -> Iterator[Message]:
+    """Requests a second times the time each takes stay below what a connection can carry."""
+    by_link: dict[int, list[Device]] = {}
+    for device in context.plant.devices:
+        by_link.setdefault(device.link, []).append(device)
+    for link in context.plant.links:
+        loads = link_loads(by_link[link.index], link)
+        busy_ratio = sum(load.busy_ratio for load in loads)
+        if busy_ratio > LOAD_WARNING:
+            yield _overload(context, link, by_link[link.index], _Load(loads, busy_ratio))
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    blocks: list[BlockLoad]
+    busy_ratio: float
+
+
+def _overload(context: CheckContext, link: Link, devices: list[Device], load: _Load) -> Message:
+    rate = sum(block.requests_per_s for block in load.blocks)
+    count = f"{len(devices)} devices x " if len(devices) > 1 else ""
+    share = rate / len(devices)
+    message = f"{link.address} would be {100 * load.busy_ratio:.0f} % busy: {count}{share:.1f} requests/s"
+    message += f" x {1e3 * load.busy_ratio * link.in_flight / rate:.0f} ms" + (
+        f" / {link.in_flight} in flight" if link.in_flight > 1 else ""
+    )
+    place = place_of_device(context, devices[0], "gateway")
+    made = error if load.busy_ratio > LOAD_ERROR else warning
+    return made(place, message, f"under {100 * LOAD_WARNING:.0f} %", "; ".join(_fixes(link, load)))
+
+
+def _fixes(link: Link, load: _Load) -> list[str]:
+    """Return the cheapest ways out: the heaviest block half as often, one more request in flight."""
+    fixes = []
+    for block in sorted(load.blocks, key=lambda b: -b.busy_ratio)[:2]:
+        slower_s, rest = block.period_s, load.busy_ratio - block.busy_ratio
+        while rest + block.busy_ratio * block.period_s / slower_s > LOAD_WARNING and slower_s < 60 * block.period_s:
+            slower_s *= 2
+        left = rest + block.busy_ratio * block.period_s / slower_s
+        fixes.append(f"block {block.name} every {slower_s:g} s -> {100 * left:.0f} %")
+    more = link.in_flight + 1
+    fixes.append(f"in_flight: {more} (if the maker allows) -> {100 * load.busy_ratio * link.in_flight / more:.0f} %")
+    return fixes
+
+
+LINK_CHECKS = (
+    writes_are_in_time,
+    pcs_stop_before_bms_open,
+    links_bear_their_load,
+)

@@ -1,0 +1,233 @@
+"""Protection rows: ordered limits, inside the cell's envelope, graded against the BMS, fed by a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from controller.plant.checks.context import CheckContext
+from controller.plant.messages import Message, Place, did_you_mean, error, one_of, warning
+from controller.plant.model import BatteryType, BmsTrip, Device
+from controller.plant.protection_loader import DraftRow
+from controller.plant.protection_rows import Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
+from controller.plant.row_coverage import covered, is_about, known_kinds
+from controller.plant.signals import SIGNALS, Owner, SignalForm
+
+
+def _draft(context: CheckContext, row: ProtectionRow) -> DraftRow:
+    return context.drafts[row.owner, row.name]
+
+
+def _place(context: CheckContext, row: ProtectionRow, key: str) -> Place:
+    draft = _draft(context, row)
+    return draft.values[key].place if key in draft.values else draft.place
+
+
+def _text(context: CheckContext, row: ProtectionRow, key: str) -> str:
+    value = _draft(context, row).values.get(key)
+    return str(value.value) if value else ""
+
+
+def _outside(row: ProtectionRow, value: float, limit: float) -> bool:
+    """Tell whether a value is further out on the row's dangerous side than a limit."""
+    return value > limit if row.direction is Direction.HIGH else value < limit
+
+
+def limits_are_ordered(context: CheckContext) -> Iterator[Message]:
+    """Warning before alarm before trip."""
+    for row in context.plant.protection:
+        for inner, outer in zip(row.levels, row.levels[1:], strict=False):
+            if not _outside(row, outer.limit, inner.limit):
+                yield _disorder(context, row, inner, outer)
+
+
+def _disorder(context: CheckContext, row: ProtectionRow, inner: Graded, outer: Graded) -> Message:
+    above = "above" if row.direction is Direction.HIGH else "below"
+    short = "at or below" if row.direction is Direction.HIGH else "at or above"
+    first, second = inner.level.name.lower(), outer.level.name.lower()
+    mine, other = _text(context, row, f"{second}.limit"), _text(context, row, f"{first}.limit")
+    message = (
+        f"{row.name}: {second} ({mine}) comes {short} {first} ({other}); it would never {_VERBS[inner.level]} first"
+    )
+    places = [_place(context, row, f"{second}.limit"), _place(context, row, f"{first}.limit")]
+    places.sort(key=lambda place: place.file.startswith("library/"))  # point at what the site's own file says
+    return error(places[0], message, f"{second} {above} {first}", see_also=places[1:])
+
+
+_VERBS = {Level.WARNING: "warn", Level.ALARM: "alarm", Level.TRIP: "trip"}
+
+
+def resets_are_inside(context: CheckContext) -> Iterator[Message]:
+    """A condition ends inside its first limit, or it would chatter."""
+    for row in context.plant.protection:
+        first = row.levels[0]
+        if not _outside(row, first.limit, row.reset):
+            side = "below" if row.direction is Direction.HIGH else "above"
+            word = first.level.name.lower()
+            message = f"{row.name}: reset ({_text(context, row, 'reset')}) does not lie {side} {word}"
+            message += f" ({_text(context, row, f'{word}.limit')}); it would come and go"
+            also = [_place(context, row, f"{word}.limit")]
+            yield error(_place(context, row, "reset"), message, f"reset {side} {word}", see_also=also)
+
+
+def trips_are_inside_cells(context: CheckContext) -> Iterator[Message]:
+    """For each side of the cell's envelope, at least one row trips before it is left."""
+    batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}
+    for signal, direction, qualifier in _ENVELOPE:
+        rows = [row for row in context.plant.protection if _watches(row, signal, direction, qualifier)]
+        tripping = [(row, level.limit) for row in rows for level in row.levels if level.level is Level.TRIP]
+        for battery in batteries.values():
+            mine = [(row, limit) for row, limit in tripping if is_about(row, battery.name)]
+            if not mine:
+                continue
+            row, limit = (min if direction is Direction.HIGH else max)(mine, key=lambda t: t[1])
+            bears = _bears(battery, signal, direction, qualifier)
+            if _outside(row, limit, bears + (1e-9 if direction is Direction.HIGH else -1e-9)):
+                unit = SIGNALS[signal].unit
+                text = _text(context, row, "trip.limit")
+                message = f"{row.name}: trip ({text}) is outside what cell {battery.cell.name} bears"
+                side = "at most" if direction is Direction.HIGH else "at least"
+                yield error(_place(context, row, "trip.limit"), message, f"{side} {bears:g} {unit}")
+
+
+_ENVELOPE = (
+    ("cell.voltage", Direction.HIGH, Qualifier.ALWAYS),
+    ("cell.voltage", Direction.LOW, Qualifier.ALWAYS),
+    ("cell.temperature", Direction.HIGH, Qualifier.ALWAYS),
+    ("cell.temperature", Direction.HIGH, Qualifier.CHARGING),
+    ("cell.temperature", Direction.LOW, Qualifier.ALWAYS),
+    ("cell.temperature", Direction.LOW, Qualifier.CHARGING),
+)
+
+
+def _watches(row: ProtectionRow, signal: str, direction: Direction, qualifier: Qualifier) -> bool:
+    reduced = row.reduction in (Reduction.HIGHEST, Reduction.LOWEST, Reduction.NONE)
+    states = (Qualifier.ALWAYS, qualifier)
+    return row.signal == signal and row.direction is direction and row.qualifier in states and reduced
+
+
+def _bears(battery: BatteryType, signal: str, direction: Direction, qualifier: Qualifier) -> float:
+    limits, high = battery.cell.limits, direction is Direction.HIGH
+    if signal == "cell.voltage":
+        return limits.voltage_max_v if high else limits.voltage_min_v
+    if qualifier is Qualifier.CHARGING:
+        return limits.charge_temperature_max_degc if high else limits.charge_temperature_min_degc
+    return limits.discharge_temperature_max_degc if high else limits.discharge_temperature_min_degc
+
+
+def rows_are_graded(context: CheckContext) -> Iterator[Message]:
+    """We warn and derate before the BMS trips, and our own trip comes not before it: it is the back-up."""
+    batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}
+    rows = {row.name: row for row in context.plant.protection if row.owner is Owner.RACK}
+    for name, battery in batteries.items():
+        for trip in battery.bms_trips:
+            if trip.row in rows and is_about(rows[trip.row], name):
+                yield from _graded(context, rows[trip.row], trip, name)
+
+
+def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: str) -> Iterator[Message]:
+    also = [context.at("batteries", battery, "bms_trips", trip.row)]
+    for level in row.levels:
+        word = level.level.name.lower()
+        place, text = _place(context, row, f"{word}.limit"), _text(context, row, f"{word}.limit")
+        if level.level is not Level.TRIP and not _outside(row, trip.limit, level.limit):
+            message = f"{row.name}: {word} ({text}) comes only after the BMS of {battery} has tripped"
+            yield warning(place, message, f"{word} inside the BMS's own trip", see_also=also)
+        inside = _outside(row, trip.limit, level.limit)
+        same = level.limit == trip.limit and level.delay_s <= trip.delay_s
+        if level.level is Level.TRIP and (inside or same) and level.delay_s <= trip.delay_s:
+            message = f"{row.name}: trip ({text}) comes before the BMS of {battery} trips itself"
+            yield warning(place, message, "a back-up: later or further out than the BMS's own trip", see_also=also)
+
+
+def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
+    """`% of rated` is the smallest battery's current: with batteries of several sizes it is early for the larger."""
+    batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}.values()
+    for row in context.plant.protection:
+        mine = [battery for battery in batteries if is_about(row, battery.name)]
+        if len({(b.charge_current_max_a, b.discharge_current_max_a) for b in mine}) < 2:
+            continue
+        for level in row.levels:
+            key = f"{level.level.name.lower()}.limit"
+            if "of rated" in _text(context, row, key):
+                message = f"{row.name}: {_text(context, row, key)} is {level.limit:g} A for every rack,"
+                message += " although the batteries differ"
+                yield warning(_place(context, row, key), message, "one rated current, or limits in A")
+
+
+def rows_are_fed(context: CheckContext) -> Iterator[Message]:
+    """A row whose signal no device serves protects nothing."""
+    served = _served(context.plant.devices)
+    for row in context.plant.protection:
+        about = covered(context.plant, row)
+        equipments = {key for key in served if key[0] is row.owner and about[key[1]]}
+        wanted = {row.signal, *(name for name, _ in row.also)}
+        blind = [key for key in equipments if not wanted & served[key]]
+        if not blind:
+            continue
+        inherited = _draft(context, row).place.file.startswith("library/")
+        which = "no device" if len(blind) == len(equipments) else "not every device"
+        message = f"{row.name} needs {row.signal}, which {which} serves"
+        hint = f"write 'off: [{row.name}]' in the protection file if that is meant"
+        yield (warning if inherited else error)(
+            _place(context, row, "signal"), message, "a point in the device file", hint
+        )
+
+
+def _served(devices: tuple[Device, ...]) -> dict[tuple[Owner, int], set[str]]:
+    """Return the signals that reach each equipment; cells and sensors count as their rack's."""
+    names_of: dict[int, dict[Owner, set[str]]] = {}
+    served: dict[tuple[Owner, int], set[str]] = {}
+    for device in devices:
+        names = names_of.get(id(device.type))
+        if names is None:
+            names = names_of[id(device.type)] = {}
+            for point in device.type.points:
+                owner = point.signal.owner
+                rack_like = Owner.RACK if owner in (Owner.CELL, Owner.SENSOR) else owner
+                names.setdefault(rack_like, set()).add(point.signal.name)
+        for binding in device.bindings:
+            key = (binding.owner, binding.equipment)
+            served[key] = served.get(key, set()) | names.get(binding.owner, set())
+    return served
+
+
+def analogues_can_be_doubted(context: CheckContext) -> Iterator[Message]:
+    """A measured quantity that a trip rests on has a range or a missing value, so that a broken wire can be caught."""
+    watched = {row.signal for row in context.plant.protection if row.levels[-1].level is Level.TRIP}
+    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+        for point in device_type.points:
+            quantity = point.signal.form is SignalForm.QUANTITY and not device_type.sunspec_models
+            doubted = point.missing or point.valid_min is not None or point.register_type in ("f32", "f64")
+            if point.signal.name in watched and quantity and not doubted:
+                message = f"{device_type.name} gives {point.signal.name} neither 'range' nor 'missing'"
+                place = context.point_place(device_type, point.signal.name)
+                yield warning(place, message, "a key 'range': outside it the sensor is broken")
+
+
+def only_names_what_there_is(context: CheckContext) -> Iterator[Message]:
+    """`only` names battery types of the site, or kinds of interlock; and no interlock is left without a row."""
+    plant = context.plant
+    for row in plant.protection:
+        known = known_kinds(plant, row.owner)
+        for name in row.only:
+            if name not in known:
+                expected = one_of(known) if known else f"no 'only' in a row of a {row.owner}"
+                message = f"{row.name}: there is no '{name}' that it could be about"
+                yield error(_place(context, row, "only"), message, expected, did_you_mean(name, known))
+    for interlock in plant.interlocks:
+        rows = [row for row in plant.protection if row.owner is Owner.INTERLOCK]
+        if rows and not any(is_about(row, interlock.kind.value) for row in rows):
+            message = f"no protection row is about {interlock.name}, a chain of kind {interlock.kind}"
+            yield error(_place(context, rows[0], "only"), message, f"a row whose 'only' has {interlock.kind}")
+
+
+PROTECTION_CHECKS = (
+    only_names_what_there_is,
+    limits_are_ordered,
+    resets_are_inside,
+    trips_are_inside_cells,
+    rows_are_graded,
+    rated_is_one_number,
+    rows_are_fed,
+    analogues_can_be_doubted,
+)

@@ -1,0 +1,46 @@
+"""Cross-checks of an expanded plant: run all, keep of each check one message a place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from controller.plant.checks.batteries import BATTERY_CHECKS
+from controller.plant.checks.context import CheckContext
+from controller.plant.checks.links import LINK_CHECKS
+from controller.plant.checks.meters import METER_CHECKS
+from controller.plant.checks.protection import PROTECTION_CHECKS
+from controller.plant.checks.ratings import RATING_CHECKS
+from controller.plant.checks.schedule import SCHEDULE_CHECKS
+from controller.plant.checks.settings import SETTING_CHECKS
+from controller.plant.messages import Message, Place
+
+Check = Callable[[CheckContext], Iterator[Message]]
+CHECKS: tuple[Check, ...] = (
+    *BATTERY_CHECKS,
+    *RATING_CHECKS,
+    *PROTECTION_CHECKS,
+    *LINK_CHECKS,
+    *METER_CHECKS,
+    *SETTING_CHECKS,
+    *SCHEDULE_CHECKS,
+)
+
+
+def check_plant(context: CheckContext) -> list[Message]:
+    """Return what every check says; a group of hundreds that is wrong in one place is reported once."""
+    return [_mended(message) for check in CHECKS for message in _one_a_place(check(context))]
+
+
+def _mended(message: Message) -> Message:
+    """A row of a preset is changed in the site's own file, never in the library."""
+    if message.hint or not message.place.file.startswith("library/protections/"):
+        return message
+    return replace(message, hint="state this row's own numbers in the site's protection file")
+
+
+def _one_a_place(messages: Iterator[Message]) -> list[Message]:
+    first: dict[Place, Message] = {}
+    for message in messages:
+        first.setdefault(message.place, message)
+    return list(first.values())

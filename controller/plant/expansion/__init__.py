@@ -1,0 +1,1 @@
+"""From axes, ranges and exceptions to every single piece of equipment, device and setting."""

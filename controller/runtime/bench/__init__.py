@@ -1,0 +1,1 @@
+"""What `bess bench` measures: ratios of one run, each beside its goal."""

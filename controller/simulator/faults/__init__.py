@@ -1,0 +1,1 @@
+"""The fault menu: commands, targets and what they do to the simulated devices."""
