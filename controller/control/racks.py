@@ -91,7 +91,10 @@ def _status(
     unknown = (memory.contactor == _UNKNOWN) & arrays.rack_in_service
     tripped = protection.rack_trip | measured.rack_tripped
     locked_out = state.locked_out()
-    memory.wanted[protection.rack_disconnect | locked_out] = Wanted.DISCONNECTED
+    must_leave = protection.rack_disconnect | locked_out
+    gone = memory.sequence == int(RackSequenceState.DISCONNECTED)
+    memory.wanted[must_leave & ~gone] = Wanted.DISCONNECTED
+    memory.wanted[must_leave & gone] = Wanted.LEAVE  # a wish that outlived the trip would bar the next start
     _take_bank_along(state)
     unloading = memory.sequence == _UNLOADING
     forbidden = np.stack([protection.inhibit_charge | tripped, protection.inhibit_discharge | tripped])

@@ -18,7 +18,7 @@ from controller.control.limits import Limits
 from controller.control.measurements import Measurements
 from controller.control.permissives import missing_for_connect, missing_for_start, unhealthy_chains
 from controller.control.plant_sequence import STARTING, STOPPING, TAKES_SETPOINTS, PlantState
-from controller.control.rack_sequence import Wanted
+from controller.control.rack_sequence import RackSequenceState, Wanted
 from controller.control.rights import may
 from controller.control.setpoints import Setpoint
 from controller.control.state import SITE_HOLDER, ControlState, LockOut
@@ -310,6 +310,8 @@ def _connect(desk: Desk, _command: Command, rack: int) -> Verdict:
 
 
 def _disconnect(desk: Desk, _command: Command, rack: int) -> Verdict:
+    if desk.state.racks.sequence[rack] == RackSequenceState.DISCONNECTED:
+        return Verdict(Refusal.NONE, "the rack is disconnected already")
     desk.state.racks.wanted[rack] = Wanted.DISCONNECTED
     return ACCEPTED
 
