@@ -30,7 +30,7 @@ from controller.protection.explain import total_s, worst_case_reaction
 from controller.runtime.bench.result import Result, at_most
 from controller.runtime.bench.run import bess
 from controller.runtime.clock import SystemClock
-from controller.simulator.fault_port import FaultPort
+from controller.simulator.faults.port import FaultPort
 from controller.simulator.tap import Tap
 
 ALLOWED_BESIDE_SCAN_S = 0.005
