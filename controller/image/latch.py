@@ -33,6 +33,7 @@ FloatArray = NDArray[np.float64]
 NOBODY = -1
 CHOICES_KEPT = 64
 """Polls of several periods meet in some dozens of patterns; what disturbed devices add is worked out anew."""
+_ALL = slice(None)
 _QUALITY_OF_VALID = np.array([Quality.DEVICE_FAILURE, Quality.GOOD], np.uint8)
 
 
@@ -266,11 +267,13 @@ class _CellLatch:
         for name, equipment in self._racks:
             values, decoded, whose = self._image[name], found[name], equipment[rows]
             count = min(decoded.values.shape[2], values.value.shape[1])
-            bound = whose != NOBODY
-            racks = whose[bound]
-            values.value[racks, :count] = decoded.values[bound][:, :count]
-            values.quality[racks, :count] = _QUALITY_OF_VALID[decoded.valid[bound][:, :count].view(np.uint8)]
-            values.time_ns[racks] = np.broadcast_to(times[:, None], whose.shape)[bound]
+            bound: BoolArray | slice = _ALL if (whose != NOBODY).all() else (whose != NOBODY).ravel()
+            racks = whose.ravel()[bound]
+            valid = decoded.valid.reshape(whose.size, -1)[bound, :count]
+            values.value[racks, :count] = decoded.values.reshape(whose.size, -1)[bound, :count]
+            good = Quality.GOOD if valid.all() else _QUALITY_OF_VALID.take(valid.view(np.uint8))
+            values.quality[racks, :count] = good
+            values.time_ns[racks] = np.repeat(times, whose.shape[1])[bound]
 
     def _fail(self, rows: IntArray) -> None:
         for name, equipment in self._racks:
