@@ -12,28 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.accounting import EnergyAccount, energy_account
-from controller.control.buses import bus_limits
 from controller.control.commands import Command
 from controller.control.converters import failed_writes, observe_pcs, step_pcs
 from controller.control.events import Event, EventKind
 from controller.control.inputs import Estimate, ProtectionOrders, TripsThatStay, no_trip_stays
+from controller.control.limits.buses import bus_limits
+from controller.control.limits.pcs import PcsConditions, PcsLimits, pcs_limits, standing_limits
+from controller.control.limits.racks import RackLimits, rack_limits
 from controller.control.masks import anywhere
 from controller.control.measurements import ABSENT, USABLE, Measurements, Reader
 from controller.control.mismatch import MismatchFindings
 from controller.control.orders import ask_converters, clear_reset_requests
-from controller.control.pcs_limits import PcsConditions, PcsLimits, pcs_limits, standing_limits
-from controller.control.pcs_sequence import PcsSequenceState
 from controller.control.permissives import missing_for_start
 from controller.control.plant_control import step_plant
-from controller.control.plant_sequence import PlantState
 from controller.control.poi import PoiSample, are_apart, is_frozen
 from controller.control.power import set_power
-from controller.control.rack_limits import RackLimits, rack_limits
 from controller.control.racks import observe_racks, step_racks
 from controller.control.replies import Desk, answer_all
-from controller.control.report import Facts, Said, report
+from controller.control.report.assembly import Facts, Said, report
+from controller.control.report.result import ControlResult
 from controller.control.resets import ask_for_resets
-from controller.control.result import ControlResult
+from controller.control.sequences.pcs import PcsSequenceState
+from controller.control.sequences.plant import PlantState
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus, RackStatus
 from controller.control.uncontrolled import Uncontrolled, assume_power, unseen_power_w

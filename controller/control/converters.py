@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.buses import BusLimits
 from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
+from controller.control.limits.buses import BusLimits
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
-from controller.control.pcs_sequence import RUNS, PcsInputs, PcsSequenceState, next_state
-from controller.control.plant_sequence import PlantState
-from controller.control.rack_sequence import RackSequenceState
 from controller.control.relations import Relations
+from controller.control.sequences.pcs import RUNS, PcsInputs, PcsSequenceState, next_state
+from controller.control.sequences.plant import PlantState
+from controller.control.sequences.rack import RackSequenceState
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus
 from controller.image.outputs import WriteState

@@ -6,7 +6,7 @@ import numpy as np
 
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
-from controller.control.pcs_sequence import PcsSequenceState
+from controller.control.sequences.pcs import PcsSequenceState
 from controller.control.state import ControlState
 from controller.image.image import Image
 from controller.image.plant_arrays import PlantArrays

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
-from controller.control.pcs_sequence import PcsSequenceState
-from controller.control.plant_sequence import AT_REST, PlantInputs, PlantState, next_state
-from controller.control.rack_sequence import RackSequenceState, Wanted
+from controller.control.sequences.pcs import PcsSequenceState
+from controller.control.sequences.plant import AT_REST, PlantInputs, PlantState, next_state
+from controller.control.sequences.rack import RackSequenceState, Wanted
 from controller.control.state import ControlState, PlantMemory
 from controller.control.status import PcsStatus, RackStatus
 from controller.image.plant_arrays import PlantArrays

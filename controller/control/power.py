@@ -9,13 +9,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from controller.control.limit_reasons import LimitReason
-from controller.control.limits import Clip, clip_power
-from controller.control.pcs_limits import PcsLimits
-from controller.control.plant_sequence import PlantState
+from controller.control.limits.pcs import PcsLimits
+from controller.control.limits.poi import Clip, clip_power
+from controller.control.limits.reasons import LimitReason
 from controller.control.poi import PoiSample, Trimmed, is_at_its_bound, trim_step
 from controller.control.ramps import ramp
 from controller.control.relations import CHARGE, DISCHARGE
+from controller.control.sequences.plant import PlantState
 from controller.control.sharing import reactive_capability_var, share_active_power, share_reactive_power
 from controller.control.state import ControlState
 from controller.control.uncontrolled import Uncontrolled, held_command, room_for

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.buses import BusLimits, connections_of
 from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
+from controller.control.limits.buses import BusLimits, connections_of
+from controller.control.limits.racks import standing_candidates
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
-from controller.control.rack_limits import standing_candidates
-from controller.control.rack_sequence import MOVING, RackInputs, RackSequenceState, Wanted, next_state
 from controller.control.relations import FLOWING_RATIO
-from controller.control.sequences import OperatingState
+from controller.control.sequences.rack import MOVING, RackInputs, RackSequenceState, Wanted, next_state
+from controller.control.sequences.states import OperatingState
 from controller.control.state import ControlState
 from controller.control.status import RackStatus
 from controller.image.outputs import Requests, WriteState

@@ -14,12 +14,12 @@ from typing import NamedTuple
 from controller.control.commands import LIMITS, STOPS, Action, Command, Refusal, Reply
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ProtectionOrders, TripsThatStay
-from controller.control.limits import Limits
+from controller.control.limits.poi import Limits
 from controller.control.measurements import Measurements
 from controller.control.permissives import missing_for_connect, missing_for_start, unhealthy_chains
-from controller.control.plant_sequence import STARTING, STOPPING, TAKES_SETPOINTS, PlantState
-from controller.control.rack_sequence import RackSequenceState, Wanted
 from controller.control.rights import may
+from controller.control.sequences.plant import STARTING, STOPPING, TAKES_SETPOINTS, PlantState
+from controller.control.sequences.rack import RackSequenceState, Wanted
 from controller.control.setpoints import Setpoint
 from controller.control.state import SITE_HOLDER, ControlState, LockOut
 from controller.image.image import Image

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.accounting import EnergyAccount
-from controller.control.limits import Limit, Limits
+from controller.control.limits.pcs import HeldPcsLimits, StandingLimits, no_held_pcs_limits
+from controller.control.limits.poi import Limit, Limits
+from controller.control.limits.racks import HeldLimits, no_held_limits
 from controller.control.measurements import Reader
 from controller.control.mismatch import Mismatch
-from controller.control.pcs_limits import HeldPcsLimits, StandingLimits, no_held_pcs_limits
-from controller.control.pcs_sequence import PcsSequenceState
-from controller.control.plant_sequence import PlantState
 from controller.control.poi import LossModel, PoiLoop, loss_model
 from controller.control.qualities import Qualities
-from controller.control.rack_limits import HeldLimits, no_held_limits
-from controller.control.rack_sequence import RackSequenceState, Wanted
 from controller.control.relations import Relations, relations_of
+from controller.control.sequences.pcs import PcsSequenceState
+from controller.control.sequences.plant import PlantState
+from controller.control.sequences.rack import RackSequenceState, Wanted
 from controller.control.setpoints import Lease, Setpoint
 from controller.control.status import PcsStatus, RackStatus, Shown
 from controller.image.outputs import OutputImage

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.buses import Connections
+from controller.control.limits.buses import Connections
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]

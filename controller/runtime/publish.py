@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from controller.alarms.life_cycle import AlarmCounts
 from controller.alarms.life_cycle import published as published_by_alarms
-from controller.control.result import PLANT_QUANTITIES, ControlResult, plant_quality
-from controller.control.result import published as published_by_control
+from controller.control.report.result import PLANT_QUANTITIES, ControlResult, plant_quality
+from controller.control.report.result import published as published_by_control
 from controller.estimation import Estimate, Warranty
 from controller.image.image import Image
 from controller.image.matrix import Matrix, matrix_of

@@ -27,7 +27,7 @@ from controller.alarms.system_alarms import SystemAlarm
 from controller.control.commands import Command, Reply
 from controller.control.control import control
 from controller.control.events import Event
-from controller.control.result import ControlResult
+from controller.control.report.result import ControlResult
 from controller.estimation import Estimate, estimate
 from controller.image.quality import Quality
 from controller.plant.protection_rows import ResetClass

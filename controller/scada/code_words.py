@@ -12,8 +12,8 @@ from enum import IntEnum
 
 from controller.alarms.groups import Priority
 from controller.alarms.table import AlarmTable
-from controller.control.limit_reasons import REASON_TEXTS
-from controller.control.sequences import OperatingState
+from controller.control.limits.reasons import REASON_TEXTS
+from controller.control.sequences.states import OperatingState
 from controller.control.setpoints import ControlOwner, OperatingMode, SetpointSource
 from controller.plant.model import Plant
 from controller.points.catalogue import POINTS

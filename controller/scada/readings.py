@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.limit_reasons import limit_reason_text
+from controller.control.limits.reasons import limit_reason_text
 from controller.image.data_periods import DataPeriods
 from controller.image.image import Image
 from controller.image.quality import WORST_USABLE, Quality

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from controller.control.commands import Action, Command, Reply
 from controller.control.control import control
-from controller.control.plant_sequence import PlantState
 from controller.control.relations import relations_of
-from controller.control.result import ControlResult
+from controller.control.report.result import ControlResult
+from controller.control.sequences.plant import PlantState
 from controller.control.state import ControlState, control_state, from_bytes, to_bytes
 from controller.image.image import Image
 from controller.image.layout import plant_layout

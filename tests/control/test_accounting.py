@@ -7,7 +7,7 @@ import math
 import pytest
 
 from controller.control.commands import Action
-from controller.control.plant_sequence import PlantState
+from controller.control.sequences.plant import PlantState
 from controller.image.quality import Quality
 from controller.plant.signals import ContactorState
 

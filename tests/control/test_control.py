@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from controller.control.commands import Action, Refusal
-from controller.control.plant_sequence import PlantState
-from controller.control.sequences import OperatingState
+from controller.control.sequences.plant import PlantState
+from controller.control.sequences.states import OperatingState
 
 
 def test_plant_starts_by_itself_and_stands_ready_at_zero(running):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from controller.control.commands import Action
-from controller.control.limit_reasons import LimitReason
-from controller.control.pcs_sequence import PcsSequenceState
-from controller.control.plant_sequence import PlantState
-from controller.control.sequences import OperatingState
+from controller.control.limits.reasons import LimitReason
+from controller.control.sequences.pcs import PcsSequenceState
+from controller.control.sequences.plant import PlantState
+from controller.control.sequences.states import OperatingState
 from controller.image.outputs import WriteState
 from controller.plant.signals import ContactorState, PcsOperation, PcsState
 from controller.protection.result import Missing

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.control.commands import STOPS, Action, Command
-from controller.control.limit_reasons import LimitReason
-from controller.control.plant_sequence import PlantState
+from controller.control.limits.reasons import LimitReason
+from controller.control.sequences.plant import PlantState
 from controller.control.uncontrolled import room_for
 from controller.plant.signals import ContactorState, PcsState
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controller.control.commands import Action
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.reasons import LimitReason
 from controller.control.mismatch import Mismatch
 from controller.plant.signals import PcsState
 

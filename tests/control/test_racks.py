@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from controller.control.commands import Action, Refusal
-from controller.control.rack_sequence import RackSequenceState, Wanted
-from controller.control.sequences import OperatingState
+from controller.control.sequences.rack import RackSequenceState, Wanted
+from controller.control.sequences.states import OperatingState
 from controller.plant.signals import ContactorState, PcsState
 from controller.protection.result import Missing
 

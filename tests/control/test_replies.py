@@ -6,7 +6,7 @@ import pytest
 
 from controller.control.commands import STOPS, Action, Refusal
 from controller.control.events import EventKind
-from controller.control.plant_sequence import PlantState
+from controller.control.sequences.plant import PlantState
 from controller.image.quality import Quality
 
 RACK = "Plant.Block01.Rack04"

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.control import pcs_sequence, plant_sequence, rack_sequence
-from controller.control.pcs_sequence import PcsInputs
-from controller.control.pcs_sequence import PcsSequenceState as Pcs
-from controller.control.plant_sequence import PlantInputs
-from controller.control.plant_sequence import PlantState as P
-from controller.control.rack_sequence import RackInputs, Wanted
-from controller.control.rack_sequence import RackSequenceState as R
+from controller.control.sequences import pcs as pcs_sequence
+from controller.control.sequences import plant as plant_sequence
+from controller.control.sequences import rack as rack_sequence
+from controller.control.sequences.pcs import PcsInputs
+from controller.control.sequences.pcs import PcsSequenceState as Pcs
+from controller.control.sequences.plant import PlantInputs
+from controller.control.sequences.plant import PlantState as P
+from controller.control.sequences.rack import RackInputs, Wanted
+from controller.control.sequences.rack import RackSequenceState as R
 from controller.plant.signals import ContactorState as C
 from controller.plant.signals import PcsState
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.control.commands import Action
-from controller.control.plant_sequence import PlantState
+from controller.control.sequences.plant import PlantState
 from controller.control.state import SITE_HOLDER, LockOut, control_state, from_bytes, to_bytes
 from controller.image.plant_arrays import plant_arrays
 from controller.plant.model import OutOfService

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from controller.commissioning.point_map import render
-from controller.control.sequences import OperatingState
+from controller.control.sequences.states import OperatingState
 from controller.plant.demo_site import write_demo_site
 from controller.plant.signal_tables import signal_table
 from controller.plant.site_loader import load_site_or_raise

@@ -7,7 +7,7 @@ import pytest
 
 from controller.alarms.states import Condition
 from controller.alarms.table import AlarmTable
-from controller.control.conditions import CONDITIONS
+from controller.control.report.conditions import CONDITIONS
 from controller.plant.model import Plant
 from controller.protection.table import compile_table
 from controller.runtime.alarm_conditions import CONTROL_ALARMS, AlarmConditions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.reasons import LimitReason
 from controller.image.quality import WORST_USABLE
 from controller.plant.model import Plant
 from tests.scenarios.conftest import MW, PlantRig, rig_of

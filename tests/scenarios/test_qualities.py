@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.control.result import PLANT_QUANTITIES, PlantResult
+from controller.control.report.result import PLANT_QUANTITIES, PlantResult
 from controller.image.quality import WORST_USABLE, Quality
 from controller.image.quantities import COMPUTED
 from controller.plant.model import Plant

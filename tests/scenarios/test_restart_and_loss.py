@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.control.commands import Action
-from controller.control.pcs_sequence import PcsSequenceState
+from controller.control.sequences.pcs import PcsSequenceState
 from controller.image.quality import Quality
 from controller.plant.model import Plant
 from controller.plant.signals import ConnectRequest, PcsState

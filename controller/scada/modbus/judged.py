@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.sequences import OperatingState
+from controller.control.sequences.states import OperatingState
 from controller.image.data_periods import NEVER_NS, DataPeriods
 from controller.image.quality import judge, usable
 from controller.link.plant_view import Snapshot

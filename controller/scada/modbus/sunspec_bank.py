@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.sequences import OperatingState
+from controller.control.sequences.states import OperatingState
 from controller.plant.model import BatteryType, Plant
 from controller.plant.signals import BmsAlarm
 from controller.scada.modbus.judged import Judged

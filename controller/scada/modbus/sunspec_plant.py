@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from controller.control.sequences import OperatingState
+from controller.control.sequences.states import OperatingState
 from controller.plant.model import Plant
 from controller.plant.signals import BreakerState, PcsOperation, PcsState
 from controller.scada.modbus.judged import Judged

@@ -9,28 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.accounting import EnergyAccount
-from controller.control.buses import BusLimits
 from controller.control.commands import Reply
 from controller.control.events import Event
 from controller.control.inputs import Estimate, ProtectionOrders
+from controller.control.limits.buses import BusLimits
+from controller.control.limits.pcs import PcsConditions, PcsLimits
+from controller.control.limits.racks import RackLimits
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
-from controller.control.pcs_limits import PcsConditions, PcsLimits
-from controller.control.pcs_sequence import OPERATING_STATES as PCS_OPERATING_STATES
-from controller.control.pcs_sequence import PcsSequenceState
-from controller.control.plant_sequence import OPERATING_STATES as PLANT_OPERATING_STATES
-from controller.control.plant_sequence import PlantState
 from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, PoiSample
 from controller.control.power import PowerResult
 from controller.control.qualities import Grounds, Qualities, qualities_of
-from controller.control.rack_limits import RackLimits
-from controller.control.rack_sequence import RackSequenceState
 from controller.control.racks import operating_states
 from controller.control.relations import CHARGE, DISCHARGE
 from controller.control.replies import Forwarded
-from controller.control.result import BlockResult, BusResult, ControlResult, PcsResult, PlantResult, RackResult
-from controller.control.sequences import OperatingState
+from controller.control.report.result import BlockResult, BusResult, ControlResult, PcsResult, PlantResult, RackResult
+from controller.control.sequences.pcs import OPERATING_STATES as PCS_OPERATING_STATES
+from controller.control.sequences.pcs import PcsSequenceState
+from controller.control.sequences.plant import OPERATING_STATES as PLANT_OPERATING_STATES
+from controller.control.sequences.plant import PlantState
+from controller.control.sequences.rack import RackSequenceState
+from controller.control.sequences.states import OperatingState
 from controller.control.setpoints import SetpointSource
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus, RackStatus, Shown
@@ -290,7 +290,7 @@ def _is_tripped(state: ControlState, facts: Facts) -> bool:
 
 
 def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[str, BoolArray]:
-    """Return every condition of `controller.control.conditions`, per equipment; the same while nothing changes."""
+    """Return every condition of `control.report.conditions`, per equipment; the same while nothing changes."""
     memory, findings, limited = state.plant, facts.findings, facts.pcs_conditions
     settled = facts.racks is state.racks.settled and facts.converters is state.pcs.settled
     quiet = settled and facts.carry.lost is None

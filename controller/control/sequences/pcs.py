@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from controller.control.sequences import OperatingState
+from controller.control.sequences.states import OperatingState
 from controller.plant.signals import PcsState as Reported
 
 

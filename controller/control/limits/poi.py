@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.reasons import LimitReason
 
 
 class Clip(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.derating import SOC, TEMPERATURE_HIGH, TEMPERATURE_LOW, VOLTAGE
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.reasons import LimitReason
 from controller.control.masks import anywhere, smallest_of
 from controller.control.measurements import ABSENT, Measurements
 from controller.control.relations import CHARGE, DISCHARGE, Relations

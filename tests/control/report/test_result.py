@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.control.conditions import CONDITIONS
-from controller.control.result import PLANT_QUANTITIES, ControlResult, plant_quality, published
+from controller.control.report.conditions import CONDITIONS
+from controller.control.report.result import PLANT_QUANTITIES, ControlResult, plant_quality, published
 from controller.image.image import Image
 from controller.image.layout import plant_layout
 from controller.image.quality import Quality

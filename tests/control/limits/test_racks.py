@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from controller.control.derating import derating_lines
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.reasons import LimitReason
 from controller.control.relations import relations_of
 from controller.image.plant_arrays import plant_arrays
 from controller.image.quality import Quality

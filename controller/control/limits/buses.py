@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.racks import RackLimits
+from controller.control.limits.reasons import LimitReason
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
-from controller.control.rack_limits import RackLimits
 from controller.control.relations import Relations
 from controller.image.plant_arrays import PlantArrays
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.control.buses import BusLimits, bus_limits, connections_of
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.buses import BusLimits, bus_limits, connections_of
+from controller.control.limits.racks import RackLimits
+from controller.control.limits.reasons import LimitReason
 from controller.control.measurements import Measurements
-from controller.control.rack_limits import RackLimits
 from controller.control.relations import relations_of
 from controller.image.plant_arrays import plant_arrays
 

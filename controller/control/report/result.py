@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from controller.control.commands import Reply
 from controller.control.events import Event
-from controller.control.limits import Clip
+from controller.control.limits.poi import Clip
 from controller.control.replies import Forwarded
 from controller.control.uncontrolled import Uncontrolled
 from controller.image.outputs import OutputImage

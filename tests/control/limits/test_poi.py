@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.control.commands import Action, Refusal
-from controller.control.limit_reasons import REASON_TEXTS, LimitReason, limit_reason_text
-from controller.control.limits import Limits, clip_power
+from controller.control.limits.poi import Limits, clip_power
+from controller.control.limits.reasons import REASON_TEXTS, LimitReason, limit_reason_text
 from controller.control.state import control_state, from_bytes, to_bytes
 
 

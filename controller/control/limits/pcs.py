@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.buses import BusLimits
-from controller.control.limit_reasons import LimitReason
+from controller.control.limits.buses import BusLimits
+from controller.control.limits.reasons import LimitReason
 from controller.control.masks import anywhere, smallest_of
 from controller.control.measurements import ABSENT, Measurements
 from controller.control.relations import CHARGE, DISCHARGE, Relations
