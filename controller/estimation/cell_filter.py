@@ -34,6 +34,8 @@ GATE_SIGMA = 6.0
 STEEPEST_V = 3.0
 FLAT_V = 0.5
 PLACE_REACH = 0.05
+KNEE_REACH = 0.015
+"""How far beyond the rack's extreme cells a knee is looked for."""
 DEEP_SOC = 0.03
 """Below this no table holds; a cell there is not judged by its voltage."""
 
@@ -120,7 +122,7 @@ def visit_cells(was: CellState, visit: Visit, cell_voltage_v: AnyFloats, cell_va
     seen = Seen(
         elapsed_s=visit.elapsed_s,
         use=visit.use,
-        slope_v=slope_v,
+        steepest_v=_steepest(visit.curve_v, at, states[SOC]),
         current_a=visit.current_a,
         capacity_ah=visit.capacity_ah,
         drawn_ratio=visit.drawn_ratio,
@@ -205,6 +207,13 @@ def _place(visit: Visit, median_v: Floats) -> tuple[Floats, Floats]:
         near = np.clip(at + step - visit.soc_ratio, -PLACE_REACH, PLACE_REACH)
         at = np.where(slope > FLAT_V, visit.soc_ratio + near, at)
     return at, np.maximum(slope, 0.0)
+
+
+def _steepest(curve_v: Floats, at: Floats, apart: Cells) -> Floats:
+    """Return the steepest slope [rack] at the median cell and a little beyond the lowest and the highest one."""
+    places = np.stack((at + apart.min(axis=1) - KNEE_REACH, at, at + apart.max(axis=1) + KNEE_REACH), axis=1)
+    rise_v = look_up(curve_v, places + 0.005) - look_up(curve_v, places - 0.005)
+    return np.asarray(rise_v.max(axis=1) / 0.01)
 
 
 def _rows(visit: Visit, slope_v: Floats) -> Floats:

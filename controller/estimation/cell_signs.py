@@ -20,7 +20,8 @@ Mask = NDArray[np.bool_]
 STUCK_V, STUCK_NOISES = 0.01, 12.0
 """A voltage that stays the same to the last digit while its rack's median moves so far is stuck."""
 JOINT_V, JOINT_SHARE, JOINT_C_RATE = 0.006, 0.3, 0.1
-"""The least step of a joint: in volts, in parts of the cell's own drop, and from which load on."""
+"""The least step of a joint: in volts, in parts of the cell's own drop, and from which load on. A change of the load
+shows what a cell's resistance is off by as a step too: the same part of it is taken off."""
 REST_C_RATE = 0.05
 FLAT_V = 1.0
 """OCV slope, V per unit of SOC, below which a jump of some millivolts within the hour can't be charge."""
@@ -67,11 +68,12 @@ class CellSigns:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One visit, per rack [rack]: `use` false: nothing new; `slope_v` of the OCV; current and median voltage now."""
+    """One visit, per rack [rack]: `use` false: nothing new; `steepest_v` is the OCV's slope at any cell; current and median
+    voltage now."""
 
     elapsed_s: Floats
     use: Mask
-    slope_v: Floats
+    steepest_v: Floats
     current_a: Floats
     capacity_ah: Floats
     drawn_ratio: Floats
@@ -144,7 +146,7 @@ def _at_new_place(was: CellSigns, seen: Seen) -> CellSigns:
 
 def _shares(was: CellSigns, seen: Seen) -> tuple[Floats, Cells, Cells]:
     """Return the time at rest so far, and what a visit counts in the fast and the slow mean: at first the mean."""
-    at_rest = seen.use & (np.abs(seen.current_a) < REST_C_RATE * seen.capacity_ah) & (seen.slope_v < FLAT_V)
+    at_rest = seen.use & (np.abs(seen.current_a) < REST_C_RATE * seen.capacity_ah) & (seen.steepest_v < FLAT_V)
     step_s = np.where(at_rest, np.minimum(seen.elapsed_s, FAST_S), 0.0)
     rest_s = was.rest_s + step_s
     fast, slow = ((step_s / np.clip(rest_s, 1.0, lasts_s)).astype(np.float32)[:, None] for lasts_s in (FAST_S, SLOW_S))
@@ -168,11 +170,12 @@ def _joints(was: CellSigns, seen: Seen, beyond_v: Cells) -> tuple[Cells, Cells]:
     What a cell shows beyond its slow estimate changes slowly, but for a joint that opens or closes.
     """
     load_a = np.abs(seen.current_a)
-    use = seen.use & (load_a > JOINT_C_RATE * seen.capacity_ah) & (seen.slope_v < EDGE_SLOPE_V)
+    use = seen.use & (load_a > JOINT_C_RATE * seen.capacity_ah) & (seen.steepest_v < EDGE_SLOPE_V)
     use &= (seen.elapsed_s > 0.0) & (seen.elapsed_s < EDGE_WITHIN_S)
     if not use.any():
         return was.joint_steps, was.joint_ohm
     least_v = np.maximum(np.maximum(JOINT_V, STUCK_NOISES * seen.noise_v), JOINT_SHARE * seen.ohm * load_a)
+    least_v = least_v + JOINT_SHARE * seen.ohm * np.abs(seen.current_a - was.current_a)
     step_v = np.abs(beyond_v - was.beyond_v)
     steps = (step_v > np.where(use, least_v, np.inf).astype(np.float32)[:, None]).astype(np.float32)
     if not steps.any():
@@ -189,7 +192,7 @@ def _edges(was: CellSigns, seen: Seen, voltage_v: Cells) -> tuple[Cells, Floats]
         seen.use
         & (np.abs(seen.current_a - was.current_a) > edge_a)
         & (np.abs(step_v) > EDGE_V)
-        & (seen.slope_v < EDGE_SLOPE_V)
+        & (seen.steepest_v < EDGE_SLOPE_V)
     )
     edge &= (seen.elapsed_s > 0.0) & (seen.elapsed_s < EDGE_WITHIN_S)
     if not edge.any():
