@@ -58,7 +58,9 @@ JOINT_STEPS = 3.0
 """Steps within about a day; a sensor that jumps once makes one."""
 GROWTH = 0.04
 TEMPERATURE_OFFSET_K = 2.5
-THERMAL_K = 2.0
+CORE_WARMER_K = 3.0
+"""So much warmer than its rack's under load, not at rest, a core is worth an alarm."""
+TEMPERATURE_FLOOR_K = 0.2
 BELOW_MEDIAN = -0.005
 """A cell so far below its rack's median is not bled: balancers take from the high cells."""
 BULK = 0.6745
@@ -233,16 +235,26 @@ def _judge_sensors(was: AnomalyState, cells: CellState, evidence: Evidence, seen
     seen.out[Row.OFFSET, :, :count] = sure & (np.abs(offset) > OFFSET_V) & (cells.days > LEAST_DAYS)[:, None]
     seen.size[Row.OFFSET, :, :count] = offset * 1e3
     seen.sigma[Row.OFFSET, :, :count] = sigma * 1e3
-    sensors = was.apart_rest_k.shape[1]
-    warmer = was.apart_load_k - was.apart_rest_k
-    wrong = np.abs(was.apart_rest_k) > TEMPERATURE_OFFSET_K
-    seen.out[Row.WARM_SENSOR, :, :sensors] = wrong
-    seen.size[Row.WARM_SENSOR, :, :sensors] = was.apart_rest_k
-    seen.out[Row.THERMAL, :, :sensors] = (warmer > THERMAL_K) & ~wrong
-    seen.size[Row.THERMAL, :, :sensors] = warmer
+    _judge_temperatures(was, evidence, seen)
     fresh = was.hits[Row.OFFSET, :, :count] < SETTLED_LOOKS
     suspected = cells.signs.suspect_s > 0.0
     return np.asarray(seen.out[Row.STUCK, :, :count] | (seen.out[Row.OFFSET, :, :count] & fresh) | suspected)
+
+
+def _judge_temperatures(was: AnomalyState, evidence: Evidence, seen: _Look) -> None:
+    """Mark temperature sensors that are off at rest, and cells whose cores are warmer under load only.
+
+    Under a lasting load what a cell makes more of heat warms its core by more than the surface that is measured.
+    """
+    sensors = was.apart_rest_k.shape[1]
+    limit = threshold(sensors)
+    rest, rest_sigma = robust(was.apart_rest_k.astype(np.float64), TEMPERATURE_FLOOR_K)
+    warmer, sigma = robust((was.apart_load_k - was.apart_rest_k).astype(np.float64), TEMPERATURE_FLOOR_K)
+    core = evidence.core_per_surface[:, None]
+    wrong = np.abs(rest) > np.maximum(limit * rest_sigma, TEMPERATURE_OFFSET_K)
+    hot = (warmer > np.maximum(limit * sigma, CORE_WARMER_K / core)) & ~wrong
+    _mark(seen, Row.WARM_SENSOR, wrong, rest, rest_sigma)
+    _mark(seen, Row.THERMAL, hot, core * warmer, core * sigma)
 
 
 def _judge_cells(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns: int, seen: _Look) -> None:

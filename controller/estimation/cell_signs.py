@@ -68,8 +68,10 @@ class CellSigns:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One visit, per rack [rack]: `use` false: nothing new; `steepest_v` is the OCV's slope at any cell; current and median
-    voltage now."""
+    """One visit, per rack [rack]: `use` false: nothing new; current and median voltage now.
+
+    `steepest_v`: the steepest slope of the OCV that any of its cells may stand on.
+    """
 
     elapsed_s: Floats
     use: Mask

@@ -26,14 +26,14 @@ class Evidence:
 
     `balancing_unknown_a`: what a balancer may have drawn from a cell without our knowing; `balancing_told`: the BMS
     tells which cells it bleeds.
-    `noise_v`: of a cell's voltage.
+    `noise_v`: of a cell's voltage. `core_per_surface`: by how much heat warms the core, over how much the surface.
     """
 
     first_rack: int
     capacity_ah: Floats
     voltage_v: Floats
-    series_ohm: Floats
     noise_v: Floats
+    core_per_surface: Floats
     balancing_unknown_a: Floats
     balancing_told: NDArray[np.bool_]
 
@@ -117,14 +117,14 @@ _WORDS: dict[Row, tuple[FindingKind, Severity, str, str, str]] = {
         Severity.ALARM,
         "K",
         "",
-        "{size:+.1f} K warmer than its rack under load, not at rest",
+        "core {size:+.1f}{spread} K warmer than its rack's under load, not at rest",
     ),
     Row.WARM_SENSOR: (
         FindingKind.SENSOR_OFFSET,
         Severity.WARNING,
         "K",
         "temperature",
-        "{size:+.1f} K against the rack's median, at rest as under load",
+        "{size:+.1f}{spread} K against the rack's median, at rest as under load",
     ),
 }
 

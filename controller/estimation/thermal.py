@@ -36,6 +36,13 @@ def core_k_per_w(heat: Heat, seconds: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(float((vectors @ ((np.exp(values * s) - 1.0) / values * start))[0]) for s in seconds)
 
 
+def core_per_surface(config: EstimatorConfig) -> Floats:
+    """Return by how much a lasting heat warms the core [rack], over how much it warms the surface."""
+    heats = [cell.heat for cell in config.cells]
+    inside = config.per_cell_type([h.core_to_surface_k_per_w for h in heats])
+    return 1.0 + inside / config.per_cell_type([h.surface_to_ambient_k_per_w for h in heats])
+
+
 def cell_heat_w(
     config: EstimatorConfig,
     curves: Floats,

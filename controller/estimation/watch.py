@@ -15,6 +15,7 @@ from controller.estimation.config import EstimatorConfig
 from controller.estimation.finding_evidence import Evidence
 from controller.estimation.samples import RackSample
 from controller.estimation.state import NEVER, EstimatorState
+from controller.estimation.thermal import core_per_surface
 
 Floats = NDArray[np.float64]
 
@@ -87,8 +88,8 @@ def _evidence(
         first_rack=group.first,
         capacity_ah=config.capacity_ah[racks] * state.capacity_ah_ratio[racks],
         voltage_v=look_up(curves[:, OCV], soc)[:, 0],
-        series_ohm=look_up(curves[:, SERIES], soc)[:, 0],
         noise_v=config.voltage_noise_v[racks],
+        core_per_surface=core_per_surface(config)[racks],
         balancing_unknown_a=config.balancing_a[racks] * np.where(told, BLED_KNOWN_TO, 1.0),
         balancing_told=told,
     )

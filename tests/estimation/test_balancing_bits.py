@@ -84,7 +84,7 @@ def test_what_is_known_to_be_bled_is_taken_off_that_cell_alone(monkeypatch: pyte
 )
 def test_a_leak_s_evidence_says_what_the_balancer_leaves_open(words: str, *, told: bool):
     one = np.ones(1)
-    evidence = Evidence(0, 280.0 * one, 3.3 * one, 2e-4 * one, 5e-4 * one, BALANCING_A * one, np.array([told]))
+    evidence = Evidence(0, 280.0 * one, 3.3 * one, 5e-4 * one, 1.4 * one, BALANCING_A * one, np.array([told]))
     found = finding_of(Row.LEAK, 0, 2, 0.02, 0.001, initial_cells(1, CELLS), evidence, 1)
     assert words in found.evidence
     assert "233 mA" in found.evidence
