@@ -61,6 +61,9 @@ TEMPERATURE_OFFSET_K = 2.5
 CORE_WARMER_K = 3.0
 """So much warmer than its rack's under load, not at rest, a core is worth an alarm."""
 TEMPERATURE_FLOOR_K = 0.2
+RISE_FLOOR_K = 0.3
+"""A rack's rise that varies by less tells nothing of a cell's heat."""
+WARMTH_LASTS_S, WARMTH_LEAST_S = 86400.0, 28800.0
 BELOW_MEDIAN = -0.005
 """A cell so far below its rack's median is not bled: balancers take from the high cells."""
 BULK = 0.6745
@@ -98,8 +101,9 @@ class AnomalyState:
 
     `hits` [kind, rack, cell] counts looks in a row; `sound_looks` [rack, cell] those since a sensor was last at fault,
     `steady_looks` since a joint was last suspected.
-    `apart_rest_k` and `apart_load_k` [rack, sensor] are slow means of a temperature against its rack's median, at rest
-    and under load; `waited_s` [rack] since the last temperatures.
+    `apart_k` and `apart_rise_k` [rack, sensor] sum up, over about a day, a temperature against its rack's median, alone
+    and times the rise that the rack's own heat makes; `rises` [3, rack] sums up one, that rise, and its square.
+    `waited_s` [rack] since the last temperatures.
     """
 
     hours: Past
@@ -107,8 +111,9 @@ class AnomalyState:
     hits: NDArray[np.int16]
     sound_looks: NDArray[np.int16]
     steady_looks: NDArray[np.int16]
-    apart_rest_k: Cells
-    apart_load_k: Cells
+    apart_k: Cells
+    apart_rise_k: Cells
+    rises: Floats
     waited_s: Floats
     looked_ns: int
     found: tuple[Finding, ...]
@@ -125,10 +130,12 @@ class _Look:
 
 def initial_anomalies(racks: int, cells: int, sensors: int, now_ns: int) -> AnomalyState:
     """Return a state that has seen nothing."""
-    warmth = np.zeros((racks, sensors), dtype=np.float32)
+    none = np.zeros((racks, sensors), dtype=np.float32)
     hits = np.zeros((ROWS, racks, max(cells, sensors)), dtype=np.int16)
     sound = np.full((racks, cells), 1000, dtype=np.int16)
-    return AnomalyState(Past(), Past(), hits, sound, sound, warmth, warmth, np.zeros(racks), now_ns, ())
+    return AnomalyState(
+        Past(), Past(), hits, sound, sound, none, none, np.zeros((3, racks)), np.zeros(racks), now_ns, ()
+    )
 
 
 def threshold(cells: int) -> float:
@@ -137,9 +144,12 @@ def threshold(cells: int) -> float:
 
 
 def watch_temperatures(
-    was: AnomalyState, temperature_degc: Cells, valid: Mask, c_rate: Floats, elapsed_s: Floats
+    was: AnomalyState, temperature_degc: Cells, valid: Mask, rise_k: Floats, elapsed_s: Floats
 ) -> AnomalyState:
-    """Return the state with every sensor's distance to its rack's median averaged over about a day."""
+    """Return the state with every sensor's distance to its rack's median summed up, by what heat makes of the rack.
+
+    `rise_k` [rack]: by how much the heat model says that the rack's cells stand above their air.
+    """
     usable = valid & np.isfinite(temperature_degc)
     known = usable.any(axis=1)
     waited_s = was.waited_s + elapsed_s
@@ -147,19 +157,33 @@ def watch_temperatures(
         return replace(was, waited_s=waited_s)
     median = median_of(temperature_degc, usable).astype(np.float32)
     apart = np.where(usable, temperature_degc - median[:, None], np.float32(0.0))
-    part = np.minimum(waited_s / 86400.0, 0.5).astype(np.float32)[:, None]
-    share = np.where(usable, part, np.float32(0.0))
-    rest = (np.abs(c_rate) < 0.05)[:, None]
+    new_s = np.where(known, waited_s, 0.0)
+    keep = np.exp(-new_s / WARMTH_LASTS_S)
+    weighed = apart * new_s.astype(np.float32)[:, None]
+    fade = keep.astype(np.float32)[:, None]
     return replace(
         was,
         waited_s=np.where(known, 0.0, waited_s),
-        apart_rest_k=_toward(was.apart_rest_k, apart, share * rest),
-        apart_load_k=_toward(was.apart_load_k, apart, share * ~rest),
+        apart_k=fade * was.apart_k + weighed,
+        apart_rise_k=fade * was.apart_rise_k + weighed * rise_k.astype(np.float32)[:, None],
+        rises=keep * was.rises + new_s * np.stack((np.ones_like(rise_k), rise_k, rise_k**2)),
     )
 
 
-def _toward(mean: Cells, value: Cells, share: Floats | Cells) -> Cells:
-    return (mean + 2.0 * share * (value - mean)).astype(np.float32)
+def warmth(was: AnomalyState) -> tuple[Floats, Floats]:
+    """Return what each sensor [rack, sensor] shows beside its rack without any heat, and what the rack's heat adds, K.
+
+    A line through a day's distances over the rack's rise: what is there without heat is the sensor's; what grows with
+    it is a cell that makes more of it, stated at the rack's mean square rise.
+    """
+    time, rise, square = was.rises / np.maximum(was.rises[0], 1.0)
+    seconds = np.maximum(was.rises[0], 1.0)[:, None]
+    apart, by_rise = was.apart_k / seconds, was.apart_rise_k / seconds
+    spread = np.maximum(square - rise**2, 0.0) + RISE_FLOOR_K**2
+    slope = (by_rise - apart * rise[:, None]) / spread[:, None]
+    known = (time > 0.0)[:, None]
+    alone = np.where(known, apart - slope * rise[:, None], 0.0)
+    return alone, np.where(known, slope * np.sqrt(square)[:, None], 0.0)
 
 
 def look(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns: int) -> AnomalyState:
@@ -242,17 +266,18 @@ def _judge_sensors(was: AnomalyState, cells: CellState, evidence: Evidence, seen
 
 
 def _judge_temperatures(was: AnomalyState, evidence: Evidence, seen: _Look) -> None:
-    """Mark temperature sensors that are off at rest, and cells whose cores are warmer under load only.
+    """Mark temperature sensors that are off at rest, and cells whose cores grow warmer with the rack's heat.
 
     Under a lasting load what a cell makes more of heat warms its core by more than the surface that is measured.
     """
-    sensors = was.apart_rest_k.shape[1]
-    limit = threshold(sensors)
-    rest, rest_sigma = robust(was.apart_rest_k.astype(np.float64), TEMPERATURE_FLOOR_K)
-    warmer, sigma = robust((was.apart_load_k - was.apart_rest_k).astype(np.float64), TEMPERATURE_FLOOR_K)
+    limit = threshold(was.apart_k.shape[1])
+    alone, by_heat = warmth(was)
+    rest, rest_sigma = robust(alone, TEMPERATURE_FLOOR_K)
+    warmer, sigma = robust(by_heat, TEMPERATURE_FLOOR_K)
     core = evidence.core_per_surface[:, None]
-    wrong = np.abs(rest) > np.maximum(limit * rest_sigma, TEMPERATURE_OFFSET_K)
-    hot = (warmer > np.maximum(limit * sigma, CORE_WARMER_K / core)) & ~wrong
+    seen_for_long = (was.rises[0] > WARMTH_LEAST_S)[:, None]
+    wrong = (np.abs(rest) > np.maximum(limit * rest_sigma, TEMPERATURE_OFFSET_K)) & seen_for_long
+    hot = (warmer > np.maximum(limit * sigma, CORE_WARMER_K / core)) & seen_for_long
     _mark(seen, Row.WARM_SENSOR, wrong, rest, rest_sigma)
     _mark(seen, Row.THERMAL, hot, core * warmer, core * sigma)
 

@@ -19,7 +19,7 @@ from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import FIRST_PAIR_SUM, NEVER, UNSEEN_CURRENT_SHARE, EstimatorState, prior, unseen_ratio
 from controller.estimation.state_of_energy import energy_limits
-from controller.estimation.thermal import cell_heat_w, follow_core
+from controller.estimation.thermal import cell_heat_w, follow_core, follow_rise
 from controller.estimation.warranty import FOLD_PERIOD_S, Warranty, folded
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
@@ -252,6 +252,7 @@ def _follow_core(config: EstimatorConfig, state: EstimatorState, now_ns: int) ->
         state.step_voltage_v,
     )
     elapsed_s = np.full(config.racks, max(now_ns - state.power_ns, 0) * 1e-9)
+    state.heat_rise_k = follow_rise(config, state.heat_rise_k, heat_w, elapsed_s)
     state.core_degc = follow_core(config, state.core_degc, state.temperature_degc, heat_w, elapsed_s)
 
 

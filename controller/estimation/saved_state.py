@@ -23,7 +23,7 @@ from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.state import NEVER, EstimatorState, initial, unseen_ratio
 
-FORMAT = 3
+FORMAT = 4
 NOT_SAVED = {"curves", "meter", "warranty"}
 
 Part = TypeVar("Part")

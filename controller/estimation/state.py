@@ -43,6 +43,7 @@ class EstimatorState:
     temperature_degc: Floats
     core_degc: Floats  # of the mean cell; NaN: not followed yet
     hottest_core_degc: Floats
+    heat_rise_k: Floats  # by how much its heat lifts the mean cell's surface above its air
     pair_current_a: Floats  # [rack, pair]
     hysteresis: Floats
     block_start_ns: Times
@@ -113,6 +114,7 @@ def initial(
         temperature_degc=np.full(racks, 25.0),
         core_degc=np.full(racks, np.nan),
         hottest_core_degc=np.full(racks, np.nan),
+        heat_rise_k=zeros,
         pair_current_a=np.zeros((racks, pairs)),
         hysteresis=zeros,
         block_start_ns=np.full(racks, now_ns, dtype=np.int64),

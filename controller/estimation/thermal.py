@@ -83,3 +83,12 @@ def follow_core(
     settled = surface_degc + heat_w * apart
     known = np.isfinite(core_degc)
     return np.where(known, settled + np.exp(-elapsed_s / lasts_s) * (core_degc - settled), surface_degc)
+
+
+def follow_rise(config: EstimatorConfig, rise_k: Floats, heat_w: Floats, elapsed_s: Floats) -> Floats:
+    """Return by how much heat has lifted the mean cell's surface [rack] above its air, after some time more of it."""
+    heats = [cell.heat for cell in config.cells]
+    outside = config.per_cell_type([h.surface_to_ambient_k_per_w for h in heats])
+    lasts_s = outside * config.per_cell_type([h.core_j_per_k + h.surface_j_per_k for h in heats])
+    settled = heat_w * outside
+    return settled + np.exp(-elapsed_s / lasts_s) * (rise_k - settled)

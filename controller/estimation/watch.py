@@ -68,7 +68,7 @@ def _visited(
         was.anomalies,
         np.asarray(sample.cell_temperature_degc[racks], dtype=np.float32),
         sample.temperature_valid[racks],
-        state.current_a[racks] / config.capacity_ah[racks],
+        state.heat_rise_k[racks],
         elapsed_s,
     )
     since_look_ns = now_ns - warmed.looked_ns

@@ -16,6 +16,8 @@ from controller.estimation import (
     initial,
     to_bytes,
 )
+from controller.estimation.anomalies import warmth
+from controller.estimation.thermal import core_per_surface
 from controller.plant.cell_types import packaged_cell_type
 from tests.estimation.synthetic_pack import CellFault, Pack, PackSpec, arbitrage, regulation
 
@@ -39,6 +41,7 @@ def troubled() -> tuple[EstimatorConfig, EstimatorState]:
         CellFault("stuck", 0, 11, 0.0, 1.80, 2.3),
         CellFault("leak", 0, 23, 4.0, 0.8),
         CellFault("warm_sensor", 0, 31, 6.0, 0.5),
+        CellFault("hot", 0, 40, 0.8, 0.5),
     )
     return watched(PackSpec(CELL, cells=48, days=2.3, seed=21, profile=arbitrage, faults=faults))
 
@@ -49,7 +52,18 @@ def test_each_fault_gets_its_name(troubled: tuple[EstimatorConfig, EstimatorStat
     assert (11, FindingKind.SENSOR_STUCK) in found
     assert (23, FindingKind.INTERNAL_SHORT) in found or (23, FindingKind.IMBALANCE) in found
     assert (31, FindingKind.SENSOR_OFFSET) in found
-    assert {cell for cell, _ in found} == {7, 11, 23, 31}
+    assert (40, FindingKind.THERMAL) in found
+    assert {cell for cell, _ in found} == {7, 11, 23, 31, 40}
+
+
+def test_a_hot_cell_is_judged_by_its_core(troubled: tuple[EstimatorConfig, EstimatorState]):
+    config, state = troubled
+    hot = next(f for f in state.findings if f.kind is FindingKind.THERMAL)
+    surface_k = warmth(state.groups[0].anomalies)[1][0, 40]
+    assert core_per_surface(config)[0] == pytest.approx(1.0 + 0.35 / 0.8)
+    assert hot.size > 3.0
+    assert hot.size < 1.5 * core_per_surface(config)[0] * surface_k
+    assert "core" in hot.evidence
 
 
 def test_a_finding_says_how_it_is_known(troubled: tuple[EstimatorConfig, EstimatorState]):
