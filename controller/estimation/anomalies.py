@@ -40,13 +40,15 @@ FINE_NS = DAY_NS + 2 * SNAPSHOT_NS
 LAGS_DAYS = (6.0, 4.0, 2.0)
 OLDEST_NS = 7 * DAY_NS
 CONFIRMED_LOOKS = 3
-SOC_FLOOR = 0.001
+SOC_FLOOR = 0.0006
 RESISTANCE_FLOOR = 0.006
 LEAST_DAYS = 1.5
-BURN_IN_DAYS = 1.0
+BURN_IN_DAYS = 2.0
 BETWEEN_NS = 9 * LOOK_NS
 STEADY_SHARE = 0.2
 """A leak falls steadily: neither before nor after the middle lies less than this; a sensor that jumps falls at once."""
+MOVED_V_PER_SOC, OFFSET_LOOKS = 0.025, 24
+"""A fall with which the sensor's offset moves by more, against its mean over some looks, may be the sensor's jump."""
 SETTLED_LOOKS = 24
 """How many looks after a sensor fault a cell's states are trusted again."""
 ODD_SHARE, FAR_ODD, FAR_ODD_SHARE = 0.03, 0.03, 0.3
@@ -103,7 +105,7 @@ class AnomalyState:
     `steady_looks` since a joint was last suspected.
     `apart_k` and `apart_rise_k` [rack, sensor] sum up, over about a day, a temperature against its rack's median, alone
     and times the rise that the rack's own heat makes; `rises` [3, rack] sums up one, that rise, and its square.
-    `waited_s` [rack] since the last temperatures.
+    `waited_s` [rack] since the last temperatures. `usual_offset_v` [rack, cell]: each sensor's offset over about a day.
     """
 
     hours: Past
@@ -115,6 +117,7 @@ class AnomalyState:
     apart_rise_k: Cells
     rises: Floats
     waited_s: Floats
+    usual_offset_v: Cells
     looked_ns: int
     found: tuple[Finding, ...]
 
@@ -133,9 +136,9 @@ def initial_anomalies(racks: int, cells: int, sensors: int, now_ns: int) -> Anom
     none = np.zeros((racks, sensors), dtype=np.float32)
     hits = np.zeros((ROWS, racks, max(cells, sensors)), dtype=np.int16)
     sound = np.full((racks, cells), 1000, dtype=np.int16)
-    return AnomalyState(
-        Past(), Past(), hits, sound, sound, none, none, np.zeros((3, racks)), np.zeros(racks), now_ns, ()
-    )
+    rises, waited_s = np.zeros((3, racks)), np.zeros(racks)
+    offset_v = np.zeros((racks, cells), dtype=np.float32)
+    return AnomalyState(Past(), Past(), hits, sound, sound, none, none, rises, waited_s, offset_v, now_ns, ())
 
 
 def threshold(cells: int) -> float:
@@ -206,7 +209,8 @@ def look(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns: int) -
         )
         if _is_news(finding, found):
             found = (*found, finding)
-    return _snapshot(replace(was, hits=hits, found=found), cells, now_ns)
+    usual = was.usual_offset_v + (cells.states[OFFSET] - was.usual_offset_v) / np.float32(OFFSET_LOOKS)
+    return _snapshot(replace(was, hits=hits, found=found, usual_offset_v=usual), cells, now_ns)
 
 
 _LEAKS = {FindingKind.INTERNAL_SHORT, FindingKind.SELF_DISCHARGE}
@@ -292,13 +296,15 @@ def _judge_cells(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns
     less, less_sigma = robust(cells.states[CAPACITY].astype(np.float64), 0.005)
     odd = _odd(apart, less)
     _judge_joints(cells, seen, ripe)
+    moved_v, moves_v = robust((cells.states[OFFSET] - was.usual_offset_v).astype(np.float64), 0.0)
     steady = (was.steady_looks > SETTLED_LOOKS) & (cells.signs.joint_steps < 0.5)
     for now, between, then, lag in _compared(was, soc, resistance, now_ns):
         known = ripe & (was.sound_looks > SETTLED_LOOKS + 24 * lag) & (was.steady_looks > 24 * lag)
         fall, sigma = robust(then[0] - now[0], SOC_FLOOR + odd)
         early, _ = robust(then[0] - between[0], 0.0)
+        known_sensor = known & (np.abs(moved_v) < MOVED_V_PER_SOC * fall + 2.0 * moves_v)
         steady_fall = (early > STEADY_SHARE * fall) & (early < (1.0 - STEADY_SHARE) * fall)
-        _mark_leaks(evidence, fall / lag, sigma / lag, (fall > limit * sigma) & steady_fall & known, apart, seen)
+        _mark_leaks(evidence, fall / lag, sigma / lag, (fall > limit * sigma) & steady_fall & known_sensor, apart, seen)
         growth, sigma = robust((now[1] - then[1]) / (1.0 + then[1]), RESISTANCE_FLOOR + odd)
         grows = (growth > limit * sigma) & (growth > GROWTH) & known & steady
         _mark(seen, Row.GROWTH, grows, growth * 100.0, sigma * 100.0)
