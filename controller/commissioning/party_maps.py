@@ -35,10 +35,11 @@ def maps_of(plant: Plant) -> tuple[PartyMap, ...]:
 
 def party_messages(result: LoadResult) -> list[Message]:
     """Return what is wrong with the lists of a site that was loaded."""
-    if result.plant is None:
+    maps = maps_of(result.plant) if result.plant is not None else ()
+    if result.plant is None or not maps:
         return []
     listed, messages, units = point_list(result.plant), list[Message](), dict[int, str]()
-    for party in maps_of(result.plant):
+    for party in maps:
         text = result.documents[normpath(party.file)].data.decode("utf-8-sig")
         messages += read_party_map(text, party.file, listed, party.unit)[1]
         if party.unit in units:

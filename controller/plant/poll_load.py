@@ -6,7 +6,7 @@ read; every request takes the device's response time and the silence after it; r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from controller.plant.device_loader import register_span
@@ -42,8 +42,18 @@ def link_loads(devices: Sequence[Device], link: Link) -> list[BlockLoad]:
     return [BlockLoad(name, period_s, rate, busy) for (name, period_s), (rate, busy) in sums.items()]
 
 
+def likeness(devices: Sequence[Device], link: Link) -> Hashable:
+    """Return what the load of a connection follows from: connections of one likeness bear the same load."""
+    each = ((id(device.type), _instances(device), device.periods_s) for device in devices)
+    return (link.gap_s, link.in_flight, *each)
+
+
+def _instances(device: Device) -> tuple[int, ...]:
+    return tuple(sorted(b.instance for b in device.bindings if _repeats(device.type, b.owner)))
+
+
 def _requests(device: Device) -> Iterator[tuple[str, float, int]]:
-    instances = tuple(sorted(b.instance for b in device.bindings if _repeats(device.type, b.owner)))
+    instances = _instances(device)
     for block in device.type.poll_blocks:
         requests = reads_of_block(device.type, block.name, instances)
         if requests:

@@ -5,13 +5,13 @@ Order: plant, then block by block (its own points, converters, racks), then equi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from controller.image.quantities import QUANTITIES
-from controller.plant.model import Plant
+from controller.plant.model import Plant, Rack
 from controller.plant.signals import Owner
 from controller.points.catalogue import FACE_FACTORS, METHODS, POINTS, MethodTemplate, PointTemplate
 from controller.points.ranges import span
@@ -105,7 +105,7 @@ class _PlantItself:
 def point_list(plant: Plant) -> PointList:
     """Return the point list of a plant."""
     equipment = list(_in_order(plant))
-    points = (_point(plant, owner, item, t) for owner, item in equipment for t in POINTS.get(owner, ()))
+    points = _points(plant, equipment)
     methods = (_method(owner, item, t) for owner, item in equipment for t in METHODS.get(owner, ()))
     return PointList(tuple(points), tuple(methods))
 
@@ -118,6 +118,38 @@ def _in_order(plant: Plant) -> Iterator[tuple[Owner, _Equipment]]:
         yield from ((Owner.RACK, r) for r in plant.racks if r.block == block.index)
     yield from ((Owner.METER, m) for m in plant.meters)
     yield from ((Owner.INTERLOCK, i) for i in plant.interlocks)
+
+
+def _points(plant: Plant, equipment: Iterable[tuple[Owner, _Equipment]]) -> Iterator[Point]:
+    """Yield every equipment's points; racks of one battery type differ in name, tag and place alone."""
+    of_battery: dict[int, tuple[Point, ...]] = {}
+    for owner, item in equipment:
+        if not isinstance(item, Rack):
+            yield from (_point(plant, owner, item, t) for t in POINTS.get(owner, ()))
+            continue
+        if id(item.battery) not in of_battery:
+            of_battery[id(item.battery)] = tuple(_point(plant, owner, item, t) for t in POINTS.get(owner, ()))
+        yield from (_of_rack(item, point) for point in of_battery[id(item.battery)])
+
+
+def _of_rack(rack: Rack, alike: Point) -> Point:
+    """Return the point of another rack; written out, as `replace` takes three times as long for 100,000 points."""
+    return Point(
+        f"{rack.tag}.{alike.name}",
+        rack.name,
+        alike.owner,
+        rack.index,
+        alike.name,
+        alike.description,
+        alike.quantity,
+        alike.unit,
+        alike.factor,
+        alike.type,
+        alike.action,
+        alike.range_low,
+        alike.range_high,
+        alike.length,
+    )
 
 
 def _point(plant: Plant, owner: Owner, item: _Equipment, template: PointTemplate) -> Point:

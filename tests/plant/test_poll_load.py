@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from controller.plant.model import Plant
-from controller.plant.poll_load import link_loads, reads_of_block
+from controller.plant.poll_load import likeness, link_loads, reads_of_block
 from controller.plant.site_loader import load_site_or_raise
 
 SITES = Path(__file__).resolve().parents[2] / "site_configs"
@@ -37,6 +38,19 @@ def test_a_link_is_as_busy_as_its_requests_take(demo):
     assert loads["slow"].requests_per_s == pytest.approx(0.8)
     assert loads["writes"].requests_per_s == 1.0
     assert loads["slow"].busy_ratio == pytest.approx(0.8 * 0.008)
+
+
+def test_links_are_alike_only_if_they_bear_the_same_load(demo):
+    groups: dict[object, set[str]] = {}
+    for link in demo.links:
+        behind = [device for device in demo.devices if device.link == link.index]
+        groups.setdefault(likeness(behind, link), set()).add(repr(link_loads(behind, link)))
+    assert len(groups) < len(demo.links)
+    assert all(len(loads) == 1 for loads in groups.values())
+    rack = next(device for device in demo.devices if device.name == "B02-R01")
+    link = demo.links[rack.link]
+    others = [likeness([rack], replace(link, gap_s=1.0)), likeness([replace(rack, periods_s=(("fast", 9.0),))], link)]
+    assert likeness([rack], link) not in others
 
 
 def test_an_impossible_poll_plan_is_an_error(changed):

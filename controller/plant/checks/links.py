@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.device_types import TimeoutAction
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device, Link
-from controller.plant.poll_load import BlockLoad, link_loads
+from controller.plant.poll_load import BlockLoad, likeness, link_loads
 from controller.plant.signals import Owner
 
 MARGIN_S = 2.0
@@ -98,8 +98,12 @@ def links_bear_their_load(context: CheckContext) -> Iterator[Message]:
     by_link: dict[int, list[Device]] = {}
     for device in context.plant.devices:
         by_link.setdefault(device.link, []).append(device)
+    known: dict[Hashable, list[BlockLoad]] = {}
     for link in context.plant.links:
-        loads = link_loads(by_link[link.index], link)
+        alike = likeness(by_link[link.index], link)
+        if alike not in known:
+            known[alike] = link_loads(by_link[link.index], link)
+        loads = known[alike]
         busy_ratio = sum(load.busy_ratio for load in loads)
         if busy_ratio > LOAD_WARNING:
             yield _overload(context, link, by_link[link.index], _Load(loads, busy_ratio))
