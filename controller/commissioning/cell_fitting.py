@@ -27,7 +27,8 @@ from controller.estimation.fit_cell import (
     slow_branches,
     with_errors,
 )
-from controller.plant.cell_types import CellType, packaged_cell_type, parse_cell_type, scaled
+from controller.plant.cell_loader import packaged_cell_type, parse_cell_type
+from controller.plant.cell_types import CellType, scaled
 
 PLAN_SCHEMA = "cell_fit/v1"
 PLAN_KEYS = {"schema", "name", "like", "chemistry", "origin", "capacity_ah", "columns", "tests"}

@@ -15,7 +15,8 @@ from pathlib import Path
 from controller.commissioning.device_yaml import scalar
 from controller.commissioning.point_import import Request, import_points
 from controller.commissioning.site_plan import Answers, PlanError, SitePlan, site_plan
-from controller.plant.cell_types import CellType, CellTypeError, parse_cell_type
+from controller.plant.cell_loader import CellTypeError, parse_cell_type
+from controller.plant.cell_types import CellType
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceKind, DeviceType
 from controller.plant.messages import did_you_mean, one_of

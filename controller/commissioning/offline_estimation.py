@@ -24,16 +24,8 @@ from controller.commissioning.recording_files import (
 )
 from controller.estimation import EstimatorConfig, Finding, RackSpec, Severity, estimator_config
 from controller.estimation.offline import OfflineResult, RecordError, Recording, estimate_recording, quality_word
-from controller.plant.cell_types import (
-    BOUND_TO_SIGMA,
-    CellType,
-    CellTypeError,
-    SensorSpec,
-    packaged_cell_names,
-    packaged_cell_type,
-    parse_cell_type,
-    scaled,
-)
+from controller.plant.cell_loader import CellTypeError, packaged_cell_names, packaged_cell_type, parse_cell_type
+from controller.plant.cell_types import BOUND_TO_SIGMA, CellType, SensorSpec, scaled
 
 HINT_SIGMA = 0.1
 WIDE = (0.5, 0.5)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 
-from controller.plant.cell_types import CellType, CellTypeError, parse_cell_type
+from controller.plant.cell_loader import load_cell
+from controller.plant.cell_types import CellType
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
@@ -20,7 +20,7 @@ from controller.plant.schema.messages import check
 from controller.plant.schema.schedule import ScheduleFile, ScheduleSection
 from controller.plant.schema.site import SiteFile
 from controller.plant.site_files import LIBRARY, SiteFiles, library_names
-from controller.plant.yaml_tree import Document, Keys, Loc, Text
+from controller.plant.yaml_tree import Document, Keys, Loc, Text, read_document
 
 DEVICE, PROTECTIONS, SCHEDULE, CELL = "device/v1", "protections/v1", "schedule/v1", "cell/v1"
 
@@ -95,9 +95,7 @@ class IngredientFiles:
         for document in self._documents(site, DEVICE):
             name = document.text_at(("device",))
             if name and name not in named:
-                place = document.place_of(("device",))
-                hint = did_you_mean(name, named)
-                self.messages.append(warning(place, f"no equipment is of type '{name}'", "a type that is used", hint))
+                self.messages.append(_unused(document, "device", "no equipment is of type", named))
 
     def _device(self, document: Document) -> DeviceType | None:
         if self.files.has_error(document):
@@ -113,30 +111,44 @@ class IngredientFiles:
         self.findings.complain(loc, f"no {what} '{name}'", "" if hint else one_of(known), hint, rule="unknown")
 
     def cell_types(self, site: SiteFile) -> dict[str, CellType]:
-        """Return every cell type that the site's batteries name: a file of the library, or beside the site file."""
+        """Return every cell type that the site's batteries name: of a file that the site uses or of the library.
+
+        A file of the site's folder may also be named by its path, `cells/mine.yaml`, without standing under `use`.
+        """
+        own = {document.text_at(("name",)): document for document in self._documents(site, CELL)}
         cells: dict[str, CellType] = {}
+        loaded: dict[str, CellType | None] = {}
+        named = [section.cell for section in site.batteries.values()]
         for battery, section in site.batteries.items():
-            path = self._cell_path(section.cell)
-            if path is None:
-                self._unknown(("batteries", battery, "cell"), "cell type", section.cell, library_names("cells"))
-            elif section.cell not in cells:
-                cell = self._cell(path)
+            document = own.get(section.cell) or self._cell_file(section.cell)
+            if document is None and not self._broken:
+                known = [*own, *library_names("cells")]
+                self._unknown(("batteries", battery, "cell"), "cell type", section.cell, known)
+            elif document is not None:
+                if document.file not in loaded:
+                    loaded[document.file] = self._cell(document)
+                cell = loaded[document.file]
                 cells.update({section.cell: cell} if cell is not None else {})
+        for document in own.values():
+            if document.file not in loaded:
+                self._cell(document)
+                self.messages.append(_unused(document, "name", "no battery is of cell type", named))
         return cells
 
-    def _cell(self, path: Path) -> CellType | None:
-        document = self.files.read(path)
-        if document is None or self.files.has_error(document):
+    def _cell(self, document: Document) -> CellType | None:
+        if self.files.has_error(document):
             return None
-        try:
-            return _parsed_cell("\n".join(document.lines), document.file)
-        except CellTypeError as wrong:
-            self.messages.append(error(Place(document.file), str(wrong)))
-            return None
+        cell, messages = _loaded_cell(document.data, document.file)
+        self.messages += messages
+        return cell
 
-    def _cell_path(self, name: str) -> Path | None:
-        candidates = [self.files.folder / name, self.files.library_path("cells", name)]
-        return next((path for path in candidates if path.is_file()), None)
+    def _cell_file(self, name: str) -> Document | None:
+        """Return a cell file that is named by its path inside the folder, or by its name in the library."""
+        path = (self.files.folder / name).resolve()
+        found = self.files.read(path) if path.is_relative_to(self.files.folder) else None
+        if found is None and name in library_names("cells"):
+            return self.files.read(self.files.library_path("cells", name))
+        return found
 
     def schedule(self, site: SiteFile) -> tuple[DraftEntry, ...]:
         """Return the schedule's entries, from the site file or from a file of its own."""
@@ -227,8 +239,15 @@ class IngredientFiles:
 
 
 @lru_cache(maxsize=32)
-def _parsed_cell(text: str, file: str) -> CellType:
-    return parse_cell_type(text, file)
+def _loaded_cell(data: bytes, file: str) -> tuple[CellType | None, tuple[Message, ...]]:
+    """The same bytes (library cells, mostly) are read once."""
+    cell, messages = load_cell(read_document(file, data)[0])
+    return cell, tuple(messages)
+
+
+def _unused(document: Document, key: str, message: str, named: Collection[str]) -> Message:
+    name, place = document.text_at((key,)), document.place_of((key,))
+    return warning(place, f"{message} '{name}'", "a type that is used", did_you_mean(name, named))
 
 
 def _no_schema(document: Document, schema: str, known: Sequence[str]) -> Message:
@@ -238,7 +257,7 @@ def _no_schema(document: Document, schema: str, known: Sequence[str]) -> Message
             node.place, f"'{schema}' is no schema of a file to use", one_of(known), did_you_mean(schema, known)
         )
     keys = document.root.entries if isinstance(document.root, Keys) else {}
-    near = nearest("schema", keys)
+    near = nearest("schema", [key for key in keys if key[:1].casefold() in "s$"])
     if near is None:
         return error(Place(document.file), "'schema' is missing", f"a key 'schema': {one_of(known)}")
     return error(document.place_of((near,), key=True), f"unknown key '{near}'", hint="did you mean 'schema'?")

@@ -32,6 +32,9 @@ class Dimension(StrEnum):
     TIME = "a time"
     POWER_RAMP = "a power ramp"
     REACTIVE_RAMP = "a reactive power ramp"
+    VOLTAGE_PER_KELVIN = "a voltage per kelvin"
+    HEAT_CAPACITY = "a heat capacity"
+    THERMAL_RESISTANCE = "a thermal resistance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ _SINGLE = (
     Unit("min", Dimension.TIME, 60.0),
     Unit("h", Dimension.TIME, 3600.0),
     Unit("d", Dimension.TIME, 86400.0),
+    Unit("V/K", Dimension.VOLTAGE_PER_KELVIN, 1.0),
+    Unit("mV/K", Dimension.VOLTAGE_PER_KELVIN, 1e-3),
+    Unit("J/K", Dimension.HEAT_CAPACITY, 1.0),
+    Unit("kJ/K", Dimension.HEAT_CAPACITY, 1e3),
+    Unit("K/W", Dimension.THERMAL_RESISTANCE, 1.0),
 )
 _PER = {"s": 1.0, "min": 1.0 / 60.0, "h": 1.0 / 3600.0}
 
@@ -106,6 +114,9 @@ EXAMPLES: dict[Dimension, str] = {
     Dimension.TIME: "300 ms",
     Dimension.POWER_RAMP: "20 MW/min",
     Dimension.REACTIVE_RAMP: "5 Mvar/min",
+    Dimension.VOLTAGE_PER_KELVIN: "0.3 mV/K",
+    Dimension.HEAT_CAPACITY: "4300 J/K",
+    Dimension.THERMAL_RESISTANCE: "0.8 K/W",
 }
 _USUAL: dict[Dimension, tuple[str, ...]] = {
     Dimension.TIME: ("ms", "s", "min", "h", "d"),

@@ -156,7 +156,7 @@ def test_the_schema_is_printed(site: Path) -> None:
     assert json.loads(bess("schema").stdout)["title"] == "site/v1"
     assert json.loads(bess("schema", "device").stdout)["title"] == "device/v1"
     assert "| `site.poi.export_limit` | a power" in bess("schema", "site", "--format", "md").stdout
-    assert bess("schema", "cell").exit_code == 2
+    assert bess("schema", "cells").exit_code == 2
     assert bess("validate", str(site), "--format", "sarif").exit_code == 2
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from controller.cli import app
-from controller.plant.cell_types import CellType, parse_cell_type
+from controller.plant.cell_loader import parse_cell_type
+from controller.plant.cell_types import CellType
 
 Floats = NDArray[np.float64]
 

@@ -23,14 +23,8 @@ from controller.commissioning.cell_fitting import fit_cell_type, read_plan, writ
 from controller.estimation import EstimatorConfig, RackSample, RackSpec, estimate, estimator_config, initial
 from controller.estimation.rack_filter import initial_hypotheses
 from controller.estimation.state import INITIAL_SOC_SIGMA, prior
-from controller.plant.cell_types import (
-    BOUND_TO_SIGMA,
-    CellType,
-    SensorSpec,
-    packaged_cell_names,
-    packaged_cell_type,
-    parse_cell_type,
-)
+from controller.plant.cell_loader import packaged_cell_names, packaged_cell_type, parse_cell_type
+from controller.plant.cell_types import BOUND_TO_SIGMA, CellType, SensorSpec
 from tests.estimation.records import Record, all_records, disturbed, lfp_first_script_rows, part
 
 Floats = NDArray[np.float64]

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import beta, chi2
 
 from controller.estimation import Finding, RackSpec, estimate, estimator_config, initial
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 from tests.estimation.synthetic_pack import CellFault, Pack, PackSpec, arbitrage, regulation, two_cycles
 
 CELL = packaged_cell_type("generic_280_lfp")

@@ -15,7 +15,7 @@ from controller.estimation import RackSpec, estimator_config
 from controller.estimation.cell_model import CellTest, simulate_voltage
 from controller.estimation.offline import OfflineResult, RecordError, Recording, estimate_recording
 from controller.image.quality import Quality
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from controller.estimation.anomalies import AnomalyState
 from controller.estimation.cell_filter import CellState, initial_cells
 from controller.estimation.finding_evidence import Evidence, finding_of
 from controller.estimation.findings import Row
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 
 CELLS, BALANCING_A = 8, 0.1
 CONFIG = estimator_config(

@@ -12,7 +12,7 @@ from controller.alarms.system_alarms import SystemAlarm
 from controller.alarms.table import AlarmTable
 from controller.estimation import Estimate, RackSample, RackSpec, SocSource, estimate, estimator_config, initial
 from controller.estimation.beside_bms import BesideBms, initial_beside, listen
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.model import Plant
 from controller.protection.table import compile_table
 from controller.runtime.alarm_conditions import AlarmConditions

@@ -18,7 +18,7 @@ from controller.estimation import (
 )
 from controller.estimation.anomalies import warmth
 from controller.estimation.thermal import core_per_surface
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 from tests.estimation.synthetic_pack import CellFault, Pack, PackSpec, arbitrage, regulation
 
 CELL = packaged_cell_type("generic_280_lfp")

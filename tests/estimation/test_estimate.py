@@ -17,7 +17,7 @@ from controller.estimation import (
     initial,
     to_bytes,
 )
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 
 SECOND_NS = 1_000_000_000
 

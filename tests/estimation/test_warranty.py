@@ -21,7 +21,7 @@ from controller.estimation.warranty import (
     metered,
     to_bytes,
 )
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 
 CELLS, AMPERE_HOURS = 4, 280.0
 CONFIG = estimator_config([RackSpec(packaged_cell_type("generic_280_lfp"), AMPERE_HOURS, CELLS, 140.0, 140.0)])

@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 EACH_OF_MANY_FILES = 151
 EACH_OF_MANY = 9  # a quick run makes every ninth mistake; the nightly one makes all
 GOAL_RATIO = 0.97
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?) (\S+)")
 
 
@@ -47,6 +48,7 @@ def mutations(file: str, text: str) -> Iterator[Mutation]:
         if not key.value.isdigit():  # raw values of a device: any number may be meant
             yield from _key_mistakes(document, text, loc, key)
         yield from _value_mistakes(document, text, loc, value)
+        yield from _table_mistakes(document, text, loc, value)
         yield from _missing(document, text, loc, key, value)
         yield from _wrong_order(document, text, loc, value)
 
@@ -62,7 +64,9 @@ def _missing(document: Document, text: str, loc: Loc, key: Text, value: Node) ->
     begins = "-" in line[: key.place.col - 1]
     lines[key.place.line - 1] = f"{line[: key.place.col - 1]}" if begins else ""
     where = Place(document.file, parent.line, parent.col)
-    yield Mutation("missing key", ".".join(map(str, loc)), document.file, "\n".join(lines), where, key.value, width=1)
+    after = Place(document.file, parent.line + 1, parent.col) if begins else None  # the next key begins the entry
+    label = ".".join(map(str, loc))
+    yield Mutation("missing key", label, document.file, "\n".join(lines), where, key.value, width=1, or_at=after)
 
 
 def required_keys(document: Document, loc: Loc) -> set[str]:
@@ -168,6 +172,23 @@ def _value_mistakes(document: Document, text: str, loc: Loc, value: Node) -> Ite
         yield mutation("misspelt value", misspelt(value.value))
 
 
+def _table_mistakes(document: Document, text: str, loc: Loc, node: Node) -> Iterator[Mutation]:
+    """Write a word for the last number of a row, and leave the row's last number out."""
+    rows = [node, *node.values] if isinstance(node, Items) else []
+    for row in rows:
+        numbers = row.values if isinstance(row, Items) else []
+        if len(numbers) < 3 or not all(isinstance(n, Text) and NUMBER.fullmatch(n.value) for n in numbers):
+            continue
+        before, last = (n.place for n in numbers[-2:])
+        label, where = ".".join(map(str, loc)), Place(document.file, last.line, last.col)
+        yield Mutation("word in a table", label, document.file, _changed(text, last, "many"), where, width=4)
+        lines, end = text.split("\n"), before.col - 1 + before.width
+        line = lines[last.line - 1]
+        lines[last.line - 1] = line[:end] + line[last.col - 1 + last.width :]
+        where, key = Place(document.file, row.place.line, row.place.col), document.place_of(loc)
+        yield Mutation("short row", label, document.file, "\n".join(lines), where, width=end, or_at=key)
+
+
 def site_with_own_device(folder: Path, site: str) -> Path:
     """Return a copy of an example site that brings the device files it uses."""
     shutil.copytree(REPOSITORY / "site_configs" / site, folder / "site")
@@ -242,7 +263,12 @@ def report(right: Counter[str], total: Counter[str], missed: list[str]) -> float
 
 def library_files() -> list[tuple[str, Path]]:
     devices = [("devices/own.yaml", path) for path in sorted((LIBRARY / "devices").glob("*.yaml"))]
-    return [*devices, *(("protections.yaml", path) for path in sorted((LIBRARY / "protections").glob("*.yaml")))]
+    cells = [("cells/own.yaml", path) for path in sorted((LIBRARY / "cells").glob("*.yaml"))]
+    return [
+        *devices,
+        *cells,
+        *(("protections.yaml", path) for path in sorted((LIBRARY / "protections").glob("*.yaml"))),
+    ]
 
 
 def twins(folder: Path) -> Path:

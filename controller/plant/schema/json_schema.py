@@ -1,6 +1,6 @@
 """JSON Schema for editors, from the very schema that the parser uses.
 
-What a key means is the text under it in `schema_*.py`; it is read from the source only here, so that a start-up does
+What a key means is the text under it in `schema/`; it is read from the source only here, so that a start-up does
 not pay for it.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from controller.plant.schema.cell import CellFile
 from controller.plant.schema.device import DeviceFile
 from controller.plant.schema.messages import keys_of
 from controller.plant.schema.protections import ProtectionsFile
@@ -29,6 +30,7 @@ FILES: Mapping[str, type[Section]] = {
     "device": DeviceFile,
     "protections": ProtectionsFile,
     "schedule": ScheduleFile,
+    "cell": CellFile,
 }
 """The kinds of files of a site, by the first word of their `schema`."""
 

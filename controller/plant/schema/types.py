@@ -97,6 +97,15 @@ Time = Annotated[float, BeforeValidator(_quantity(Dimension.TIME)), _written(Dim
 PowerRamp = Annotated[float, BeforeValidator(_quantity(Dimension.POWER_RAMP)), _written(Dimension.POWER_RAMP)]
 ReactiveRamp = Annotated[float, BeforeValidator(_quantity(Dimension.REACTIVE_RAMP)), _written(Dimension.REACTIVE_RAMP)]
 
+Temperature = Annotated[float, BeforeValidator(_quantity(Dimension.TEMPERATURE)), _written(Dimension.TEMPERATURE)]
+TemperatureDifference = Annotated[
+    float, BeforeValidator(_quantity(Dimension.TEMPERATURE_DIFFERENCE)), _written(Dimension.TEMPERATURE_DIFFERENCE)
+]
+HeatCapacity = Annotated[float, BeforeValidator(_quantity(Dimension.HEAT_CAPACITY)), _written(Dimension.HEAT_CAPACITY)]
+ThermalResistance = Annotated[
+    float, BeforeValidator(_quantity(Dimension.THERMAL_RESISTANCE)), _written(Dimension.THERMAL_RESISTANCE)
+]
+
 
 def _positive(value: float) -> float:
     if value <= 0:

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from controller.estimation import EstimatorConfig, RackSample, RackSpec, estimate, estimator_config, initial
-from controller.plant.cell_types import packaged_cell_type
+from controller.plant.cell_loader import packaged_cell_type
 from controller.runtime.bench.result import Result, at_most
 
 RACKS, CELLS, SECONDS = 2400, 416, 40

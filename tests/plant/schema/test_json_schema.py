@@ -46,8 +46,8 @@ def read(text: str) -> Any:
 
 
 def examples() -> list[Path]:
-    paths = [*SITES.rglob("*.yaml"), *(LIBRARY / "devices").glob("*.yaml"), *(LIBRARY / "protections").glob("*.yaml")]
-    return sorted(paths)
+    library = [path for kind in ("devices", "protections", "cells") for path in (LIBRARY / kind).glob("*.yaml")]
+    return sorted([*SITES.rglob("*.yaml"), *library])
 
 
 def complaints(kind: str, text: str) -> list[str]:
