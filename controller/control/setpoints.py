@@ -44,7 +44,8 @@ class OperatingMode(IntEnum):
     FALLBACK = 2
 
 
-_OWNERS = {"hmi": ControlOwner.LOCAL, "local": ControlOwner.LOCAL, "schedule": ControlOwner.SCHEDULE}
+SCHEDULE_FACE = "schedule"
+_OWNERS = {"hmi": ControlOwner.LOCAL, "local": ControlOwner.LOCAL, SCHEDULE_FACE: ControlOwner.SCHEDULE}
 _OWNERS |= {"maintenance": ControlOwner.MAINTENANCE, "cli": ControlOwner.MAINTENANCE}
 SHARED_MASTER = "clients"
 _SOURCES = {owner: SetpointSource(int(owner)) for owner in ControlOwner}
@@ -135,8 +136,10 @@ class Lease:
     heartbeat: int = 0
 
     def master_of(self, command: Command) -> str:
-        """Return who asks: with a shared owner all clients are one."""
-        return SHARED_MASTER if self.shared else f"{command.face}:{command.user}"
+        """Return who asks: with a shared owner all clients are one, and the schedule is one whatever entry speaks."""
+        if self.shared:
+            return SHARED_MASTER
+        return SCHEDULE_FACE if command.face == SCHEDULE_FACE else f"{command.face}:{command.user}"
 
     def is_free_for(self, command: Command, now_ns: int) -> bool:
         """Whether this master may write now."""

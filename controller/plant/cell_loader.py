@@ -285,7 +285,7 @@ def _rises(document: Document, loc: Loc, values: Sequence[float]) -> Iterator[Me
 
 
 def _shape(
-    document: Document, loc: Loc, table: Sequence[Sequence[float]], rows: int, columns: int
+    document: Document, loc: Loc, table: Sequence[Sequence[object]], rows: int, columns: int
 ) -> Iterator[Message]:
     if len(table) != rows:
         message = f"{label_of(loc)} has {len(table)} rows"
@@ -295,7 +295,7 @@ def _shape(
         yield from _length(document, (*loc, position), row, columns)
 
 
-def _length(document: Document, loc: Loc, row: Sequence[float], columns: int) -> Iterator[Message]:
+def _length(document: Document, loc: Loc, row: Sequence[object], columns: int) -> Iterator[Message]:
     if len(row) != columns:
         yield error(document.place_of(loc), f"{len(row)} numbers in {label_of(loc)}", f"{columns}, one a SOC")
 

@@ -27,6 +27,7 @@ from controller.commissioning.party_maps import party_messages
 from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.control.commands import Action, Command
 from controller.control.events import RETAINED_KINDS
+from controller.control.setpoints import SCHEDULE_FACE
 from controller.field_io.field import Field
 from controller.field_io.link_status import summary
 from controller.image.quality import Quality
@@ -56,6 +57,7 @@ from controller.runtime.retained_parts import retained_parts, take_over
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
 from controller.runtime.system_watch import Disk, SystemWatch
+from controller.runtime.timetable import Timetable
 from controller.runtime.watchdog import SystemdNotifier
 
 PUBLISH_AT_LEAST_S = 0.2
@@ -108,7 +110,7 @@ class ControlProcess:
         frozen = frozen_map(sealed.folder / options.site.name)
         self._tables: Tables = tables_of(plant, flat_map(listed, frozen).version)
         self._state: State = first_state(self._tables, groups, self._started_ns)
-        self._overdue = Overdue(plant)
+        self._overdue, self._timetable = Overdue(plant), Timetable(plant, self._started_ns)
         retained, retained_problem = self._restore(started_utc_ns)
         header = header_of(self._tables, options.site.name, site_hash, self._started_ns, started_utc_ns)
         self._recorder = _recorder(
@@ -163,7 +165,8 @@ class ControlProcess:
     async def _scan_until_stopped(self) -> None:
         while not self._stopping.is_set():
             await self._wait_for_deadline()
-            self._scan_once(self._server.take())
+            asked = self._timetable.commands(self._state, self._clock.mono_ns(), self._clock.utc_ns())
+            self._scan_once([*self._server.take(), *asked])
             if not self.running.is_set():
                 self.running.set()
                 self._snapshot.set_run_state(RunState.RUNNING)
@@ -222,7 +225,8 @@ class ControlProcess:
         if len(records):
             self._snapshot.events.append(records)
         lasting = {c.id for c in commands if c.action in _ANSWERED_WHEN_COMMITTED}
-        replies = [r for r in result.replies if r.id != _OWN_STOP]
+        own = {c.id for c in commands if c.face in _OWN_FACES}
+        replies = [r for r in result.replies if r.id not in own]
         later = [r for r in replies if r.id in lasting]
         self._server.answer(r for r in replies if r.id not in lasting)
         rows = journal_rows(result, self.plant, self._tables.alarms, now_ns, utc_ns)
@@ -346,12 +350,13 @@ def _quieten_interpreter() -> None:
     sys.setswitchinterval(0.0005)
 
 
-_OWN_STOP = "control-stop"
+_OWN_FACE = "control"
+_OWN_FACES = {_OWN_FACE, SCHEDULE_FACE}
 _ANSWERED_WHEN_COMMITTED = {Action.RESET_TRIPS, Action.RESET_TRIP, Action.ACKNOWLEDGE_ALARMS}
 
 
 def _stop_command(now_ns: int) -> Command:
-    return Command(_OWN_STOP, "control", "controller", "operator", Action.STOP, "Plant", None, now_ns)
+    return Command("control-stop", _OWN_FACE, "controller", "operator", Action.STOP, "Plant", None, now_ns)
 
 
 def _addresses(path: Path) -> Mapping[int, TcpAddress]:

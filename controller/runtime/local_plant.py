@@ -24,6 +24,7 @@ from controller.runtime.overdue import Overdue
 from controller.runtime.retained_parts import retained_parts, take_over
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
+from controller.runtime.timetable import Timetable
 from controller.simulator.fake_field import FakeField
 
 RING_LENGTH = 4096
@@ -38,6 +39,7 @@ class LocalPlant:
     fake: FakeField
     clock: FakeClock
     overdue: Overdue
+    timetable: Timetable
     _groups: tuple[PollGroup, ...]
     _waiting: list[Command] = field(default_factory=list)
     _replies: dict[str, Reply] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class LocalPlant:
         now_ns = self.clock.mono_ns()
         self.fake.latest(now_ns)
         commands, self._waiting = self._waiting, []
+        commands += self.timetable.commands(self.state, now_ns, self.clock.utc_ns())
         for alarm, active in self.overdue.conditions(self.clock.utc_ns()).items():
             self.state.conditions.hold(alarm, active, now_ns)
         result = scan(self.tables, self.state, commands, now_ns)
@@ -87,6 +90,7 @@ class LocalPlant:
         self.fake.latest(now_ns)
         self.fake.forget()
         self.state = first_state(self.tables, self._groups, now_ns)
+        self.timetable = Timetable(self.plant, now_ns)
         take_over(self.tables, self.state, parts, now_ns, self.clock.utc_ns())
 
     def snapshot(self) -> Snapshot:
@@ -117,12 +121,15 @@ class LocalPlant:
             self._events.append(record)
 
 
-def local_plant(plant: Plant, *, seed: int | None = None, scan_period_s: float | None = None) -> LocalPlant:
+def local_plant(
+    plant: Plant, *, seed: int | None = None, scan_period_s: float | None = None, clock: FakeClock | None = None
+) -> LocalPlant:
     """Return a plant in fake time, standing before its first scan."""
     if scan_period_s is not None:
         plant = replace(plant, control=replace(plant.control, scan_period_s=scan_period_s))
-    clock = FakeClock()
+    clock = clock or FakeClock()
     groups = poll_groups(plant)
     fake = FakeField(plant, groups, seed, clock.mono_ns())
     tables = tables_of(plant, flat_map(point_list(plant)).version)
-    return LocalPlant(tables, first_state(tables, groups, clock.mono_ns()), fake, clock, Overdue(plant), groups)
+    state, timetable = first_state(tables, groups, clock.mono_ns()), Timetable(plant, clock.mono_ns())
+    return LocalPlant(tables, state, fake, clock, Overdue(plant), timetable, groups)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import time
+import zoneinfo
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from controller.control.commands import Command
 from controller.image.data_periods import data_periods
 from controller.plant.model import Plant
+from controller.plant.schedule import moment_of
 from controller.plant.units import Dimension, parse_quantity
 from controller.points.point_list import Point, point_list
 from controller.protection.result import ProtectionResult
+from controller.runtime.clock import FakeClock
 from controller.runtime.event_rows import journal_rows
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.scan import ScanResult
@@ -82,7 +86,8 @@ def rehearse_site(plant: Plant, rehearsal: Rehearsal) -> RehearsalResult:
     scenario = None if rehearsal.scenario is None else read_scenario(rehearsal.scenario)[1]
     hours = rehearsal.hours or _scenario_hours(scenario)
     require_known(scenario, plant)
-    local = local_plant(plant, seed=rehearsal.seed, scan_period_s=_period_s(rehearsal.scan))
+    clock = None if scenario is None else _clock_at(plant, scenario.start_s)
+    local = local_plant(plant, seed=rehearsal.seed, scan_period_s=_period_s(rehearsal.scan), clock=clock)
     run = _Run(local, scenario, RehearsalResult(hours, rehearsal.seed), rehearsal.out)
     started = time.perf_counter()
     run.until(hours * 3600.0)
@@ -193,6 +198,12 @@ def _scenario_hours(scenario: Scenario | None) -> float:
         last_s = max((s.at_s for s in scenario.steps), default=0.0) if scenario else 0.0
         return last_s / 3600.0 or DEFAULT_HOURS
     return scenario.duration_s / 3600.0
+
+
+def _clock_at(plant: Plant, start_s: float) -> FakeClock:
+    """Return a clock at a scenario's time of day where the site is, on the first Thursday of 2026."""
+    midnight = moment_of(zoneinfo.ZoneInfo(plant.timezone), dt.date(2026, 1, 1), 0)
+    return FakeClock(utc_ns=round((midnight.timestamp() + start_s) * 1e9))
 
 
 def _period_s(text: str) -> float:
