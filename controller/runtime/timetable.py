@@ -15,7 +15,7 @@ import zoneinfo
 from collections.abc import Sequence
 
 from controller.control.commands import Action, Command
-from controller.control.plant_sequence import PlantState
+from controller.control.sequences.plant import PlantState
 from controller.control.setpoints import SCHEDULE_FACE, ControlOwner
 from controller.image.quality import WORST_USABLE
 from controller.plant.model import Plant

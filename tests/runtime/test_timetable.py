@@ -12,7 +12,7 @@ import pytest
 
 from controller.control.commands import Action, Command
 from controller.control.events import EventKind
-from controller.control.plant_sequence import PlantState
+from controller.control.sequences.plant import PlantState
 from controller.control.setpoints import ControlOwner, OperatingMode, SetpointSource
 from controller.image.quality import Quality
 from controller.plant.demo_site import write_demo_site
