@@ -24,6 +24,8 @@ from controller.plant.clock import Clock
 from controller.plant.model import Link, Plant, SerialAddress, TcpAddress
 
 WATCH_PERIOD_S = 0.5
+STARTED_TOGETHER, START_PAUSE_S = 16, 0.03
+"""Links that begin together, and the pause behind them: thousands at once would hold up the loop for seconds."""
 SPREAD_OF_PERIOD_RATIO = 0.5
 """Over how much of a scan period the heartbeats that a scan allows are spread."""
 _NS = 1e-9
@@ -51,6 +53,7 @@ class Field:
         self._issues = {name: np.zeros_like(requests.issue) for name, requests in outputs.requests.items()}
         self._workers = self._make_workers(plant, addresses or {})
         self._tasks: dict[LinkWorker, asyncio.Task[None]] = {}
+        self.started = asyncio.Event()
         self._mark_unserved()
 
     @property
@@ -59,10 +62,16 @@ class Field:
         return tuple(w.status for w in self._workers)
 
     async def run(self) -> None:
-        """Work on all links until cancelled; a worker that hangs is started anew."""
+        """Work on all links until cancelled; a worker that hangs is started anew.
+
+        The links begin a few at a time; `started` says that all have.
+        """
         async with asyncio.TaskGroup() as group:
-            for worker in self._workers:
+            for place, worker in enumerate(self._workers, 1):
                 self._start(group, worker)
+                if place % STARTED_TOGETHER == 0:
+                    await asyncio.sleep(START_PAUSE_S)
+            self.started.set()
             while True:
                 await asyncio.sleep(WATCH_PERIOD_S)
                 self._restart_what_hangs(group)

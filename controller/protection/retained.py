@@ -21,16 +21,17 @@ FORMAT = 1
 
 def to_bytes(table: ProtectionTable, state: ProtectionState) -> bytes:
     """Return all latched trips: row, equipment and evidence."""
-    equipment = EquipmentList(table.plant)
+    latched = state.latched.nonzero()[0].tolist()
+    names = EquipmentList(table.plant).names if latched else {}
     trips = []
-    for element in state.latched.nonzero()[0].tolist():
+    for element in latched:
         table_row, index = table.locate(element)
         owner, value = table_row.row.owner, float(state.trips.value[element])
         trips.append(
             {
                 "owner": owner.value,
                 "row": table_row.row.name,
-                "equipment": equipment.names[AXIS_OF_OWNER[owner]][index],
+                "equipment": names[AXIS_OF_OWNER[owner]][index],
                 "cell": int(state.trips.cell[element]),
                 "value": None if math.isnan(value) else value,
                 "time_ns": int(state.trips.time_ns[element]),

@@ -52,8 +52,7 @@ from controller.runtime.overdue import Overdue
 from controller.runtime.pacing import Pace
 from controller.runtime.recording.recorded_scan import SystemConditions
 from controller.runtime.recording.recorder import Recorder, header_of
-from controller.runtime.retained import RetainedStateError, load
-from controller.runtime.retained_parts import retained_parts, take_over
+from controller.runtime.retained_parts import decided_parts, learned_parts, load_parts, take_over
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
 from controller.runtime.system_watch import Disk, SystemWatch
@@ -131,7 +130,6 @@ class ControlProcess:
         self._systemd = SystemdNotifier()
         self._published_ns = 0
         self._stopping = asyncio.Event()
-        _quieten_interpreter()
         self.running = asyncio.Event()
 
     def stop(self) -> None:
@@ -156,6 +154,7 @@ class ControlProcess:
                     task.cancel()
         finally:
             self._save()
+            self._save_learned()
             self._disk.close()
             if self._recorder is not None:
                 self._recorder.close()
@@ -167,10 +166,15 @@ class ControlProcess:
             await self._wait_for_deadline()
             asked = self._timetable.commands(self._state, self._clock.mono_ns(), self._clock.utc_ns())
             self._scan_once([*self._server.take(), *asked])
-            if not self.running.is_set():
-                self.running.set()
-                self._snapshot.set_run_state(RunState.RUNNING)
-                self._systemd.ready()
+            if self._field.started.is_set() and not self.running.is_set():
+                self._run_from_now_on()
+
+    def _run_from_now_on(self) -> None:
+        """Say that control runs: all links have begun, and a scan has succeeded since. From now on silence kills."""
+        _quieten_interpreter()
+        self.running.set()
+        self._snapshot.set_run_state(RunState.RUNNING)
+        self._systemd.ready()
 
     async def _wait_for_deadline(self) -> None:
         """Wait for the next scan, publishing in between so that nobody takes a long scan period for silence."""
@@ -278,8 +282,9 @@ class ControlProcess:
 
     async def _save_each_minute(self) -> None:
         while True:
-            await asyncio.sleep(SAVE_PERIOD_S)
             self._save()
+            self._save_learned()
+            await asyncio.sleep(SAVE_PERIOD_S)
 
     async def _tell_of_links(self) -> None:
         """Leave for `bess status` how the links fare; where there is no room for it the plant runs on."""
@@ -292,20 +297,22 @@ class ControlProcess:
             await asyncio.sleep(LINKS_TOLD_EACH_S)
 
     def _save(self) -> None:
-        parts = retained_parts(self._tables, self._state, self._clock.mono_ns())
+        """Keep what was decided."""
+        parts = decided_parts(self._tables, self._state, self._clock.mono_ns())
         self._disk.retained.save(parts, self._clock.utc_ns())
+
+    def _save_learned(self) -> None:
+        """Keep what was learned."""
+        self._disk.learned.save(learned_parts(self._tables, self._state), self._clock.utc_ns())
 
     def _restore(self, utc_ns: int) -> tuple[dict[str, bytes], str]:
         """Take over what was retained; return it by its names in a recording, and what could not be used."""
-        try:
-            parts = load(self._folders.retained)
-        except RetainedStateError as error:
-            print(f"retained state is not used: {error}", file=sys.stderr)
-            return {}, str(error)
+        parts, unreadable = load_parts(self._folders.retained, self._folders.learned)
         taken = take_over(self._tables, self._state, parts, self._started_ns, utc_ns)
-        for problem in (*taken.lost, *([f"retained state is not used: {taken.problem}"] if taken.problem else ())):
-            print(problem, file=sys.stderr)
-        return _in_folder("retained", parts), taken.problem
+        problem = unreadable or taken.problem
+        for text in (*taken.lost, *([f"retained state is not used: {problem}"] if problem else ())):
+            print(text, file=sys.stderr)
+        return _in_folder("retained", parts), problem
 
 
 def _in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

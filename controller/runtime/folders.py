@@ -21,8 +21,13 @@ class Folders:
 
     @property
     def retained(self) -> Path:
-        """Retained state."""
+        """Retained state: what was decided."""
         return self.state / "retained"
+
+    @property
+    def learned(self) -> Path:
+        """Retained state: what was learned."""
+        return self.state / "learned"
 
     @property
     def journal(self) -> Path:

@@ -1,8 +1,13 @@
-"""Which parts of the scan's state are retained, and how a fresh state takes them over; the file is `retained`."""
+"""Which parts of the scan's state are retained, and how a fresh state takes them over.
+
+Two files: `retained` has what was decided (latches, limits, lock-outs, acknowledged alarms), is small, and is written
+at each change; `learned` has the estimates, tens of megabytes for thousands of racks, and is written each minute.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from controller.alarms import retained as alarms_retained
@@ -11,6 +16,7 @@ from controller.estimation import from_bytes as estimator_from_bytes
 from controller.estimation import to_bytes as estimator_to_bytes
 from controller.estimation import warranty_from_bytes, warranty_to_bytes
 from controller.protection import retained as protection_retained
+from controller.runtime.retained import RetainedStateError, load
 from controller.runtime.scan_state import State, Tables
 
 
@@ -21,15 +27,42 @@ class TakenOver(NamedTuple):
     problem: str = ""
 
 
-def retained_parts(tables: Tables, state: State, now_ns: int) -> dict[str, bytes]:
-    """Return what must survive a restart, by name."""
+def decided_parts(tables: Tables, state: State, now_ns: int) -> dict[str, bytes]:
+    """Return what must survive every change, by name."""
     return {
         "control": control_state.to_bytes(state.control, tables.plant),
         "alarms": alarms_retained.to_bytes(tables.alarms, state.alarms, now_ns),
         "protection": protection_retained.to_bytes(tables.protection, state.protection),
+    }
+
+
+def learned_parts(tables: Tables, state: State) -> dict[str, bytes]:
+    """Return what was learned of racks and cells, by name: a restart may find it a minute old."""
+    return {
         "warranty": warranty_to_bytes(state.estimator.warranty, [rack.name for rack in tables.plant.racks]),
         "estimator": estimator_to_bytes(state.estimator),
     }
+
+
+def retained_parts(tables: Tables, state: State, now_ns: int) -> dict[str, bytes]:
+    """Return all that survives a restart, by name."""
+    return {**decided_parts(tables, state, now_ns), **learned_parts(tables, state)}
+
+
+def load_parts(decided: Path, learned: Path) -> tuple[dict[str, bytes], str]:
+    """Return the parts of both files, each with its time, and why one of them can't be used ("" if both can)."""
+    found: dict[str, bytes] = {}
+    problems = []
+    for path in (learned, decided):
+        try:
+            parts = load(path)
+        except RetainedStateError as error:
+            problems.append(str(error))
+            continue
+        if "saved_utc_ns" in found:
+            found["learned_utc_ns"] = found["saved_utc_ns"]
+        found |= parts
+    return found, "; ".join(problems)
 
 
 def take_over(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns: int, utc_ns: int) -> TakenOver:
@@ -41,7 +74,8 @@ def take_over(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns: 
         control_state.from_bytes(state.control, tables.plant, parts["control"], now_ns)
         state.protection, lost = protection_retained.from_bytes(tables.protection, parts["protection"])
         lost += alarms_retained.from_bytes(tables.alarms, state.alarms, parts["alarms"], now_ns)
-        away_s = max(utc_ns - int(parts["saved_utc_ns"]), 0) * 1e-9
+        learned_utc_ns = int(parts.get("learned_utc_ns", parts["saved_utc_ns"]))
+        away_s = max(utc_ns - learned_utc_ns, 0) * 1e-9
         if "warranty" in parts:
             racks = [rack.name for rack in tables.plant.racks]
             state.estimator.warranty = warranty_from_bytes(parts["warranty"], racks, away_s)

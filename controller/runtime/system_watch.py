@@ -43,6 +43,7 @@ class Disk:
     writer: DiskWriter
     journal: Journal
     retained: RetainedFile
+    learned: RetainedFile
     folder: Path
     used_ratio: float = 0.0
 
@@ -50,7 +51,8 @@ class Disk:
     def of(cls, folders: Folders, clock: Clock) -> Disk:
         """Start the thread that writes what a run keeps."""
         writer = DiskWriter(clock)
-        return cls(writer, Journal(folders.journal, writer), RetainedFile(folders.retained, writer), folders.state)
+        retained, learned = RetainedFile(folders.retained, writer), RetainedFile(folders.learned, writer)
+        return cls(writer, Journal(folders.journal, writer), retained, learned, folders.state)
 
     def look(self) -> None:
         """Find out, in the disk's own thread, how full it is."""
@@ -141,9 +143,10 @@ class SystemWatch:
             self._disk_next_ns = now_ns + HELD_NS
             disk.look()
         behind = disk.writer.behind_s > DISK_BEHIND_S
+        not_retained = disk.retained.failing or disk.learned.failing or behind
         return {
             SystemAlarm.JOURNAL_FAILING: np.array([disk.journal.failing or behind]),
-            SystemAlarm.RETAINED_STATE_FAILING: np.array([disk.retained.failing or behind]),
+            SystemAlarm.RETAINED_STATE_FAILING: np.array([not_retained]),
             SystemAlarm.RETAINED_STATE_LOST: np.array([bool(self._retained_problem)]),
             SystemAlarm.STORAGE_FULL: np.array([disk.used_ratio > STORAGE_FULL_RATIO]),
         }

@@ -13,7 +13,7 @@ from controller.estimation import Warranty
 from controller.plant.model import Plant
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.retained import load, save
-from controller.runtime.retained_parts import retained_parts, take_over
+from controller.runtime.retained_parts import decided_parts, learned_parts, load_parts, retained_parts, take_over
 from controller.runtime.scan_state import first_state
 
 MW = 1e6
@@ -73,3 +73,21 @@ def test_the_counters_are_points_of_each_rack(worked: LocalPlant) -> None:
     assert (image["rack.energy_out"].value > 100.0 * image["rack.charge_out"].value).all()
     assert (image["rack.uncounted_time"].quality == 0).all()
     assert sum(image[f"rack.time_at_temperature_{k}"].value for k in range(6)) == pytest.approx(55.0, abs=12.0)
+
+
+def test_what_was_decided_outlives_what_was_learned(worked: LocalPlant, tmp_path: Path) -> None:
+    decided, learned = tmp_path / "retained", tmp_path / "learned"
+    tables, utc_ns = worked.tables, worked.clock.utc_ns()
+    save(decided, decided_parts(tables, worked.state, worked.clock.mono_ns()), utc_ns=utc_ns)
+    save(learned, learned_parts(tables, worked.state), utc_ns=utc_ns - 60_000_000_000)
+    whole, problem = load_parts(decided, learned)
+    assert problem == ""
+    assert whole["learned_utc_ns"] == str(utc_ns - 60_000_000_000).encode()
+    state = first_state(tables, (), 5)
+    assert take_over(tables, state, whole, 5, utc_ns).problem == ""
+    assert state.estimator.warranty.uncounted_s == pytest.approx(worked.state.estimator.warranty.uncounted_s + 60.0)
+
+    learned.write_bytes(b"torn")
+    parts, problem = load_parts(decided, learned)
+    assert "learned" in problem
+    assert {"control", "alarms", "protection"} <= parts.keys()
