@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -69,7 +69,7 @@ def run_site(options: RunOptions, companion: Companion | None = None) -> int:
 
 
 def _run(options: RunOptions, plant: Plant, folders: Folders, companion: Companion | None) -> int:
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the loop takes them: a lock that is half taken stays
+    asked_to_end = _note_signals()
     try:
         _take_folders(plant, folders)
         _require_new(options.record)
@@ -80,9 +80,20 @@ def _run(options: RunOptions, plant: Plant, folders: Folders, companion: Compani
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
     try:
-        return asyncio.run(_supervise(run, options.seconds, companion))
+        return asyncio.run(_supervise(run, options.seconds, companion, asked_to_end))
     finally:
         os.close(held)
+
+
+def _note_signals() -> list[int]:
+    """Note from now on which signals ask us to end, until a loop takes them: what is half made or locked is finished.
+
+    To block them instead would not do: a library's thread has a mask of its own, and takes the signal for all.
+    """
+    noted: list[int] = []
+    for sign in ENDING:
+        signal.signal(sign, lambda number, _frame: noted.append(number))
+    return noted
 
 
 def run_check(options: RunOptions) -> int:
@@ -138,11 +149,12 @@ def _take_folders(plant: Plant, folders: Folders) -> None:
         return
 
 
-async def _supervise(run: _Run, seconds: float | None, companion: Companion | None) -> int:
+async def _supervise(run: _Run, seconds: float | None, companion: Companion | None, asked_to_end: Sequence[int]) -> int:
     loop = asyncio.get_running_loop()
     for sign in ENDING:
         loop.add_signal_handler(sign, run.supervisor.stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    if asked_to_end:
+        run.supervisor.stop()
     async with asyncio.TaskGroup() as group:
         beside = [] if companion is None else [group.create_task(_accompany(run, companion))]
         beside += [] if seconds is None else [group.create_task(_stop_after(run, seconds))]
