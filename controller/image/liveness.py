@@ -2,9 +2,9 @@
 
 Rule: where a map serves a heartbeat of a rack, bank or converter, it must move at least every three of its data
 periods, and every 3 s where it is read faster (such counters count seconds). A rack that carries current must also show
-the noise that every measurement has: voltage, current and cell voltages that stay the same to the last digit for ten
-periods (and three of the cells') are frozen, whatever its heartbeat does; without cells it takes 30 s at least, because
-one coarse voltage may stand for a while.
+the noise that every measurement has: voltage, current and extreme cell voltages that stay the same to the last digit
+for ten periods are frozen, whatever its heartbeat does, unless a cell has moved from the last sample of all cells to
+this one; without such samples it takes 30 s at least, because one coarse voltage may stand for a while.
 
 One that stood longer, in samples that did arrive, takes belief from everything its equipment says, a bank's heartbeat
 from all of its racks: the sample times go back to the last move, so that age judges them (`quality`) and whatever
@@ -31,7 +31,8 @@ IntArray = NDArray[np.int64]
 STAND_STILL_PERIODS = 3
 STAND_STILL_S = 3.0
 FROZEN_PERIODS = 10
-FROZEN_CELL_PERIODS = 3
+CELLS_MISSED_PERIODS = 3
+"""After so many of their periods without a sample, cells do not speak for their rack any more."""
 FROZEN_WITHOUT_CELLS_S = 30.0
 UNDER_LOAD_RATIO = 0.05
 """Of the rated discharge current: below it a coarse sensor may well stand still."""
@@ -109,6 +110,8 @@ class _RackValues:
         rated_a = np.array([rack.battery.discharge_current_max_a for rack in plant.racks], np.float64)
         self._load_a = UNDER_LOAD_RATIO * rated_a
         self._longest_ns = _frozen_after_ns(periods)
+        self._cells_missed_ns = CELLS_MISSED_PERIODS * np.minimum(periods["cell.voltage"].period_ns, NEVER_NS // 8)
+        self._cells_stand: BoolArray = periods["cell.voltage"].period_ns >= NEVER_NS
         self.moved_ns: IntArray = np.zeros(len(rated_a), np.int64)
         self.stands: BoolArray = np.zeros(len(rated_a), np.bool_)
         self._any = False
@@ -123,10 +126,12 @@ class _RackValues:
             moved |= value != last
             last[:] = value
         if cells_changed:
-            moved |= self._cells_moved()
+            self._compare_cells()
         moved |= self.moved_ns == 0
-        np.maximum(self.moved_ns, self._time_ns, out=self.moved_ns, where=moved & (arrived | cells_changed))
-        np.copyto(self.stands, self._time_ns - self.moved_ns > self._longest_ns, where=arrived)
+        np.maximum(self.moved_ns, self._time_ns, out=self.moved_ns, where=moved & arrived)
+        stands = self._time_ns - self.moved_ns > self._longest_ns
+        stands &= self._cells_stand | (self._time_ns - self._cells.time_ns > self._cells_missed_ns)
+        np.copyto(self.stands, stands, where=arrived)
         self.stands[moved] = False
         self._any = bool(self.stands.any())
         return self._any
@@ -136,20 +141,17 @@ class _RackValues:
         self._left_ns[:] = self._time_ns
         self._cells_left_ns[:] = self._cells.time_ns
 
-    def _cells_moved(self) -> BoolArray:
-        moved = np.zeros(len(self.stands), np.bool_)
+    def _compare_cells(self) -> None:
         rows = np.flatnonzero(self._cells.time_ns != self._cells_left_ns)
-        moved[rows] = (self._cell_values[rows] != self._last_cells[rows]).any(axis=1)
+        self._cells_stand[rows] = (self._cell_values[rows] == self._last_cells[rows]).all(axis=1)
         self._last_cells[rows] = self._cell_values[rows]
-        return moved
 
 
 def _frozen_after_ns(periods: DataPeriods) -> IntArray:
     """Return how long each rack's values may stand [R]; NEVER_NS where its current is not served."""
     own_ns, cells_ns = periods["rack.current"].period_ns, periods["cell.voltage"].period_ns
-    other_ns = np.where(cells_ns < NEVER_NS, FROZEN_CELL_PERIODS * np.minimum(cells_ns, NEVER_NS // 8), 0)
-    other_ns[cells_ns >= NEVER_NS] = round(FROZEN_WITHOUT_CELLS_S * 1e9)
-    longest_ns = np.maximum(FROZEN_PERIODS * np.minimum(own_ns, NEVER_NS // 16), other_ns)
+    coarse_ns = np.where(cells_ns >= NEVER_NS, round(FROZEN_WITHOUT_CELLS_S * 1e9), 0)
+    longest_ns = np.maximum(FROZEN_PERIODS * np.minimum(own_ns, NEVER_NS // 16), coarse_ns)
     return np.where(own_ns < NEVER_NS, longest_ns, NEVER_NS)
 
 
