@@ -4,6 +4,7 @@
     ├── LinkDownError     no connection: not made yet, refused, or dropped while a request was out
     ├── NoAnswerError     a request timed out: the connection was dropped, for a late reply may still come
     └── WrongAnswerError  what came does not answer what was asked: the connection was dropped
+        └── WrongEchoError  it was a write, and its echo: says nothing against what is read
 
 A device that answers "no" (`controller.modbus.errors.ExceptionReply`) is not among them: its connection is sound.
 """
@@ -35,3 +36,7 @@ class NoAnswerError(FieldError):
 
 class WrongAnswerError(FieldError):
     """Something else came: wrong transaction, unit, function, length or echo."""
+
+
+class WrongEchoError(WrongAnswerError):
+    """A write was echoed wrongly: it counts as failed, and nobody is to blame for more than that."""

@@ -2,7 +2,7 @@
 
 Rules. Whatever fails is not retried within the exchange: a poll comes again in its own time, a write is reported as
 failed. Reconnecting starts at 0.1 s and doubles to 1 s; it begins anew after a connection that
-lasted for a second, or that only a silent unit has cost us.
+lasted for a second, or that only a silent unit or the wrong echo of a write has cost us.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 
 from controller.field_io.connecting import connect
-from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError
+from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError, WrongEchoError
 from controller.field_io.line import Line
 from controller.field_io.link_status import LinkStatus
 from controller.field_io.poll_items import PollItem
@@ -77,7 +77,8 @@ class LinkWorker:
             self._note(reason)
             now_ns = self._show_life()
             self._writer.expire(now_ns, f"not connected: {self.status.last_error}")
-            lasted = now_ns - began_ns >= LASTED_NS or (isinstance(reason, NoAnswerError) and self.status.connected)
+            harmless = isinstance(reason, NoAnswerError | WrongEchoError) and self.status.connected
+            lasted = now_ns - began_ns >= LASTED_NS or harmless
             delay_s = RECONNECT_FIRST_S if lasted else min(2 * delay_s, RECONNECT_LONGEST_S)
             await asyncio.sleep(delay_s * self._jitter())
 

@@ -19,8 +19,8 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from controller.field_io.connection import Answer, Asked
-from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError
-from controller.modbus.errors import ExceptionReply, ReplyError
+from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError, WrongEchoError
+from controller.modbus.errors import EchoError, ExceptionReply, ReplyError
 from controller.modbus.pdu import Request, check_response
 from controller.plant.model import SerialAddress
 
@@ -127,6 +127,9 @@ class RtuConnection:
             return _payload(unit, request, self._heard)
         except ExceptionReply as refusal:
             return refusal
+        except EchoError as error:
+            self.drop(WrongEchoError(str(error)))
+            raise WrongEchoError(str(error)) from error
         except ReplyError as error:
             self.drop(WrongAnswerError(str(error)))
             raise WrongAnswerError(str(error), (unit,)) from error

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from controller.field_io.connection import TRANSACTION_BYTES, Answer, Asked
-from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError
-from controller.modbus.errors import ExceptionReply, FrameError, ReplyError
+from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError, WrongEchoError
+from controller.modbus.errors import EchoError, ExceptionReply, FrameError, ReplyError
 from controller.modbus.mbap import FrameBuffer
 from controller.modbus.pdu import check_response
 
@@ -171,6 +171,8 @@ class TcpConnection(asyncio.Protocol):
         try:
             for transaction, unit, pdu in self._frames.feed(data):
                 self._take(transaction, unit, pdu)
+        except EchoError as error:
+            self.drop(WrongEchoError(str(error)))
         except (FrameError, ReplyError) as error:
             self.drop(WrongAnswerError(str(error), self._units_out()))
         self._in_pieces = self._frames.pending_bytes > 0

@@ -3,6 +3,7 @@
 ModbusError
 ├── FrameError        the byte stream is no Modbus TCP any more: drop the connection
 ├── ReplyError        a whole frame that does not answer the request: drop the connection
+│   └── EchoError     it answers the write, but echoes something else
 ├── ExceptionReply    the device answered, and the answer is no: the connection stays good
 ├── RequestError      we were about to ask for something that no device may answer      (a ValueError)
 ├── EncodeError       a value that its register can't hold                              (a ValueError)
@@ -48,6 +49,10 @@ class FrameError(ModbusError):
 
 class ReplyError(ModbusError):
     """A frame that does not answer the request it should (function, length, echo)."""
+
+
+class EchoError(ReplyError):
+    """A write was answered by its own function and length, but not by its own address and data."""
 
 
 class ExceptionReply(ModbusError):  # noqa: N818 - the standard calls it an exception, not an error

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
-from controller.modbus.errors import ExceptionCode, ExceptionReply, ReplyError, RequestError
+from controller.modbus.errors import EchoError, ExceptionCode, ExceptionReply, ReplyError, RequestError
 
 
 class FunctionCode(IntEnum):
@@ -139,12 +139,15 @@ def check_response(request: Request, pdu: bytes) -> bytes:
     Raises:
         ExceptionReply: the device refused.
         ReplyError: the reply answers something else; whatever else arrives on this connection can't be trusted.
+        EchoError: only the echo of a write is wrong.
     """
     if len(pdu) == request.reply_size and pdu.startswith(request.reply_head):
         return pdu[len(request.reply_head) :]
     if len(pdu) == 2 and pdu[0] == request.function | ERROR_BIT and pdu[1] != 0:
         raise ExceptionReply(pdu[1])
-    raise ReplyError(_reply_complaint(request, pdu))
+    complaint = _reply_complaint(request, pdu)
+    is_echo = request.function not in READS and pdu[:1] == request.pdu[:1] and len(pdu) == request.reply_size
+    raise EchoError(complaint) if is_echo else ReplyError(complaint)
 
 
 def _reply_complaint(request: Request, pdu: bytes) -> str:

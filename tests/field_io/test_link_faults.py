@@ -103,6 +103,24 @@ async def test_a_device_that_resets_each_request_is_reached_for_once_a_second_at
         assert rig.field.links[SICK].connects <= 5
 
 
+async def test_wrong_echoes_cost_no_reads(make_rig, pcs_type):
+    rig = make_rig([(pcs_type, 0, Owner.PCS)])
+    rig.check_what_is_stored()
+    async with running(rig):
+        pcs, requests = rig.devices[0], rig.outputs["pcs.active_power_setpoint"]
+        status = rig.field.links[0]
+        pcs.disturb("bad_echo")
+        for n in range(3):
+            requests.ask(0, 1000.0 + n)
+            assert await rig.written(requests, 0) == WriteState.FAILED
+            await rig.more_polls(0, 1)
+            assert rig.state(0) is RowState.GOOD
+
+        assert status.wrong_answers >= 3
+        assert status.units[0].breaker.debt == 0
+        assert status.lost_devices == status.flapping_units == ()
+
+
 async def test_a_wrong_echo_fails_the_write_and_nothing_else(make_rig, pcs_type):
     rig = make_rig([(pcs_type, 0, Owner.PCS)])
     rig.check_what_is_stored()
