@@ -32,6 +32,7 @@ class SystemAlarm(StrEnum):
     RACK_OPEN_WITH_CURRENT = "rack_open_with_current"
     RACK_OPENED_BY_ITSELF = "rack_opened_by_itself"
     RACK_LEFT_OUT = "rack_left_out"
+    RACK_CURRENT_SIGN_WRONG = "rack_current_sign_wrong"
     PCS_NOT_FOLLOWING = "pcs_not_following"
     PCS_WATCHDOG_NOT_READ_BACK = "pcs_watchdog_not_read_back"
     PCS_DOES_NOT_STOP = "pcs_does_not_stop"
@@ -144,6 +145,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     ),
     SystemAlarm.RACK_LEFT_OUT: _warning(
         Axis.RACK, "stands open while the plant runs", "Connect it, start the plant again, or take it out of service."
+    ),
+    SystemAlarm.RACK_CURRENT_SIGN_WRONG: _alarm(
+        Axis.RACK,
+        "measures a current that runs against its bus's power",
+        "Its limits and SOC are wrong with it: disconnect it, then check the sensor's direction and the map's sign.",
     ),
     SystemAlarm.PCS_NOT_FOLLOWING: _alarm(
         Axis.PCS, "does not follow its command", "Check local mode and limits of the converter.", "W"

@@ -76,6 +76,7 @@ def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in th
     soc = _soc_ratio(estimate)
     carry = rack_limits(state.relations, measured, soc, racks.candidates, state.racks.held, now_ns)
     buses = bus_limits(state.relations, arrays, measured, carry, racks.connections)
+    state.racks.balance.look(measured, racks.connections, now_ns)
     events += step_racks(plant, arrays, state, measured, protection, buses, racks)
 
     findings = state.pcs.mismatch.compare(state.pcs.command_w, measured.pcs_active_power_w, dt_s)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.accounting import EnergyAccount
+from controller.control.bus_balance import BusBalance
 from controller.control.limits.pcs import HeldPcsLimits, StandingLimits, no_held_pcs_limits
 from controller.control.limits.poi import Limit, Limits
 from controller.control.limits.racks import HeldLimits, no_held_limits
@@ -60,6 +61,7 @@ class RackMemory:
     suspect_ns: NDArray[np.int64]  # since when
     welded: NDArray[np.bool_]  # and it did so for too long
     held: HeldLimits
+    balance: BusBalance
     facts: tuple[object, ...] = ()
     status: RackStatus | None = None
     settled: RackStatus | None = None  # with this status nothing moved
@@ -147,11 +149,12 @@ class ControlState:
 def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
     """Return the state before the first scan: nothing asked, nothing known, lock-outs of the site file in force."""
     settings = plant.control
+    relations = relations_of(plant, arrays)
     return ControlState(
-        relations=relations_of(plant, arrays),
+        relations=relations,
         losses=loss_model(plant),
         outputs=OutputImage(plant),
-        racks=_rack_memory(len(plant.racks)),
+        racks=_rack_memory(len(plant.racks), BusBalance(relations, arrays)),
         pcs=_pcs_memory(arrays),
         active=Setpoint(settings.fallback_w, settings.setpoint_timeout_s),
         reactive=Setpoint(settings.fallback_var, settings.setpoint_timeout_s),
@@ -166,7 +169,7 @@ def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
     )
 
 
-def _rack_memory(racks: int) -> RackMemory:
+def _rack_memory(racks: int, balance: BusBalance) -> RackMemory:
     return RackMemory(
         sequence=np.full(racks, RackSequenceState.UNKNOWN, np.int8),
         entered_ns=np.zeros(racks, np.int64),
@@ -181,6 +184,7 @@ def _rack_memory(racks: int) -> RackMemory:
         suspect_ns=np.zeros(racks, np.int64),
         welded=np.zeros(racks, np.bool_),
         held=no_held_limits(racks),
+        balance=balance,
     )
 
 

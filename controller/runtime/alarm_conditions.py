@@ -21,6 +21,7 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "rack.connect_failed": SystemAlarm.RACK_DOES_NOT_CONNECT,
     "rack.disconnect_failed": SystemAlarm.RACK_DOES_NOT_DISCONNECT,
     "rack.left_out": SystemAlarm.RACK_LEFT_OUT,
+    "rack.current_sign_wrong": SystemAlarm.RACK_CURRENT_SIGN_WRONG,
     "rack.opened_by_itself": SystemAlarm.RACK_OPENED_BY_ITSELF,
     "rack.open_with_current": SystemAlarm.RACK_OPEN_WITH_CURRENT,
     "pcs.power_excess": SystemAlarm.PCS_NOT_FOLLOWING,

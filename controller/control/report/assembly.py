@@ -312,6 +312,7 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
     return {
         **state.conditions,
         "bus.circulating_current": facts.buses.circulating_a > state.relations.bus_circulating_max_a,
+        "rack.current_sign_wrong": state.racks.balance.wrong,
         "rack.left_out": _racks_left_out(arrays, state, facts.racks),
         "pcs.left_out": _pcs_left_out(arrays, state),
     }

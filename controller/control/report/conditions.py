@@ -25,6 +25,7 @@ _ALL = (
     Condition("rack.left_out", Owner.RACK, "the plant runs, the rack stands open, and nobody asked for that"),
     Condition("rack.limits_lost", Owner.RACK, "limits or SOC unknown beyond the grace time: nothing allowed"),
     Condition("rack.open_with_current", Owner.RACK, "contactors reported open, but current flows"),
+    Condition("rack.current_sign_wrong", Owner.RACK, "its current runs against its bus's power"),
     Condition("bus.circulating_current", Owner.BUS, "racks of the bus drive current through one another"),
     Condition("pcs.power_excess", Owner.PCS, "more power than commanded, wrong sign, or power at zero"),
     Condition("pcs.breaker_request", Owner.PCS, "power goes on after the stop: open the AC breaker"),

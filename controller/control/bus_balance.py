@@ -1,0 +1,60 @@
+"""Do the racks of a DC bus measure what its converters take? Finds currents that are measured the wrong way round.
+
+Rule: what the racks of a bus give is what its converters take, but for losses and the sensors' errors. Where the sums
+lie apart by more, a rack whose current runs against the bus's power, and so explains the gap, is under suspicion; ten
+seconds of it are a finding. It is over once the sums agree under load: at rest nothing can be seen. Circulating
+currents cancel in the sum and are no gap. Looked at once a second; a value that is missing stops the clock of its bus.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.limits.buses import Connections
+from controller.control.measurements import Measurements
+from controller.control.relations import Relations
+from controller.image.plant_arrays import PlantArrays
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LOOK_EACH_NS = 1_000_000_000
+WRONG_AFTER_S = 10.0
+RATING_ERROR_RATIO, READING_ERROR_RATIO = 0.01, 0.04
+"""What sums may lie apart: sensors' offsets and standby losses of the rating, gains and efficiency of the reading."""
+
+
+class BusBalance:
+    """Memory of the comparison; `wrong` [R]: the rack's current has the wrong sign. Owned by control's state."""
+
+    def __init__(self, relations: Relations, arrays: PlantArrays) -> None:
+        """Nothing seen yet."""
+        self._relations, self._arrays = relations, arrays
+        self._offset_w = RATING_ERROR_RATIO * relations.bus_of_pcs.dot(arrays.pcs_power_w)
+        self._suspect_s = np.zeros(len(arrays.rack_bus))
+        self._looked_ns = 0
+        self.wrong: BoolArray = np.zeros(len(arrays.rack_bus), np.bool_)
+
+    def look(self, measured: Measurements, connections: Connections, now_ns: int) -> None:
+        """Compare again, if it is time to."""
+        passed_ns = now_ns - self._looked_ns
+        if passed_ns < LOOK_EACH_NS:
+            return
+        self._looked_ns = now_ns
+        rack_bus = self._arrays.rack_bus
+        rack_w = np.where(connections.on_bus, measured.rack_voltage_v * measured.rack_current_a, 0.0)
+        taken_w = self._relations.bus_of_pcs.dot(self._dc_power_w(measured.pcs_active_power_w))
+        gap_w = self._relations.bus_of_rack.dot(rack_w) - taken_w  # NaN where one of either is unknown
+        apart_w = self._offset_w + READING_ERROR_RATIO * np.abs(taken_w)
+        against = (rack_w * taken_w[rack_bus] < 0.0) & (rack_w * gap_w[rack_bus] > 0.0)
+        suspect = against & (np.abs(gap_w) > apart_w)[rack_bus]
+        loaded = (np.abs(taken_w) > 2.0 * apart_w)[rack_bus]
+        self._suspect_s[suspect] += min(passed_ns, 2 * LOOK_EACH_NS) * 1e-9
+        self._suspect_s[loaded & ~suspect] = 0.0
+        self.wrong = self._suspect_s >= WRONG_AFTER_S
+
+    def _dc_power_w(self, active_w: FloatArray) -> FloatArray:
+        """What converters take from their buses [P], + = discharge."""
+        efficiency = self._arrays.pcs_efficiency_ratio
+        return np.where(active_w > 0.0, active_w / efficiency, active_w * efficiency)
