@@ -133,7 +133,7 @@ def _in_fake_time(row: Row, plant: Plant, seed: int) -> tuple[float | None, str]
             case _:
                 renewing &= not text.startswith("setpoint")
                 _act(text, local, menu)
-    started_ns, reaction_s, broken = local.clock.mono_ns(), None, ""
+    started_ns, reaction_s, broken = local.clock.mono_ns() + round(row.get("hidden", 0.0) * 1e9), None, ""
     while (local.clock.mono_ns() - started_ns) * 1e-9 < row["within"] + WATCHED_S:
         _advance(local, menu, period_s, renewing=renewing)
         if reaction_s is None and seen.holds(row["seen"]):
