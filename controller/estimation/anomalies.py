@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation.cell_filter import CAPACITY, OFFSET, SOC, CellState, median_of
-from controller.estimation.cell_signs import edge_ratio, far_v, stuck
+from controller.estimation.cell_signs import edge_ratio, effective_edges, far_v, stuck
 from controller.estimation.finding_evidence import Evidence, finding_of
 from controller.estimation.findings import ROWS, Finding, FindingKind, Row
 
@@ -58,7 +58,8 @@ IMBALANCE = 0.03
 OFFSET_V = 0.006
 JOINT_STEPS = 3.0
 """Steps within about a day; a sensor that jumps once makes one."""
-GROWTH = 0.04
+GROWTH, EDGES_NEEDED = 0.04, 40.0
+"""Where a few large edges outweigh all others, one of them that went wrong would be a growth."""
 TEMPERATURE_OFFSET_K = 2.5
 CORE_WARMER_K = 3.0
 """So much warmer than its rack's under load, not at rest, a core is worth an alarm."""
@@ -88,6 +89,10 @@ class Past:
             (*self.at_ns[keep:], at_ns),
         )
 
+    def as_if_bled(self, bled: Cells) -> Past:
+        """Return the past with the SOCs [rack, cell] that would have been, had a balancer taken this charge before."""
+        return replace(self, soc=tuple((old - bled).astype(np.float16) for old in self.soc))
+
     def mean(self) -> tuple[Cells, Cells, int]:
         """Return the mean of all snapshots and of their times."""
         count = len(self.at_ns)
@@ -105,7 +110,8 @@ class AnomalyState:
     `steady_looks` since a joint was last suspected.
     `apart_k` and `apart_rise_k` [rack, sensor] sum up, over about a day, a temperature against its rack's median, alone
     and times the rise that the rack's own heat makes; `rises` [3, rack] sums up one, that rise, and its square.
-    `waited_s` [rack] since the last temperatures. `usual_offset_v` [rack, cell]: each sensor's offset over about a day.
+    `waited_s` [rack] since the last temperatures. `usual_offset_v` [rack, cell]: each sensor's offset over about a day;
+    `bled` [rack, cell]: SOC that a balancer is known to have taken since the last snapshot.
     """
 
     hours: Past
@@ -118,6 +124,7 @@ class AnomalyState:
     rises: Floats
     waited_s: Floats
     usual_offset_v: Cells
+    bled: Cells
     looked_ns: int
     found: tuple[Finding, ...]
 
@@ -137,8 +144,8 @@ def initial_anomalies(racks: int, cells: int, sensors: int, now_ns: int) -> Anom
     hits = np.zeros((ROWS, racks, max(cells, sensors)), dtype=np.int16)
     sound = np.full((racks, cells), 1000, dtype=np.int16)
     rises, waited_s = np.zeros((3, racks)), np.zeros(racks)
-    offset_v = np.zeros((racks, cells), dtype=np.float32)
-    return AnomalyState(Past(), Past(), hits, sound, sound, none, none, rises, waited_s, offset_v, now_ns, ())
+    zero = np.zeros((racks, cells), dtype=np.float32)
+    return AnomalyState(Past(), Past(), hits, sound, sound, none, none, rises, waited_s, zero, zero, now_ns, ())
 
 
 def threshold(cells: int) -> float:
@@ -236,11 +243,12 @@ def _snapshot(was: AnomalyState, cells: CellState, now_ns: int) -> AnomalyState:
     hours, days = was.hours, was.days
     if cells.days.min() < BURN_IN_DAYS or (hours.at_ns and now_ns - hours.at_ns[-1] < SNAPSHOT_NS):
         return was
+    hours, days = hours.as_if_bled(was.bled), days.as_if_bled(was.bled)
     hours = hours.with_one(cells.states[SOC], edge_ratio(cells.signs), now_ns, FINE_NS)
     full = now_ns - hours.at_ns[0] >= DAY_NS
     if full and (not days.at_ns or now_ns - days.at_ns[-1] >= DAY_NS + DAY_NS // 2):
         days = days.with_one(*hours.mean(), OLDEST_NS)
-    return replace(was, hours=hours, days=days)
+    return replace(was, hours=hours, days=days, bled=np.zeros_like(was.bled))
 
 
 def robust(values: Floats, floor: float | Floats) -> tuple[Floats, Floats]:
@@ -269,6 +277,11 @@ def _judge_sensors(was: AnomalyState, cells: CellState, evidence: Evidence, seen
     return np.asarray(seen.out[Row.STUCK, :, :count] | (seen.out[Row.OFFSET, :, :count] & fresh) | suspected)
 
 
+def with_bled(was: AnomalyState, bled: Cells | None) -> AnomalyState:
+    """Return the state with what a balancer is known to have taken of each cell since the last visit."""
+    return was if bled is None else replace(was, bled=was.bled + bled)
+
+
 def _judge_temperatures(was: AnomalyState, evidence: Evidence, seen: _Look) -> None:
     """Mark temperature sensors that are off at rest, and cells whose cores grow warmer with the rack's heat.
 
@@ -294,17 +307,20 @@ def _judge_cells(was: AnomalyState, cells: CellState, evidence: Evidence, now_ns
     soc, resistance = cells.states[SOC].astype(np.float64), edge_ratio(cells.signs).astype(np.float64)
     apart, spread = robust(soc, 0.003)
     less, less_sigma = robust(cells.states[CAPACITY].astype(np.float64), 0.005)
-    odd = _odd(apart, less)
+    odd, highest = _odd(apart, less), apart + np.maximum(-less, 0.0)
     _judge_joints(cells, seen, ripe)
     moved_v, moves_v = robust((cells.states[OFFSET] - was.usual_offset_v).astype(np.float64), 0.0)
     steady = (was.steady_looks > SETTLED_LOOKS) & (cells.signs.joint_steps < 0.5)
-    for now, between, then, lag in _compared(was, soc, resistance, now_ns):
+    steady &= (effective_edges(cells.signs) >= EDGES_NEEDED)[:, None]
+    for now, between, then, lag in _compared(was, soc + was.bled, resistance, now_ns):
         known = ripe & (was.sound_looks > SETTLED_LOOKS + 24 * lag) & (was.steady_looks > 24 * lag)
         fall, sigma = robust(then[0] - now[0], SOC_FLOOR + odd)
         early, _ = robust(then[0] - between[0], 0.0)
         known_sensor = known & (np.abs(moved_v) < MOVED_V_PER_SOC * fall + 2.0 * moves_v)
         steady_fall = (early > STEADY_SHARE * fall) & (early < (1.0 - STEADY_SHARE) * fall)
-        _mark_leaks(evidence, fall / lag, sigma / lag, (fall > limit * sigma) & steady_fall & known_sensor, apart, seen)
+        _mark_leaks(
+            evidence, fall / lag, sigma / lag, (fall > limit * sigma) & steady_fall & known_sensor, highest, seen
+        )
         growth, sigma = robust((now[1] - then[1]) / (1.0 + then[1]), RESISTANCE_FLOOR + odd)
         grows = (growth > limit * sigma) & (growth > GROWTH) & known & steady
         _mark(seen, Row.GROWTH, grows, growth * 100.0, sigma * 100.0)
@@ -333,10 +349,13 @@ def _odd(apart: Floats, capacity: Floats) -> Floats:
     return np.asarray(ODD_SHARE * distance + FAR_ODD_SHARE * np.maximum(distance - FAR_ODD, 0.0))
 
 
-def _mark_leaks(evidence: Evidence, per_day: Floats, sigma: Floats, sure: Mask, apart: Floats, seen: _Look) -> None:
-    """Mark leaks that no balancer explains, as short or as self-discharge by their resistance."""
+def _mark_leaks(evidence: Evidence, per_day: Floats, sigma: Floats, sure: Mask, highest: Floats, seen: _Look) -> None:
+    """Mark leaks that no balancer explains, as short or as self-discharge by their resistance.
+
+    `highest`: by how much a cell may stand above its rack's median at the top, where balancers work.
+    """
     ampere = per_day * evidence.capacity_ah[:, None] / 24.0
-    sure = sure & ((ampere > evidence.balancing_unknown_a[:, None]) | (apart < BELOW_MEDIAN))
+    sure = sure & ((ampere > evidence.balancing_unknown_a[:, None]) | (highest < BELOW_MEDIAN))
     short = ampere >= evidence.short_a[:, None]
     _mark(seen, Row.LEAK, sure & ~short, per_day, sigma)
     _mark(seen, Row.SHORT, sure & short, per_day, sigma)

@@ -141,7 +141,8 @@ def _pushed(rows: Floats, value: Floats, which: Mask) -> Floats:
 def _fitted(was: CapacityState, offset_sigma_per_h: Floats) -> CapacityState:
     """Return the state with capacity and offset through all pairs and the nameplate's prior.
 
-    Fixed point of the total least squares: each true swing is estimated with the line, then the line with those.
+    Fixed point of the total least squares: each true swing is estimated with the line, then the line with those. What a
+    swing is off by (a bent knee, a drop) is the same in each, so the bounds keep it whole, however many there are.
     """
     age = np.arange(PAIRS) * FADES_PER_SQRT_PAIR**2
     x, y, hours = was.swing_ratio, was.charge_ratio, was.swing_hours
@@ -159,7 +160,14 @@ def _fitted(was: CapacityState, offset_sigma_per_h: Floats) -> CapacityState:
         b1, b2 = np.sum(weight * true_x * y, axis=1) + known, np.sum(weight * hours * y, axis=1)
         scale = a11 * a22 - a12 * a21
         ratio, offset = (a22 * b1 - a12 * b2) / scale, (a11 * b2 - a21 * b1) / scale
-    return replace(was, ratio=ratio, offset_per_h=offset, sigma_ratio=np.sqrt(np.maximum(a22 / scale, 0.0)))
+    known_pair = np.isfinite(was.swing_var)
+    counted = np.maximum(known_pair.sum(axis=1), 1)
+    lasting = (
+        np.where(known_pair, np.sqrt(was.swing_var) / np.maximum(np.abs(x), LEAST_SWING), 0.0).sum(axis=1) / counted
+    )
+    by_chance = np.sqrt(np.maximum(a22 / scale, 0.0))
+    sigma = np.hypot(by_chance, ratio * lasting)
+    return replace(was, ratio=ratio, offset_per_h=offset, sigma_ratio=sigma)
 
 
 def drop_of(curves: Floats, soc_ratio: Floats, current_a: Floats, pair_current_a: Floats) -> Floats:

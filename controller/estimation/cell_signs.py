@@ -43,7 +43,8 @@ class CellSigns:
 
     `since_v`: the rack's median when the cell's own voltage last changed. `beyond_v`: what it shows beyond its slow
     estimate; `joint_steps` and `joint_ohm`: steps of that under load, counted, and their resistances. `edge_sum` over
-    `edge_weight`: the cell's resistance over the median cell's, from steps of both, over about a day.
+    `edge_weight`: the cell's resistance over the median cell's, from steps of both, over about a day; `edge_square`
+    [rack]: the squares of those weights.
     `rest_fast_v`, `rest_slow_v`: what it shows at rest beyond its slow estimate; `suspect_s`: for how long they have
     stood apart, `before_v` what it showed before that; `rest_s` [rack] at rest so far, about one place of the curve:
     `rest_drawn_ratio` from where that began.
@@ -64,6 +65,7 @@ class CellSigns:
     median_v: Floats
     current_a: Floats
     edge_weight: Floats
+    edge_square: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,25 @@ class Seen:
 def initial_signs(racks: int, cells: int) -> CellSigns:
     """Return signs of cells that have not been seen."""
     none, zero = np.full((racks, cells), np.nan, dtype=np.float32), np.zeros((racks, cells), dtype=np.float32)
-    zeros = np.zeros(racks)
-    never = np.full(racks, np.nan)
-    return CellSigns(none, none, zero, zero, zero, zero, zero, zero, zero, zero, zeros, zeros, never, zeros, zeros)
+    zeros, never = np.zeros(racks), np.full(racks, np.nan)
+    return CellSigns(
+        last_v=none,
+        since_v=none,
+        beyond_v=zero,
+        joint_steps=zero,
+        joint_ohm=zero,
+        edge_sum=zero,
+        rest_fast_v=zero,
+        rest_slow_v=zero,
+        before_v=zero,
+        suspect_s=zero,
+        rest_s=zeros,
+        rest_drawn_ratio=zeros,
+        median_v=never,
+        current_a=zeros,
+        edge_weight=zeros,
+        edge_square=zeros,
+    )
 
 
 def far_v(was: CellSigns) -> Cells:
@@ -109,7 +127,7 @@ def watch_signs(was: CellSigns, seen: Seen, voltage_v: Cells, beyond_v: Cells) -
     median = seen.median_v.astype(np.float32)[:, None]
     since = np.where(voltage_v == was.last_v, was.since_v, median)
     joint_steps, joint_ohm = _joints(was, seen, beyond_v)
-    edge_sum, edge_weight = _edges(was, seen, voltage_v)
+    edge_sum, edge_weight, edge_square = _edges(was, seen, voltage_v)
     was = _at_new_place(was, seen)
     rest_s, fast, slow = _shares(was, seen)
     fast_v = was.rest_fast_v + fast * (beyond_v - was.rest_fast_v)
@@ -131,6 +149,7 @@ def watch_signs(was: CellSigns, seen: Seen, voltage_v: Cells, beyond_v: Cells) -
         median_v=np.where(seen.use, seen.median_v, was.median_v),
         current_a=np.where(seen.use, seen.current_a, was.current_a),
         edge_weight=edge_weight,
+        edge_square=edge_square,
     )
 
 
@@ -186,7 +205,7 @@ def _joints(was: CellSigns, seen: Seen, beyond_v: Cells) -> tuple[Cells, Cells]:
     return was.joint_steps + steps, was.joint_ohm + steps * ohm
 
 
-def _edges(was: CellSigns, seen: Seen, voltage_v: Cells) -> tuple[Cells, Floats]:
+def _edges(was: CellSigns, seen: Seen, voltage_v: Cells) -> tuple[Cells, Floats, Floats]:
     """Return the sums with this visit's step in, where it was an edge of the current on the flat part."""
     step_v = seen.median_v - was.median_v
     edge_a = EDGE_C_RATE * seen.capacity_ah
@@ -198,16 +217,22 @@ def _edges(was: CellSigns, seen: Seen, voltage_v: Cells) -> tuple[Cells, Floats]
     )
     edge &= (seen.elapsed_s > 0.0) & (seen.elapsed_s < EDGE_WITHIN_S)
     if not edge.any():
-        return was.edge_sum, was.edge_weight
+        return was.edge_sum, was.edge_weight, was.edge_square
     step_v = np.where(edge, step_v, 0.0)
     step = step_v.astype(np.float32)[:, None]
-    return was.edge_sum + step * np.nan_to_num(voltage_v - was.last_v - step), was.edge_weight + step_v**2
+    edge_sum = was.edge_sum + step * np.nan_to_num(voltage_v - was.last_v - step)
+    return edge_sum, was.edge_weight + step_v**2, was.edge_square + step_v**4
 
 
 def edge_ratio(signs: CellSigns) -> Cells:
     """Return each cell's resistance over its rack's median cell, less one; 0 before any edge."""
     weight = np.maximum(signs.edge_weight, EDGE_V**2).astype(np.float32)
     return signs.edge_sum / weight[:, None]
+
+
+def effective_edges(signs: CellSigns) -> Floats:
+    """Return how many edges of one size [rack] would tell as much: a few large ones are not many (Kish 1965)."""
+    return np.asarray(signs.edge_weight**2 / np.maximum(signs.edge_square, EDGE_V**4))
 
 
 def at_look(was: CellSigns, elapsed_s: float) -> tuple[CellSigns, Cells]:
@@ -220,6 +245,7 @@ def at_look(was: CellSigns, elapsed_s: float) -> tuple[CellSigns, Cells]:
         was,
         edge_sum=was.edge_sum * np.float32(keep),
         edge_weight=was.edge_weight * keep,
+        edge_square=was.edge_square * keep**2,
         joint_steps=was.joint_steps * np.float32(keep),
         joint_ohm=was.joint_ohm * np.float32(keep),
     )

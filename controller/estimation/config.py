@@ -69,6 +69,7 @@ class EstimatorConfig:
     pair_time_constant_s: Floats  # [rack, pair]
     hysteresis_per_soc: Floats
     impossible_current_a: Floats
+    series_at_25_ohm: Floats  # of the cell type, half full
 
     @property
     def racks(self) -> int:
@@ -124,4 +125,11 @@ def estimator_config(
         pair_time_constant_s=tables.pair_time_constant_s[index],
         hysteresis_per_soc=tables.hysteresis_per_soc[index],
         impossible_current_a=IMPOSSIBLE_CURRENT_SHARE * most_a,
+        series_at_25_ohm=np.array([_series_at_25_ohm(cell) for cell in cells])[index],
     )
+
+
+def _series_at_25_ohm(cell: CellType) -> float:
+    part = cell.impedance
+    rows = [float(np.interp(0.5, part.soc_ratio, row)) for row in part.series_ohm]
+    return float(np.interp(25.0, part.temperature_degc, rows))

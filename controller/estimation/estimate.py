@@ -45,6 +45,8 @@ class Estimate:
 
     `soc_ratio` is charge left over present full capacity of the mean cell. `anchor_age_s` is infinite before the first
     anchor. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
+    `resistance_ohm` is the mean cell's as it stands, `resistance_at_25_ohm` what that is at 25 degC and half full,
+    `soh_resistance_ratio` the cell type's over it: the state of health of the resistance.
     `core_degc`: of the hottest core. `soc_disagrees` is an alarm condition: the BMS's SOC has lain outside the bounds
     for a minute; `bms_jumped` that it has moved by what no charge explains.
     """
@@ -62,6 +64,8 @@ class Estimate:
     capacity_low_ah: Floats
     capacity_high_ah: Floats
     resistance_ohm: Floats
+    resistance_at_25_ohm: Floats
+    soh_resistance_ratio: Floats
     core_degc: Floats
     energy_to_empty_wh: Floats
     energy_to_full_wh: Floats
@@ -207,6 +211,7 @@ def _follow_capacity(config: EstimatorConfig, state: EstimatorState, means: Floa
     """Take the block's voltage as an anchor where it tells the SOC, and what two of them say of the capacity."""
     mean_v, current_a, hysteresis, drawn, *_ = means.T
     drop_v = capacity.drop_of(state.curves, state.soc_ratio, current_a, means[:, FIRST_PAIR_SUM:])
+    drop_v = drop_v * state.resistance_ratio
     soc, sigma = capacity.voltage_reading(
         state.curves, np.nan_to_num(mean_v), drop_v, hysteresis, config.voltage_bias_v
     )
@@ -365,6 +370,8 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         capacity_low_ah=config.capacity_ah * state.capacity_low_ratio,
         capacity_high_ah=config.capacity_ah * state.capacity_high_ratio,
         resistance_ohm=state.resistance_ohm,
+        resistance_at_25_ohm=config.series_at_25_ohm * state.resistance_ratio,
+        soh_resistance_ratio=1.0 / state.resistance_ratio,
         core_degc=state.hottest_core_degc,
         energy_to_empty_wh=state.energy_to_empty_wh,
         energy_to_full_wh=state.energy_to_full_wh,

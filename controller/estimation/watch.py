@@ -71,6 +71,7 @@ def _visited(
         state.heat_rise_k[racks],
         elapsed_s,
     )
+    warmed = anomalies.with_bled(warmed, visit.bled_ratio)
     since_look_ns = now_ns - warmed.looked_ns
     if since_look_ns >= anomalies.LOOK_NS:
         cells = with_jumps(cells, since_look_ns * 1e-9)

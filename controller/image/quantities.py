@@ -85,6 +85,8 @@ COMPUTED: tuple[Quantity, ...] = (
     _number("rack.energy_to_full", "Wh"),
     _number("rack.anchor_age", "s"),
     _number("rack.core_temperature", "degC"),
+    _number("rack.resistance_at_25", "ohm"),
+    _number("rack.soh_resistance", "ratio"),
     # warranty counters of a rack; bins by their upper edges in points and degC
     _number("rack.charge_out", "Ah"),
     _number("rack.charge_in", "Ah"),

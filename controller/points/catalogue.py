@@ -171,6 +171,7 @@ _RACK = (
     _point("SoCHigh", "rack.soc_high", "%", "upper 95 % bound of the state of charge"),
     _point("SoCBms", "rack.soc", "%", "state of charge that the BMS states"),
     _point("SoH", "rack.soh_estimate", "%", "state of health in use"),
+    _point("SoHResistance", "rack.soh_resistance", "%", "resistance of a new cell over the mean cell's, at 25 degC"),
     _point("Voltage", "rack.voltage", "V", "rack voltage"),
     _point("Current", "rack.current", "A", "rack current, + = discharge"),
     _point("Power", "rack.power", "kW", "rack power, + = discharge"),

@@ -9,6 +9,8 @@ from controller.estimation import RackSpec, estimate, estimator_config, initial
 from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.cell_types import scaled
 from tests.estimation.equivalent_rack import EquivalentRack
+from tests.estimation.synthetic_pack import GAIN as PACK_GAIN
+from tests.estimation.synthetic_pack import Pack, PackSpec, two_cycles
 
 CELL = scaled(packaged_cell_type("generic_280_lfp"), 280.0)
 CELLS, STEP_S = 12, 60
@@ -56,3 +58,21 @@ def test_no_swing_leaves_the_nameplate_and_says_how_little_is_known():
     assert result is not None
     assert state.capacity.pairs[0] == 0
     assert result.capacity_low_ah[0] < rack.capacity_ah.mean() < result.capacity_high_ah[0]
+
+
+def test_bent_knees_lie_inside_the_bounds_whose_amperes_one_counts():
+    """Curves, resistances and time constants of eight racks are not the cell type's: 1 % is missed, the bounds hold."""
+    spec = PackSpec(CELL, racks=8, cells=24, days=2.5, seed=611, profile=two_cycles, window=(0.04, 1.0))
+    config = estimator_config([RackSpec(CELL, 280.0, 24, 140.0, 140.0, temperature_sensors=24)] * 8)
+    state, pack = initial(config, 0), Pack(spec)
+    result = None
+    for sample in pack.steps():
+        result = estimate(config, state, sample, int(sample.source_time_ns[0]))
+    assert result is not None
+    assert state.capacity.pairs.min() >= 3
+    truth_ah = pack.capacity_ah.mean(axis=1)
+    for own_ah in (truth_ah, PACK_GAIN * truth_ah):
+        assert np.all(result.capacity_low_ah <= own_ah)
+        assert np.all(result.capacity_high_ah >= own_ah)
+    assert np.abs(result.capacity_ah / (PACK_GAIN * truth_ah) - 1.0).max() < 0.03
+    assert np.max(result.capacity_high_ah - result.capacity_low_ah) < 0.09 * 280.0

@@ -33,6 +33,8 @@ NOT_OF_CONTROL = {
     "rack.energy_to_full",
     "rack.anchor_age",
     "rack.core_temperature",
+    "rack.resistance_at_25",
+    "rack.soh_resistance",
     "rack.trip_cause",
     "rack.trip_latched",
     "rack.any_trip",
