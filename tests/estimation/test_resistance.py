@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from controller.estimation import RackSpec, estimate, estimator_config, initial
-from controller.plant.cell_types import packaged_cell_type, scaled
+from controller.plant.cell_loader import packaged_cell_type
+from controller.plant.cell_types import scaled
 from tests.estimation.equivalent_rack import EquivalentRack
 
 CELL = scaled(packaged_cell_type("generic_280_lfp"), 280.0)
