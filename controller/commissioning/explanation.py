@@ -88,7 +88,8 @@ class _Explainer:
             return found
         known = [*paths_of(self.sources), *self.tags, *(s.name for s in self.facts)]
         hint = nearest(path, known)
-        return f"nothing is called '{path}'" + (f"; did you mean '{hint}'?" if hint else "")
+        shown = "".join(c if c.isprintable() else "?" for c in path[:80])
+        return f"nothing is called '{shown}'" + (f"; did you mean '{hint}'?" if hint else "")
 
     # --------------------------------------------------------------------------------------------------- meanings
     def _of_point(self, point: Point) -> Explanation:

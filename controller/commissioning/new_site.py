@@ -22,6 +22,7 @@ from controller.plant.device_types import DeviceKind, DeviceType
 from controller.plant.messages import did_you_mean, one_of
 from controller.plant.site_files import LIBRARY, library_names
 from controller.plant.site_loader import load_site
+from controller.plant.units import Dimension, parse_quantity
 from controller.plant.yaml_tree import read_document
 
 
@@ -93,8 +94,24 @@ def site_text(plan: SitePlan, devices: tuple[str, ...] = ()) -> str:
 
 
 def protections_text(plan: SitePlan) -> str:
-    """Return the protection file of a plan."""
-    return _PROTECTIONS.format(base=plan.base, cell=plan.answers.cell)
+    """Return the protection file of a plan; where the preset trips beyond what the cell bears, with rows that don't."""
+    text = _PROTECTIONS.format(base=plan.base, cell=plan.answers.cell)
+    if _preset_trip_v(plan.base) <= plan.window_max_v:
+        return text
+    highest_v = plan.window_max_v
+    alarm_v, warning_v, reset_v = (highest_v - below_v for below_v in (0.03, 0.06, 0.15))
+    levels = f"{{warning: {warning_v:.2f} V, alarm: {alarm_v:.2f} V, trip: {highest_v:.2f} V, reset: {reset_v:.2f} V}}"
+    why = f"the preset trips later than {plan.answers.cell} bears"
+    return f"{text}rack:                                        # {why}\n  cell_voltage_high: {levels}\n"
+
+
+def _preset_trip_v(base: str) -> float:
+    """Return at which voltage a preset trips on a cell that is charged too high."""
+    document, _ = read_document(base, (LIBRARY / "protections" / f"{base}.yaml").read_bytes())
+    loc = ("rack", "cell_voltage_high", "trip")
+    parsed = parse_quantity(document.text_at(loc) or document.text_at((*loc, "limit")), Dimension.VOLTAGE)
+    assert isinstance(parsed, float), "every preset has this row"
+    return parsed
 
 
 def _si(value: float, unit: str) -> str:
@@ -113,7 +130,7 @@ def _imported(points: Request | None) -> tuple[dict[str, str], str]:
         return {}, ""
     found = import_points(points)
     if found.errors:
-        raise InitError(found.errors)
+        raise InitError(found.errors.removeprefix("error: "))
     return {f"devices/{points.device}.yaml": found.text}, found.summary
 
 

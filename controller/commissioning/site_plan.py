@@ -20,8 +20,7 @@ TRANSFORMER_LOSSES = 0.012  # of the energy sold: 0.1 % always and 1 % at rated 
 LARGEST_PCS_W, RACKS_PER_CONTAINER, PCS_RESERVE = 3.0e6, 24, 1.03
 SERIES = 384
 AC_VOLTAGES_V = (200, 230, 400, 480, 550, 600, 630, 690, 800, 900)
-BASES = {"lfp": "lfp-utility@1", "nmc": "nmc-utility@1", "nca": "nmc-utility@1", "lto": "lto-utility@1",
-         "lead": "vrla-standby@1"}  # fmt: skip
+BASES = {"lfp": "lfp-utility@1", "nmc": "nmc-utility@1", "nca": "nmc-utility@1", "lto": "lto-utility@1"}
 
 
 class PlanError(ValueError):

@@ -48,23 +48,24 @@ class Validation:
 
 
 def validate_site(
-    path: Path, *, today: dt.date | None = None, state_of: Callable[[str], Path] | None = None
+    path: Path, *, today: dt.date | None = None, state_of: Callable[[str], Path] | None = None, runs_here: bool = False
 ) -> Validation:
     """Load a site and return everything that is to be said about it.
 
-    `today` lets exceptions past their date be reported, `state_of` (site id to state folder) lets secrets be sought.
+    `today` lets exceptions past their date be reported, `state_of` (site id to state folder) lets secrets be sought;
+    where the site `runs_here`, one that is not found is an error.
     """
     result = load_site(path, today=today)
     plant, sources = result.plant, result.sources
     if plant is not None and sources is not None:
         more = [*_frozen_map(path, plant), *party_messages(result)]
         if state_of is not None:
-            more += _secrets(sources, state_of(plant.site_id))
+            more += _secrets(sources, state_of(plant.site_id), runs_here=runs_here)
         result = replace(result, messages=in_order((*result.messages, *more)))
     return Validation(result, site_file(path).is_file())
 
 
-def _secrets(sources: Sources, state: Path) -> Iterator[Message]:
+def _secrets(sources: Sources, state: Path, *, runs_here: bool) -> Iterator[Message]:
     """Every secret that the site names is somewhere on this machine, and nobody else may read it."""
     for loc, node in walk(sources.document.root):
         if loc[-1:] != ("secret",) or not isinstance(node, Text):
@@ -77,7 +78,8 @@ def _secrets(sources: Sources, state: Path) -> Iterator[Message]:
             yield error(node.place, str(wrong), "a name such as opcua-users")
             continue
         if found is None:
-            yield warning(node.place, f"the secret '{name}' is not on this machine", expected, hint)
+            made = error if runs_here else warning
+            yield made(node.place, f"the secret '{name}' is not on this machine", expected, hint)
         elif readable_by_others(found):
             yield error(node.place, f"others may read the secret '{name}'", "mode 0400", f"chmod 0400 {found}")
 
@@ -117,7 +119,8 @@ def _annotation(message: Message, *, strict: bool) -> str:
     level = "error" if strict or message.severity is Severity.ERROR else "warning"
     parts = [message.message, f"expected: {message.expected}" if message.expected else "", message.hint]
     text = "%0A".join(_escaped(p) for p in parts if p)
-    return f"::{level} file={message.place.file},line={message.place.line},col={message.place.col}::{text}"
+    file = _escaped(message.place.file).replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} file={file},line={message.place.line},col={message.place.col}::{text}"
 
 
 def _escaped(text: str) -> str:

@@ -271,7 +271,9 @@ def _soc_axis(document: Document, loc: Loc, axis: SocAxis) -> Iterator[Message]:
     for position, end, wanted in zip((0, len(axis.values) - 1), ends, (0.0, 1.0), strict=False):
         if abs(end - wanted) > 1e-9:
             place = document.place_of((*loc, position))
-            yield error(place, f"{label_of(loc)} {'ends' if position else 'begins'} at {end:.3g}", f"{wanted:.0%}")
+            yield error(
+                place, f"{label_of(loc)} {'ends' if position else 'begins'} at {100 * end:g} %", f"{100 * wanted:g} %"
+            )
 
 
 def _rises(document: Document, loc: Loc, values: Sequence[float]) -> Iterator[Message]:

@@ -42,9 +42,9 @@ class Extender:
 
     def path_of(self, text: str, library: str) -> Path:
         """Return what a text names: a file of the site's folder, or a library file by its name."""
-        if library and not text.endswith(".yaml"):
+        if library and not text.endswith(".yaml") and "/" not in text:
             return self.files.library_path(library, text)
-        return (self.files.folder / text).resolve()
+        return self.files.located(text)
 
     def base_of(self, named: Text, schema: str, below: tuple[str, ...], library: str = "") -> Document | None:
         """Return the file that another one extends, as it stands there, or None after a complaint at its name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from controller.plant.cell_loader import load_cell
 from controller.plant.cell_types import CellType
@@ -48,18 +49,10 @@ class IngredientFiles:
         return self._used.get(schema, [])
 
     def _use(self, loc: Loc, text: str) -> Document | None:
-        path = (self.files.folder / text).resolve()
-        if not path.is_relative_to(self.files.folder):
-            self.findings.complain(
-                loc, f"'{text}' is outside the site's folder", "a file beside or below the site file"
-            )
-            return None
-        document = self.files.read(path)
+        path = self.files.located(text)
+        document = self.files.read(path) if path.is_relative_to(self.files.folder) else None
         if document is None:
-            here = [p.relative_to(self.files.folder).as_posix() for p in self.files.folder.rglob("*.yaml")]
-            self.findings.complain(
-                loc, f"there is no file '{text}'", "a file beside the site file", did_you_mean(text, here)
-            )
+            self._unread(loc, text, path, "*.yaml", "a file beside or below the site file")
             return None
         if document.text_at(("schema",)) == DEVICE:
             document = self.extender.whole(document, "devices")
@@ -138,13 +131,17 @@ class IngredientFiles:
     def _cell(self, document: Document) -> CellType | None:
         if self.files.has_error(document):
             return None
+        schema = document.text_at(("schema",))
+        if schema != CELL:
+            self.messages.append(_no_schema(document, schema, (CELL,)))
+            return None
         cell, messages = _loaded_cell(document.data, document.file)
         self.messages += messages
         return cell
 
     def _cell_file(self, name: str) -> Document | None:
         """Return a cell file that is named by its path inside the folder, or by its name in the library."""
-        path = (self.files.folder / name).resolve()
+        path = self.files.located(name)
         found = self.files.read(path) if path.is_relative_to(self.files.folder) else None
         if found is None and name in library_names("cells"):
             return self.files.read(self.files.library_path("cells", name))
@@ -172,16 +169,19 @@ class IngredientFiles:
         maps = site.scada.modbus.maps if site.scada.modbus is not None else []
         for position, section in enumerate(maps):
             loc: Loc = ("scada", "modbus", "maps", position, "file")
-            path = (self.files.folder / section.file).resolve()
-            inside = path.is_relative_to(self.files.folder)
-            if not inside or self.files.read_lines(path) is None:
-                here = [p.relative_to(self.files.folder).as_posix() for p in self.files.folder.rglob("*.csv")]
-                message = (
-                    f"there is no file '{section.file}'" if inside else f"'{section.file}' is outside the site's folder"
-                )
-                self.findings.complain(
-                    loc, message, "a file such as maps/utility.csv", did_you_mean(section.file, here)
-                )
+            path = self.files.located(section.file)
+            document = self.files.read_lines(path) if path.is_relative_to(self.files.folder) else None
+            if document is None:
+                self._unread(loc, section.file, path, "*.csv", "a file such as maps/utility.csv")
+            elif "\ufffd" in "".join(document.lines):
+                expected = "CSV in UTF-8, as spreadsheets save it if asked"
+                self.messages.append(error(Place(document.file), "the file is not text in UTF-8", expected))
+
+    def _unread(self, loc: Loc, text: str, path: Path, kind: str, expected: str) -> None:
+        """Complain about a file that is named and can't be read."""
+        here = [p.relative_to(self.files.folder).as_posix() for p in self.files.folder.rglob(kind) if p.is_file()]
+        hint = did_you_mean(text, [name for name in here if name != text])
+        self.findings.complain(loc, self.files.why_unread(text, path), expected, hint)
 
     def check_grid_profile(self, site: SiteFile) -> None:
         """Complain about a grid profile that does not ship."""

@@ -26,6 +26,24 @@ class SiteFiles:
         own = self.folder / "library" / kind / f"{name}.yaml"
         return own if own.is_file() else LIBRARY / kind / f"{name}.yaml"
 
+    def located(self, text: str) -> Path:
+        """Return the path that a text of a file names, links followed as far as they lead anywhere."""
+        return followed(self.folder / text)
+
+    def why_unread(self, text: str, path: Path) -> str:
+        """Return in words why a file that was named can't be read."""
+        if not path.is_relative_to(self.folder):
+            return f"'{text}' is outside the site's folder"
+        try:
+            if path.is_dir():
+                return f"'{text}' is a folder"
+            if path.is_file():
+                large = path.stat().st_size > MAX_BYTES
+                return f"'{text}' has more than {MAX_BYTES} bytes" if large else f"'{text}' can't be read"
+        except (OSError, ValueError):
+            return f"'{text}' can't be read"
+        return f"there is no file '{text}'"
+
     def name_of(self, path: Path) -> str:
         """Return what messages call the file."""
         for folder, prefix in ((self.folder, ""), (LIBRARY, "library/")):
@@ -62,6 +80,14 @@ class SiteFiles:
         """Tell whether the file could not be read as YAML."""
         errors = (m for m in self.messages if m.severity is Severity.ERROR)
         return document.root is None or any(m.place.file == document.file for m in errors)
+
+
+def followed(path: Path) -> Path:
+    """Return a path with its links followed; as it is where they go in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path.absolute()
 
 
 def _bytes_of(path: Path) -> bytes | None:

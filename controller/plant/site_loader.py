@@ -31,7 +31,7 @@ from controller.plant.protection_loader import Drafts, Rated, RowBuilder
 from controller.plant.protection_rows import ProtectionRow
 from controller.plant.schema.messages import check
 from controller.plant.schema.site import SiteFile
-from controller.plant.site_files import SiteFiles
+from controller.plant.site_files import SiteFiles, followed
 from controller.plant.yaml_tree import Document, plain
 
 SITE_FILE = "site.yaml"
@@ -111,7 +111,7 @@ def load_site_or_raise(path: str | Path) -> Plant:
 
 def site_file(path: Path) -> Path:
     """Return the site file that a path names: itself, or `site.yaml` in that folder; absolute."""
-    return (path / SITE_FILE if path.is_dir() else path).resolve()
+    return followed(path / SITE_FILE if path.is_dir() else path)
 
 
 class _Loading:

@@ -84,7 +84,12 @@ class _Reader:
         for number, line in enumerate(lines, start=1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            cells = _cells(self.file, number, line, delimiter)
+            try:
+                cells = _cells(self.file, number, line, delimiter)
+            except csv.Error:
+                expected = "each cell on one line, in quotes that close or in none, of at most 2000 characters"
+                self._wrong(At(self.file, number), "the line can't be parted into cells", expected)
+                continue
             if header is None:
                 header = self._header(cells)
                 if header is None:
@@ -258,7 +263,7 @@ def _kind_of(unit: Unit | None, ours: str) -> str:
 def _cells(file: str, number: int, line: str, delimiter: str) -> list[_Cell]:
     """Return a line's cells with the columns of characters at which they stand."""
     cells, col = [], 1
-    for text in next(csv.reader(io.StringIO(line), delimiter=delimiter)):
+    for text in next(csv.reader(io.StringIO(line), delimiter=delimiter, strict=True)):
         quoted = line[col - 1 : col] == '"'
         width = len(text) + (2 + text.count('"') if quoted else 0)
         stripped = text.strip()

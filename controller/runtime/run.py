@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from controller.commissioning.validation import validate_site
 from controller.link.control_lock import AlreadyControlledError, ControlLock
 from controller.link.run_directory import RunDirectoryError, discard, hold, prepare
 from controller.plant.model import Plant
@@ -97,14 +99,21 @@ def _note_signals() -> list[int]:
 
 
 def run_check(options: RunOptions) -> int:
-    """Do every start-up check and start nothing."""
-    result = load_site(options.site)
-    print(result.text() or "site: ok", file=sys.stderr)
-    if result.plant is None:
-        return NO if site_file(options.site).is_file() else UNUSABLE
-    folders = folders_of(result.plant.site_id, simulated=options.simulated, state=options.state)
+    """Do every start-up check and start nothing: what `validate` only warns of may be an error on this machine."""
+
+    def state_of(site_id: str) -> Path:
+        return folders_of(site_id, simulated=options.simulated, state=options.state).state
+
+    today = dt.datetime.fromtimestamp(SystemClock().utc_ns() * 1e-9, dt.UTC).date()
+    found = validate_site(options.site, today=today, state_of=state_of, runs_here=not options.simulated)
+    print(found.result.text() or "site: ok", file=sys.stderr)
+    plant = found.result.plant
+    if plant is None or found.errors:
+        return NO if found.readable else UNUSABLE
+    folders = folders_of(plant.site_id, simulated=options.simulated, state=options.state)
     try:
-        _take_folders(result.plant, folders)
+        _take_folders(plant, folders)
+        require_ports(plant, auto_ports=options.auto_ports)
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return NO

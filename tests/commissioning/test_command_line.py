@@ -141,6 +141,18 @@ def test_a_secret_that_others_may_read_is_an_error(site: Path, tmp_path: Path) -
     assert "others may read the secret 'opcua-users'" in answer.stdout
 
 
+def test_a_missing_secret_is_an_error_only_where_the_site_shall_run(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    twins, state = str(Path(__file__).parents[2] / "site_configs" / "coast_twins"), ("--state", str(tmp_path / "state"))
+    said = "the secret 'opcua-users' is not on this machine"
+
+    anywhere, here = bess("validate", twins, *state), bess("run", twins, "--check", *state)
+
+    assert (anywhere.exit_code, here.exit_code) == (0, 1)
+    assert f"warning: {said}" in anywhere.output
+    assert f"error: {said}" in here.stderr
+
+
 def test_a_user_is_added_to_a_secret_of_users(site: Path, tmp_path: Path) -> None:
     words = ["secret", "set", "opcua-users", str(site), "--state", str(tmp_path)]
     for user, role in (("anna", "operator"), ("vera", "viewer"), ("anna", "engineer")):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from controller.cli import app
 from controller.commissioning.init_questions import InitOptions, init_site
-from controller.plant.site_loader import load_site
+from controller.plant.site_loader import load_site, load_site_or_raise
 from controller.runtime.rehearsal import Rehearsal, rehearse_site
 
 BESS = Path(sys.executable).with_name("bess")
@@ -123,8 +123,8 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
         (("--power", "2MW", "--energy", "4MWh", "--series", "500"), "shows 416 cells"),
         (("--power", "0MW", "--energy", "4MWh"), "more than 0"),
         (
-            ("--power", "50kW", "--energy", "100kWh", "--cell", "ncr18650pf_nca", "--series", "200"),
-            "cell_voltage_high: trip",
+            ("--power", "50kW", "--energy", "100kWh", "--cell", "vrla_12v_100", "--series", "40"),
+            "no protection preset for chemistry 'lead_acid'",
         ),
     ],
 )
@@ -134,6 +134,17 @@ def test_what_can_not_be_is_refused_with_the_reason(words: tuple[str, ...], told
     assert answer.exit_code in {1, 2}
     assert told in answer.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cell", ["ncr18650pf_nca", "lg_m50_nmc"])
+def test_a_preset_that_trips_beyond_the_cell_is_drawn_in(cell: str, tmp_path: Path) -> None:
+    words = ("--power", "50kW", "--energy", "100kWh", "--cell", cell, "--series", "200")
+    answer = init(tmp_path / "s", *words)
+
+    assert answer.exit_code == 0, answer.stderr
+    rows = {row.name: row for row in load_site_or_raise(tmp_path / "s").protection}
+    assert [level.limit for level in rows["cell_voltage_high"].levels] == [4.14, 4.17, 4.2]
+    assert rows["cell_voltage_low"].levels[-1].limit == 3.0
 
 
 def test_a_person_is_asked_again_until_the_answer_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

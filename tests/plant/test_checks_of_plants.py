@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from controller.plant.demo_site import demo_site_files
+
 GRID_METER = """    role: poi
     voltage: 12.47 kV
 """
@@ -24,6 +26,9 @@ def with_transformers(ct: str, vt: str = "12470/120") -> tuple[str, str]:
         (with_transformers("150/5", "33000/110"), "the voltage transformer of GRID is for 33 kV, but it measures 12.47 kV"),
         (("    voltage: 12.47 kV\n", "    voltage: 33 kV\n"), "GRID measures 33 kV, the POI has 12.47 kV"),
         (("break: 400 A", "break: 100 A"), "the contactors of lfp280 open under 100 A at most, but carry 200 A"),
+        (("type: generic-meter", "type: janitza-umg604"), "janitza-umg604: numbers seen in excerpts of the address list: compare"),
+        (("type: generic-pcs", "type: abb-pqstori"), "abb-pqstori: numbers seen in excerpts of the manual: compare"),
+        (("type: generic-pcs", "type: sunspec-pcs-1xx"), "sunspec-pcs-1xx has no time-out that can be read back"),
         (("load_loss: 13 kW", "load_loss: 40 kW"), "the racks deliver 4.435 MWh, less than the plant's 4.5 MWh"),
     ],
 )  # fmt: skip
@@ -116,3 +121,16 @@ def test_a_party_brings_its_list(changed):
     assert result.plant.faces.modbus is not None
     assert [m.file for m in result.plant.faces.modbus.maps] == ["maps/utility.csv"]
     assert result.sealed()["maps/utility.csv"] == b"a,b\n"
+
+
+def test_a_map_that_somebody_has_compared_is_silent(changed):
+    own = """schema: device/v1
+extends: janitza-umg604
+device: our-meter
+source: {document: the list itself, pages: all, checked_by: k.laine, checked_on: 2026-10-02}
+"""
+    site = demo_site_files()["site.yaml"].replace("type: generic-meter", "type: our-meter")
+    site = site.replace("use:\n", "use:\n  - devices/our.yaml\n")
+    assert "numbers seen in excerpts" not in changed(site_yaml=site, devices__our_yaml=own).text()
+    untried = own.replace("checked_by: k.laine, checked_on: 2026-10-02", "checked_by: document only")
+    assert "our-meter: numbers seen in excerpts" in changed(site_yaml=site, devices__our_yaml=untried).text()

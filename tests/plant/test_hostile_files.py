@@ -4,14 +4,22 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from controller.commissioning.validation import report, validate_site
+from controller.plant.cell_loader import load_cell
 from controller.plant.demo_site import demo_site_files
+from controller.plant.messages import render
+from controller.plant.site_files import LIBRARY
 from controller.plant.site_loader import load_site
-from controller.plant.yaml_tree import MAX_BYTES
+from controller.plant.yaml_tree import MAX_BYTES, read_document
+
+TWINS = Path(__file__).resolve().parents[2] / "site_configs" / "coast_twins"
 
 SITE = demo_site_files()["site.yaml"].encode()
 BOMB = b"a0: &a0 [x, x]\n" + b"".join(
@@ -44,7 +52,7 @@ FILES: dict[str, tuple[bytes, str]] = {
         SITE.replace(b"racks:\n", b"racks:\n" + b"".join(b'  - {name: "X%d-{rack:01..99}", battery: lfp280}\n' % k for k in range(1200)), 1),
         "1045:12: these are more than 100000 names",
     ),
-    "a folder as a file": (SITE.replace(b"- protections.yaml", b"- ."), "15:5: there is no file '.'"),
+    "a folder as a file": (SITE.replace(b"- protections.yaml", b"- ."), "15:5: '.' is a folder"),
     "a device as a file": (SITE.replace(b"- protections.yaml", b"- /dev/zero"), "15:5: '/dev/zero' is outside the site's folder"),
     "a path as a time zone": (SITE.replace(b"America/Chicago", b"../../etc/passwd"), "9:13: site.timezone is no known"),
     "a path as a cell": (SITE.replace(b"cell: generic", b"cell: ../../generic"), "19:11: batteries.lfp280.cell can't be a name"),
@@ -99,3 +107,119 @@ def test_the_command_stays_small_and_has_an_exit_code(tmp_path, name):
         assert done.returncode == 1
         assert "Traceback" not in done.stdout + done.stderr
         assert len(done.stdout + done.stderr) < 20_000
+
+
+def twins(folder: Path) -> Path:
+    return Path(shutil.copytree(TWINS, folder / "twins"))
+
+
+def circle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def folder_for_file(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def link_outside(path: Path) -> None:
+    outside = path.parents[len(path.parts) - path.parts.index("twins") - 1] / "outside"
+    path.replace(outside)
+    path.symlink_to(outside)
+
+
+@pytest.mark.parametrize(
+    "name", ["protections.yaml", "schedule.yaml", "devices/coast-pcs.yaml", "maps/grid-operator.csv"]
+)
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [(circle, "there is no file '{}'"), (folder_for_file, "'{}' is a folder"), (link_outside, "'{}' is outside")],
+)
+def test_what_stands_in_a_file_s_place_is_named(tmp_path, name, replaced, said):
+    site = twins(tmp_path)
+    replaced(site / name)
+    messages = load_site(site).messages
+    assert any(m.message.startswith(said.format(name)) and m.place.file == "site.yaml" for m in messages), messages
+    assert all(f"did you mean '{name}'" not in m.hint for m in messages)
+
+
+def test_a_site_that_is_a_link_to_itself_is_not_there(tmp_path):
+    (tmp_path / "site.yaml").symlink_to("site.yaml")
+    assert "there is no such file" in load_site(tmp_path).text()
+    assert "there is no such file" in load_site(tmp_path / "site.yaml").text()
+
+
+def test_a_device_of_the_library_is_no_way_out_of_it(tmp_path):
+    site = twins(tmp_path)
+    (tmp_path / "spy.yaml").write_text("schema: device/v1\n", encoding="utf-8")
+    device = site / "devices" / "coast-pcs.yaml"
+    text = device.read_text(encoding="utf-8")
+    assert "extends: generic-pcs\n" in text
+    for way in ("../protections/lfp-utility@1", "/" * 2 + str(tmp_path / "spy")[1:]):
+        device.write_text(text.replace("extends: generic-pcs\n", f"extends: {way}\n"), encoding="utf-8")
+        assert any(word in load_site(site).text() for word in ("there is no file", "is outside the site's folder"))
+
+
+CELL = (LIBRARY / "cells" / "vrla_12v_100.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("schema: cell/v1", "schema: device/v1", "1:9: error: schema is 'device/v1'"),
+        (
+            "values: [0, 25, 45]",
+            "values: [.inf, .nan, 45]",
+            "21:38: error: ocv.temperature.values is not a plain number",
+        ),
+        ("values: [0, 25, 45]", "values: [0, 45, 25]", "21:45: error: 25 comes after 45 in ocv.temperature.values"),
+        ('soc: {unit: "%", values: [0,', 'soc: {unit: "%", values: [1,', "22:29: error: ocv.soc.values begins at 1 %"),
+        (
+            "voltage_min: 10.5 V",
+            "voltage_min: 15.5 V",
+            "11:16: error: limits.voltage_min is not below limits.voltage_max",
+        ),
+        ("voltage_min: 10.5 V", "voltage_min: 1e999 V", "11:16: error: limits.voltage_min is too large a number"),
+        (
+            "current_offset: 0.1 A",
+            "current_offset: {bound: 0.5 A, sigma: 1 A}",
+            "error: sensors.current_offset needs one error",
+        ),
+        ("chemistry: lead_acid", "chemistry: led_acid", "3:12: warning: 'led_acid' is no chemistry that we know"),
+    ],
+)
+def test_a_cell_file_is_read_with_places(old, new, said):
+    assert old in CELL
+    document, messages = read_document("c.yaml", CELL.replace(old, new, 1).encode())
+    assert messages == []
+    assert said in render(load_cell(document)[1], {"c.yaml": document.lines})
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("tag,address,type\nPlant.SoC,2,uint16\n".encode("utf-16"), "1:1: error: the file is not text in UTF-8"),
+        (b'tag,address,type\n"Plant.SoC,2,uint16\n', "2:1: error: the line can't be parted into cells"),
+        (b"tag,address,type\n" + b"x" * 200_000 + b",2,uint16\n", "2:1: error: the line can't be parted into cells"),
+        (b"tag,address,type\nPlant.SoC\0,2,uint16\n", "2:1: error: there is no point 'Plant.SoC?'"),
+        (b"", "1:1: error: the list is empty"),
+        (b"x" * 2_000_000, "'maps/grid-operator.csv' has more than 1000000 bytes"),
+    ],
+    ids=["UTF-16", "an open quote", "a long cell", "a NUL", "nothing", "too large"],
+)
+def test_a_register_list_that_is_none_is_told_so(tmp_path, data, said):
+    site = twins(tmp_path)
+    (site / "maps" / "grid-operator.csv").write_bytes(data)
+    assert said in validate_site(site).result.text()
+
+
+def test_annotations_of_a_review_carry_any_file_name(tmp_path):
+    site = twins(tmp_path)
+    (site / "protections.yaml").rename(site / "pro,t: %c.yaml")
+    text = (site / "site.yaml").read_text(encoding="utf-8").replace("- protections.yaml", '- "pro,t: %c.yaml"')
+    (site / "site.yaml").write_text(text, encoding="utf-8")
+    with (site / "pro,t: %c.yaml").open("a", encoding="utf-8") as file:
+        file.write("x: y\n")
+    (line,) = report(validate_site(site), "github", strict=False).splitlines()
+    assert line.startswith("::error file=pro%2Ct%3A %25c.yaml,line=")

@@ -6,13 +6,15 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.device_types import TimeoutAction
+from controller.plant.device_types import DeviceType, TimeoutAction
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device, Link
 from controller.plant.poll_load import BlockLoad, likeness, link_loads
 from controller.plant.signals import Owner
 
 MARGIN_S = 2.0
+COMPARE_FIRST, UNTRIED = "compare them with it before use", "document only"
+"""How library files say that their numbers were not read in the maker's own list, and that nobody tried them."""
 LOAD_ERROR = 0.90
 LOAD_WARNING = 0.70
 _SECTION = {Owner.RACK: "racks", Owner.BANK: "banks", Owner.PCS: "pcs", Owner.METER: "meters"}
@@ -37,17 +39,34 @@ def writes_are_in_time(context: CheckContext) -> Iterator[Message]:
     """`3 heartbeat (or set-point) periods <= the device's time-out`: two lost writes stop nothing."""
     for device in context.plant.devices:
         timeout = device.type.communication_timeout
+        if any(binding.owner is Owner.PCS for binding in device.bindings) and not _is_armable(device.type):
+            message = f"{device.type.name} has no time-out that can be read back: nobody writes zero if we die,"
+            message += " so this controller watches it and never starts it"
+            expected = "communication_timeout and the point pcs.watchdog_timeout in the device file"
+            yield warning(place_of_device(context, device, "type"), message, expected)
         if timeout is None:
-            if any(binding.owner is Owner.PCS for binding in device.bindings):
-                message = f"{device.type.name} has no time-out of its own: nobody writes zero if we die"
-                place = place_of_device(context, device, "type")
-                yield warning(place, message, "communication_timeout in the device file")
             continue
         period_s = _longest_write_period_s(device)
         if 3 * period_s > timeout.after_s:
             message = f"{device.name} gives up after {timeout.after_s:g} s, but is written to each {period_s:g} s"
             place = place_of_device(context, device, "watchdog")
             yield error(place, message, f"a time-out of at least {3 * period_s:g} s (3 heartbeats)")
+
+
+def _is_armable(device_type: DeviceType) -> bool:
+    timeout = device_type.communication_timeout
+    ends = timeout is not None and timeout.then is not TimeoutAction.NONE
+    return ends and any(point.signal.name == "pcs.watchdog_timeout" for point in device_type.points)
+
+
+def maps_were_tried(context: CheckContext) -> Iterator[Message]:
+    """A map written from excerpts or transcriptions of a maker's list says so, and is compared before use."""
+    for device in context.plant.devices:
+        source, name = device.type.source, device.type.name
+        note = next((note for note in device.type.notes if COMPARE_FIRST in note), "")
+        if note and source is not None and source.checked_by.startswith(UNTRIED):
+            hint = f"then say so in a device file with 'extends: {name}' and 'source: {{checked_by: ...}}'"
+            yield warning(place_of_device(context, device, "type"), f"{name}: {note}", source.document, hint)
 
 
 def _longest_write_period_s(device: Device) -> float:
@@ -143,6 +162,7 @@ def _fixes(link: Link, load: _Load) -> list[str]:
 
 
 LINK_CHECKS = (
+    maps_were_tried,
     writes_are_in_time,
     pcs_stop_before_bms_open,
     links_bear_their_load,
