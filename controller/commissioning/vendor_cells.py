@@ -238,9 +238,13 @@ _PAIR = re.compile(
 )
 
 
+_NEXT = re.compile(r"(?:\s*/\s*|(?<!bit)\s+)(?=(?:0x[0-9a-f]+|\d+)\s*=)", re.IGNORECASE)
+"""Where the next pair begins without a comma: `0=off / 1=on`, `0=off 1=on`."""
+
+
 def parse_pairs(text: str) -> tuple[dict[int, str], str]:
     """Return raw values (or bits) with their meaning, and what of the text could not be read so."""
-    text = text.replace("\N{FULLWIDTH COLON}", ":")
+    text = _NEXT.sub("; ", text.strip().replace("\N{FULLWIDTH COLON}", ":"))
     pairs = {int(raw, 0) if raw.startswith("0x") else int(raw): name.strip() for raw, name in _PAIR.findall(text)}
     left = _PAIR.sub("", text).strip(" ;,|\n\t.")
     return pairs, left

@@ -34,6 +34,8 @@ from controller.plant.messages import Complaint
 T = TypeVar("T")
 _RACK_NUMBER = re.compile(r"((?:rack|cluster|string|bms)[ _#-]*)(\d+)", re.IGNORECASE)
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+_WRITE = re.compile(r"\b(?:write|set to)\s+(\d{1,5})\b", re.IGNORECASE)
+"""A command of one value, said in words: `write 1`."""
 _STYLES = (
     (r"modicon|plc", AddressStyle.MODICON),
     (r"0 ?-? ?based|zero|pdu|protocol|hex|wire", AddressStyle.ZERO_BASED),
@@ -222,9 +224,11 @@ class _Reader:
         description = self.table.cell(row, "description")
         pairs, left = parse_pairs(values.text)
         if not values.text:
-            values = description
-            pairs, left = parse_pairs(values.text)
-            left = ""  # it stands in the comment anyway
+            texts = [description, *(cell for _, cell in self.table.unknown(row))]
+            values = next((cell for cell in texts if parse_pairs(cell.text)[0]), description)
+            pairs, left = parse_pairs(values.text)[0], ""  # what is left stands in the comment anyway
+            if not pairs and (told := next((m for cell in texts if (m := _WRITE.search(cell.text))), None)):
+                pairs = {int(told[1]): entry.name}
         low, high = self._limits(row)
         missing = self.table.cell(row, "missing").text
         notes = [

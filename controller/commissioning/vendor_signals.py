@@ -36,7 +36,7 @@ _RACK = (
     (r"volt", "voltage"),
 )  # fmt: skip
 _PCS = (
-    (r"active p\w* .*(set|command|reference|target|dispatch)|(set|command|target) ?(point)? .*\bactive p|^set p\b",
+    (r"\bactive p\w* .*(set|command|reference|target|dispatch)|(set|command|target) ?(point)? .*\bactive p|^set p\b",
      "active_power_setpoint"),
     (r"reactive p\w* .*(set|command|reference|target)|(set|command|target) ?(point)? .*reactive p|^set q\b",
      "reactive_power_setpoint"),

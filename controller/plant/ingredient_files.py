@@ -52,7 +52,7 @@ class IngredientFiles:
         path = self.files.located(text)
         document = self.files.read(path) if path.is_relative_to(self.files.folder) else None
         if document is None:
-            self._unread(loc, text, path, "*.yaml", "a file beside or below the site file")
+            self._unread(loc, text, path, "*.yaml", "a file beside the site file")
             return None
         if document.text_at(("schema",)) == DEVICE:
             document = self.extender.whole(document, "devices")

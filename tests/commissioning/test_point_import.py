@@ -249,7 +249,16 @@ def test_scales_of_every_spelling(text: str, expected: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0: open, 1: closed", "0=open;1=closed", "0 - open\n1 - closed", "0: open | 1: closed", "0x0: open; 0x1: closed"],
+    [
+        "0: open, 1: closed",
+        "0=open;1=closed",
+        "0 - open\n1 - closed",
+        "0: open | 1: closed",
+        "0x0: open; 0x1: closed",
+        "0=open / 1=closed",
+        "0=open 1=closed",
+        "0 = open / 1 = closed",
+    ],
 )
 def test_values_of_every_spelling(text: str) -> None:
     assert parse_pairs(text) == ({0: "open", 1: "closed"}, "")
@@ -311,3 +320,28 @@ def test_exporting_what_is_not_there_suggests_what_is() -> None:
 
     assert answer.exit_code == 2
     assert "generic-rack-bms" in answer.stderr
+
+
+CONVERTER = """Voltaro PX-1500 grid converter, registers, issue C
+No.,Register (hex),Table,Parameter,Data format,Factor,Unit,Access,Remark
+1,0x2002,Holding,Reactive power setpoint,S32 big endian,0.1,kvar,RW,positive = inductive
+2,0x2000,Holding,Active power setpoint,S32 big endian,0.1,kW,RW,
+3,0x1000,Input,Active power output,S32 big endian,0.1,kW,RO,positive = feeding the grid
+4,0x1009,Input,Operating state,U16,,,RO,0=standby / 1=starting / 2=running / 3=fault
+5,0x2004,Holding,Start/Stop,U16,,,RW,1=start 0=stop
+6,0x2005,Holding,Fault reset,U16,,,WO,write 1
+"""
+
+
+def test_a_converter_s_list_is_read_as_its_maker_wrote_it(tmp_path) -> None:
+    (tmp_path / "voltaro.csv").write_text(CONVERTER, encoding="utf-8")
+    done = import_points(Request(tmp_path / "voltaro.csv", "voltaro", "pcs"))
+    assert done.errors == ""
+    points = {point.signal.name: point for point in loaded(done.text).points}
+    addresses = {name: point.place.address for name, point in points.items() if isinstance(point.place, RegisterPlace)}
+    assert addresses["pcs.active_power_setpoint"] == 0x2000
+    assert addresses["pcs.reactive_power_setpoint"] == 0x2002
+    assert points["pcs.reactive_power_setpoint"].sign == -1
+    assert [raw for raw, _ in points["pcs.state"].codes] == [0, 1, 2, 3]
+    assert sorted(raw for _, raw in points["pcs.operation"].commands) == [0, 1]
+    assert [raw for _, raw in points["pcs.reset_request"].commands] == [1]
