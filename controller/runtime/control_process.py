@@ -15,7 +15,7 @@ import itertools
 import json
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,16 @@ def plant_and_seal(options: ControlOptions) -> tuple[Plant, bytes]:
 class ControlProcess:
     """One run of control, from its lock to its clean stop."""
 
-    def __init__(self, options: ControlOptions, plant: Plant, site_hash: bytes, clock: Clock) -> None:
-        """Build everything; nothing is open but the snapshot file."""
+    def __init__(
+        self,
+        options: ControlOptions,
+        plant: Plant,
+        site_hash: bytes,
+        clock: Clock,
+        show_life: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Build everything; nothing is open but the snapshot file. `show_life` is called after each scan."""
+        self._show_life = show_life
         self.plant, self._clock, self._folders = plant, clock, options.folders
         self._started_ns, started_utc_ns = clock.mono_ns(), clock.utc_ns()
         _allow_files(len(plant.links) + FILES_BESIDE_LINKS)
@@ -199,6 +207,7 @@ class ControlProcess:
         self._report(result, commands, now_ns)
         self._field.withheld[: len(result.withhold_heartbeat)] = result.withhold_heartbeat
         self._field.write()
+        self._show_life()
         missed = self._pace.finish(self._clock.mono_ns())
         if not missed:
             self._field.scan_succeeded()

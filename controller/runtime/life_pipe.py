@@ -33,13 +33,14 @@ class LifePipe:
     async def beat(self) -> None:
         """Write life bytes for ever: a loop that stands still falls silent."""
         while True:
-            self._write(b".")
+            self.show_life()
             await asyncio.sleep(LIFE_PERIOD_S)
 
-    def _write(self, data: bytes) -> None:
+    def show_life(self) -> None:
+        """Write one life byte: something that must go on has just gone on."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
-                os.write(self._descriptor, data)
+                os.write(self._descriptor, b".")
 
 
 async def end_of_input(hear: Callable[[str], None] = lambda _line: None) -> None:

@@ -86,7 +86,7 @@ async def _control(words: argparse.Namespace, folders: Folders, life: LifePipe, 
     prepare_folders(folders)
     with ControlLock(folders.state, None if folders.simulated else words.site_id):
         plant, site_hash = plant_and_seal(options)
-        process = ControlProcess(options, plant, site_hash, SystemClock())
+        process = ControlProcess(options, plant, site_hash, SystemClock(), life.show_life)
 
         async def tell_when_running() -> None:
             await process.running.wait()
