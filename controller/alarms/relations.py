@@ -36,7 +36,8 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
     """Return each alarm's parent [A]: while that one stands, this one is suppressed by design.
 
     A milder level has the next worse level of the same function; what the silence of a device explains has that
-    device's alarm, and that has its link's. A trip is never suppressed.
+    device's alarm, and that has its link's; a silent master has its set-point's time-out, where that changed anything.
+    A trip is never suppressed.
     """
     parent = np.full(sum(g.count for g in groups), NONE, np.int64)
     by_name = {(g.axis, g.name): g for g in groups if g.row < 0}
@@ -49,6 +50,8 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
             parent[group.place] = np.arange(worse.start, worse.start + worse.count)
         elif group.axis is Axis.DEVICE and group.name in {SystemAlarm.DEVICE_LOST, SystemAlarm.FIRST_DATA_MISSING}:
             parent[group.place] = link_lost.start + links
+        elif group.axis is Axis.PLANT and group.name == SystemAlarm.SCADA_LOST:
+            parent[group.place] = by_name[Axis.PLANT, SystemAlarm.SETPOINT_TIMED_OUT].start
         elif group.level is not Level.TRIP and _silence_explains(plant, group):
             devices = _device_of(plant, group.axis, group.count)
             parent[group.place] = np.where(devices == NONE, NONE, device_lost.start + devices)

@@ -192,7 +192,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     SystemAlarm.SETPOINT_TIMED_OUT: _alarm(
         Axis.PLANT, "set-point timed out: the fall-back is in effect", "Find out why the master has fallen silent."
     ),
-    SystemAlarm.SCADA_LOST: _warning(Axis.PLANT, "SCADA heartbeat lost", "Check the link to the control centre."),
+    SystemAlarm.SCADA_LOST: _warning(
+        Axis.PLANT, "SCADA has fallen silent", "Check the link to the control centre, and the master itself."
+    ),
     SystemAlarm.LOCK_OUT_OVERDUE: _warning(
         Axis.RACK, "lock-out is past its date", "Ask its holder; only the holder removes it."
     ),

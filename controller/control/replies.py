@@ -158,6 +158,7 @@ def _set_power(desk: Desk, command: Command, setpoint: Setpoint, span: tuple[flo
         return Verdict(Refusal.WRONG_STATE, f"the plant is {_words(state)}; start it first")
     before, old_renewal = setpoint.accepted, setpoint.renewed_ns
     setpoint.write(command, value, desk.now_ns, life)
+    state.plant.scada_heartbeat_ns = None  # from now on the set-point's own life tells of silence
     state.lease.take(command, desk.now_ns)
     if value != before or old_renewal is None:
         text = "active power" if setpoint is state.active else "reactive power"
@@ -223,6 +224,8 @@ def _scada_heartbeat(desk: Desk, command: Command, _index: int) -> Verdict:
     state = desk.state
     advanced = int(value) != state.plant.scada_heartbeat
     state.plant.scada_heartbeat = int(value)
+    if advanced:
+        state.plant.scada_heartbeat_ns = desk.now_ns
     if advanced and state.lease.master == state.lease.master_of(command):
         state.active.renew(desk.now_ns)
         state.reactive.renew(desk.now_ns)
@@ -234,6 +237,7 @@ def _take_control(desk: Desk, command: Command, _index: int) -> Verdict:
     state = desk.state
     before = state.lease.owner_at(desk.now_ns)
     state.lease.take(command, desk.now_ns)
+    state.plant.scada_heartbeat_ns = None
     after = state.lease.owner
     desk.events.append(Event(EventKind.OWNER_CHANGED, Owner.PLANT, 0, float(before), float(after), _actor(command)))
     return ACCEPTED

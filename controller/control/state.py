@@ -105,6 +105,7 @@ class PlantMemory:
     in_effect_w: float = 0.0
     in_effect_var: float = 0.0
     scada_heartbeat: int = 0
+    scada_heartbeat_ns: int | None = None  # when it last advanced; None: nobody sends one, or its sender was relieved
     start_incomplete: bool = False
     settled: tuple[RackStatus, PcsStatus] | None = None  # with these nothing moved
 
@@ -121,6 +122,7 @@ class ControlState:
     active: Setpoint
     reactive: Setpoint
     lease: Lease
+    scada_timeout_s: float
     export_limits: Limits
     import_limits: Limits
     plant: PlantMemory = field(default_factory=PlantMemory)
@@ -138,6 +140,15 @@ class ControlState:
     qualities_key: tuple[object, ...] = ()
     conditions: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     conditions_key: tuple[object, ...] = ()
+
+    @property
+    def scada_is_silent(self) -> bool:
+        """Whether a master that sent a heartbeat has stopped; a set-point that nobody renews has its own condition.
+
+        The time is the site's for set-points. A new set-point and a take-over are signs of life too.
+        """
+        since_ns = self.plant.scada_heartbeat_ns
+        return since_ns is not None and self.now_ns - since_ns > round(self.scada_timeout_s * 1e9)
 
     def locked_out(self) -> NDArray[np.bool_]:
         """Return which racks are locked out [R]."""
@@ -159,6 +170,7 @@ def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
         active=Setpoint(settings.fallback_w, settings.setpoint_timeout_s),
         reactive=Setpoint(settings.fallback_var, settings.setpoint_timeout_s),
         lease=Lease(settings.shared_owner, settings.lease_s),
+        scada_timeout_s=settings.setpoint_timeout_s,
         export_limits=Limits(plant.poi.export_limit_w),
         import_limits=Limits(plant.poi.import_limit_w),
         lock_outs={

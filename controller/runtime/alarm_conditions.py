@@ -36,6 +36,7 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "plant.poi_missed": SystemAlarm.POI_MISSED,
     "plant.poi_apart": SystemAlarm.POI_APART,
     "plant.setpoint_ran_out": SystemAlarm.SETPOINT_TIMED_OUT,
+    "plant.scada_silent": SystemAlarm.SCADA_LOST,
 }
 """Control's conditions that an operator must answer; the others are states and reasons that faces show."""
 

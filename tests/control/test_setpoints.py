@@ -131,3 +131,38 @@ def test_no_alarm_for_a_zero_that_runs_out_to_zero(running):
     running.setpoint(0.0)
     running.run(20)
     assert not running.result.conditions["plant.setpoint_ran_out"].any()
+
+
+def _is_silent(rig) -> bool:
+    return bool(rig.result.conditions["plant.scada_silent"].all())
+
+
+def test_a_heartbeat_that_stops_is_told_also_where_no_set_point_runs_out(running):
+    for beat in range(1, 4):
+        running.ask(Action.SCADA_HEARTBEAT, beat)
+        running.run(8)
+    assert not _is_silent(running)
+    running.run(4)
+    assert _is_silent(running)
+    running.ask(Action.SCADA_HEARTBEAT, 3)
+    assert _is_silent(running), "a standing heartbeat is no life"
+    running.ask(Action.SCADA_HEARTBEAT, 4)
+    assert not _is_silent(running)
+
+
+@pytest.mark.parametrize("relief", [(Action.TAKE_CONTROL, None), (Action.SET_ACTIVE_POWER, 0.0)])
+def test_whoever_takes_over_or_writes_a_set_point_ends_the_wait_for_an_old_heartbeat(running, relief):
+    running.ask(Action.SCADA_HEARTBEAT, 1)
+    running.run(12)
+    assert _is_silent(running)
+    running.ask(*relief)
+    assert not _is_silent(running)
+    running.run(30)
+    assert not _is_silent(running)
+
+
+def test_nobody_is_missed_who_never_sent_a_heartbeat(running):
+    running.setpoint(1e6)
+    running.run(30)
+    assert running.result.conditions["plant.setpoint_ran_out"].all()
+    assert not _is_silent(running)

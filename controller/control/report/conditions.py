@@ -38,6 +38,7 @@ _ALL = (
     Condition("pcs.runs_unasked", Owner.PCS, "the converter runs though it was not asked to"),
     Condition("pcs.write_failed", Owner.PCS, "the converter did not take a command, twice"),
     Condition("plant.setpoint_ran_out", Owner.PLANT, "the set-point was not renewed; fall-back in effect"),
+    Condition("plant.scada_silent", Owner.PLANT, "a master's heartbeat came, and stands still"),
     Condition("plant.fast_stop", Owner.PLANT, "fast stop is latched"),
     Condition("plant.poi_loop_frozen", Owner.PLANT, "the POI loop holds: stale meter, open breaker or disturbed grid"),
     Condition("plant.poi_missed", Owner.PLANT, "the POI meter does not show what is in effect"),

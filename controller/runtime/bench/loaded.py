@@ -51,12 +51,13 @@ def _lateness(run: Running, racks: int) -> Result:
         "scans": scan["scan_count"] - before["scan_count"],
         "scans_skipped": scan["scan_overruns"] - before["scan_overruns"],
         "modbus_reads": sum(a["reads"] for a in answers[:2]),
-        "opcua_values_read": answers[2]["read"],
-        "opcua_nodes_browsed": answers[2]["browsed"],
+        "opcua_values_read": answers[2]["values_read"],
+        "opcua_nodes_browsed": answers[2]["nodes_browsed"],
     }
     goal_ms = round(LATENESS_GOAL_RATIO * empty_ms, 3)
     row = at_most("scan_lateness_p99_faces_read_hard", round(value_ms, 3), "ms", goal_ms, beside)
-    return row | {"met": row["met"] and not beside["scans_skipped"]}
+    read = beside["modbus_reads"] and beside["opcua_values_read"] and beside["opcua_nodes_browsed"]
+    return row | {"met": row["met"] and not beside["scans_skipped"] and bool(read)}
 
 
 def _modbus_beside_abuse(run: Running) -> Result:
@@ -64,7 +65,7 @@ def _modbus_beside_abuse(run: Running) -> Result:
     modbus, opcua = run.about["modbus"], run.about["opcua"]
     with _clients(("modbus", modbus), seconds=MODBUS_S) as (idle,):
         pass
-    with _clients(("modbus", modbus), ("abuse", opcua), seconds=MODBUS_S) as (abused, abuse):
+    with _abused(opcua) as abuse, _clients(("modbus", modbus), seconds=MODBUS_S) as (abused,):
         pass
     beside = {
         "p99_ms": abused["p99_ms"],
@@ -74,7 +75,24 @@ def _modbus_beside_abuse(run: Running) -> Result:
         **{f"opcua_{name}": number for name, number in abuse.items()},
     }
     ratio = round(abused["p99_ms"] / idle["p99_ms"], 2)
-    return at_most("modbus_p99_while_opcua_is_abused", ratio, "ratio", MODBUS_GOAL_RATIO, beside)
+    row = at_most("modbus_p99_while_opcua_is_abused", ratio, "ratio", MODBUS_GOAL_RATIO, beside)
+    return row | {"met": row["met"] and all(abuse.values())}
+
+
+@contextmanager
+def _abused(opcua: str) -> Iterator[dict[str, int]]:
+    """Abuse the OPC UA face beside the block, from when every abuse acts; what was done is in the answer behind it."""
+    done: dict[str, int] = {}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(_command("abuse", opcua, 0.0), **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield done
+        finally:
+            process.stdin.close()
+            done |= json.loads(process.stdout.readline())
 
 
 @contextmanager
@@ -95,10 +113,13 @@ def _clients(*kinds: tuple[str, str], seconds: float) -> Iterator[Answers]:
 
 
 def _client(kind: str, where: str, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "controller.scada.bench_clients", kind, where, str(seconds)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(_command(kind, where, seconds), check=True, capture_output=True, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def _command(kind: str, where: str, seconds: float) -> list[str]:
+    return [sys.executable, "-m", "controller.scada.bench_clients", kind, where, str(seconds)]
 
 
 async def _empty_loop(duration_s: float) -> Lateness:
