@@ -25,6 +25,7 @@ class EventKind(IntEnum):
     FIRST_OUT = 12  # `value`: how many candidates there are; more than one: their order can't be decided
     FLOOD_STARTED = 13  # more than ten alarms in ten minutes
     FLOOD_ENDED = 14
+    CELL_FOUND = 15  # the alarm was raised by a figure of the whole rack; now its cells show which one it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,13 +96,14 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
 def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
     """Take this scan's conditions over and return what changed."""
     state = _held(alarms, conditions.state, now_ns) if alarms.held_until_ns else conditions.state
+    found = _find_cells(table, alarms, conditions, now_ns)
     if np.array_equal(alarms.conditions.state, state) and now_ns < alarms.next_shelf_end_ns:
-        return _count_flood(alarms, 0, now_ns)
+        return (*found, *_count_flood(alarms, 0, now_ns))
     changed = np.flatnonzero(alarms.conditions.state != state)
     alarms.conditions.state[changed] = state[changed]
     _copy_details(conditions, alarms.conditions, changed)
     touched = np.concatenate([table.with_children(changed), _end_shelving(alarms, now_ns)])
-    return _settle(table, alarms, np.unique(touched), now_ns)
+    return (*found, *_settle(table, alarms, np.unique(touched), now_ns))
 
 
 def acknowledge(
@@ -187,6 +188,18 @@ def _held(alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.u
 def _copy_details(source: Conditions, target: Conditions, changed: IntArray) -> None:
     for name in ("value", "limit", "cell", "time_ns", "uncertainty_ns"):
         getattr(target, name)[changed] = getattr(source, name)[changed]
+
+
+def _find_cells(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
+    """Take over which cell it is where an active alarm did not know when it was raised; told where it is listed."""
+    kept = alarms.conditions
+    if np.array_equal(kept.cell, conditions.cell):
+        return ()
+    active = (kept.state == Condition.ACTIVE) & (conditions.state == Condition.ACTIVE)
+    found = np.flatnonzero(active & (kept.cell < 0) & (conditions.cell >= 0))
+    kept.cell[found] = alarms.cell[found] = conditions.cell[found]
+    listed = found[np.isin(alarms.state[found], list(STANDING))]
+    return tuple(_record(table, alarms, int(alarm), EventKind.CELL_FOUND, now_ns) for alarm in listed)
 
 
 def _end_shelving(alarms: Alarms, now_ns: int) -> IntArray:

@@ -23,7 +23,10 @@ _SUFFIXES = {
     EventKind.UNSUPPRESSED: "no longer suppressed",
     EventKind.TAKEN_OUT_OF_SERVICE: "taken out of service",
     EventKind.RETURNED_TO_SERVICE: "returned to service",
+    EventKind.CELL_FOUND: "it is this one",
 }
+_OVER = "over"
+"""A system alarm says what is wrong in a sentence; what became of it stands before: `over: PCS01 does not stop`."""
 _FLOOD = {
     EventKind.FLOOD_STARTED: "alarm flood began: more than ten alarms in ten minutes",
     EventKind.FLOOD_ENDED: "alarm flood ended",
@@ -42,6 +45,9 @@ def render(event: EventRecord, table: AlarmTable) -> str:
         case EventKind.FIRST_OUT:
             first = "first out" if event.value == 1 else f"first out of {event.value:.0f}, order not decidable"
             return f"{first}: {what} {group.level.name.lower()}"
+        case _ if group.row < 0:
+            became = _OVER if event.kind is EventKind.RETURNED else _SUFFIXES[event.kind]
+            return f"{became}: {what}"
         case _:
             return f"{what} {group.level.name.lower()}: {_SUFFIXES[event.kind]}"
 

@@ -40,6 +40,8 @@ def _write_row(table_row: TableRow, result: ProtectionResult, group: AlarmGroup,
     started = active & (conditions.state[there] != Condition.ACTIVE)
     state = np.where(latched, np.uint8(Condition.LATCHED), np.uint8(Condition.NORMAL))
     conditions.state[there] = np.where(active, np.uint8(Condition.ACTIVE), state)
+    unnamed = active & (conditions.cell[there] < 0)
+    np.copyto(conditions.cell[there], result.raised.cell[here], where=unnamed, casting="same_kind")
     if started.any():
         seen = result.raised
         conditions.value[there][started] = seen.value[here][started]

@@ -40,6 +40,23 @@ def advance(table: ProtectionTable, state: ProtectionState, image: Image, dt_ns:
     state.level[ended & ~held.any(axis=0)] = _NONE
 
 
+def name_cells(table: ProtectionTable, state: ProtectionState) -> None:
+    """Name the cell of a level that a figure of the whole rack raised, once the rack's cells were read.
+
+    Cells are read less often than what a BMS states of them. The worst cell is named when it is beyond the reset
+    limit; evidence alone: no level and no latch follows from it.
+    """
+    unnamed = (state.level > _NONE) & (state.raised.cell < 0)
+    if not np.count_nonzero(unnamed):
+        return
+    cell = np.full(table.size, -1, np.int64)
+    for place, elements in ((slice(0, table.size), np.arange(table.size)), *table.layers):
+        shown = (state.cell[place] >= 0) & (state.sourced[place] > table.reset[elements])
+        cell[elements[shown]] = state.cell[place][shown]
+    for seen, where in ((state.raised, unnamed), (state.trips, unnamed & state.latched & (state.trips.cell < 0))):
+        np.copyto(seen.cell, cell, where=where)
+
+
 def _raise(table: ProtectionTable, state: ProtectionState, held: BoolArray, began: BoolArray) -> None:
     rising = held & (state.level < _LEVELS)
     if not (np.count_nonzero(began) or np.count_nonzero(rising)):

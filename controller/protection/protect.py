@@ -11,7 +11,7 @@ from controller.alarms.equipment import AXIS_OF_OWNER, EquipmentList
 from controller.image.image import Image
 from controller.image.quality import Quality
 from controller.plant.protection_rows import Level, ResetClass
-from controller.protection.levels import advance
+from controller.protection.levels import advance, name_cells
 from controller.protection.measure import measure
 from controller.protection.orders import give_orders
 from controller.protection.result import ProtectionResult, Silence
@@ -37,6 +37,7 @@ def protect(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
     """
     measure(table, state, image, now_ns, dt_s)
     advance(table, state, image, round(dt_s * 1e9))
+    name_cells(table, state)
     silence = find_silence(table, state, now_ns)
     facts = _facts(state, silence, image)
     if state.result is None or facts != state.facts:
@@ -48,7 +49,7 @@ def protect(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
 def _facts(state: ProtectionState, silence: Silence, image: Image) -> tuple[bytes, ...]:
     """Everything that orders follow from."""
     bms = image["rack.tripped"]
-    arrays = (state.level, state.latched, state.known, bms.value, bms.quality)
+    arrays = (state.level, state.latched, state.known, state.raised.cell, bms.value, bms.quality)
     return (*(a.tobytes() for a in arrays), *silence.facts())
 
 

@@ -88,7 +88,10 @@ class AlarmConditions:
         self._findings = estimate.findings
         for kind, alarm in FINDING_ALARMS.items():
             found = np.zeros(len(estimate.soc_disagrees), np.bool_)
-            found[[f.rack for f in estimate.findings if f.kind is kind]] = True
+            place = self._alarms.system(alarm).place
+            for finding in (f for f in estimate.findings if f.kind is kind):
+                found[finding.rack] = True
+                self.conditions.cell[place][finding.rack] = finding.cell
             self.hold(alarm, found, now_ns)
 
     def hold(self, alarm: SystemAlarm, active: object, now_ns: int, value: object = np.nan) -> None:

@@ -54,6 +54,13 @@ def test_system_alarms_speak_for_themselves(table):
     assert render(short, table) == "B01-R01 cell 5 internal short suspected: 30 ohm"
 
 
+def test_what_became_of_a_system_alarm_stands_before_its_sentence(table):
+    unknown = table.system(SystemAlarm.INTERLOCK_UNKNOWN)
+    name = table.equipment.names[unknown.axis][0]
+    assert render(event(table, unknown, 0, EventKind.RETURNED), table) == f"over: {name} {unknown.words}"
+    assert render(event(table, unknown, 0, EventKind.ACKNOWLEDGED), table) == f"acknowledged: {name} {unknown.words}"
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [(3.654, "V", "3.65 V"), (500e3, "ohm", "500 kohm"), (12.0, "W", "12 W"), (1.5, "K/min", "1.5 K/min")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.alarms.conditions import Conditions
@@ -11,15 +13,15 @@ from controller.alarms.states import AlarmState
 from controller.alarms.system_alarms import SystemAlarm
 from controller.alarms.table import AlarmTable
 from controller.alarms.text import render
-from controller.plant.protection_rows import Level
+from controller.plant.protection_rows import Level, Reduction
 from controller.plant.signals import Owner
 from controller.protection.conditions import write_conditions
+from tests.protection.conftest import CELL_VOLTAGE_HIGH
 
 RACK = 2
 
 
-@pytest.fixture
-def desk(bench):
+def desk_of(bench):
     """Return a function that scans once and gives the new events as text, and the alarms."""
     table = AlarmTable(bench.plant)
     conditions, alarms = Conditions(table), new_alarms(table)
@@ -32,6 +34,11 @@ def desk(bench):
 
     step.alarms, step.table = alarms, table  # type: ignore[attr-defined] # a function that carries its desk
     return step
+
+
+@pytest.fixture
+def desk(bench):
+    return desk_of(bench)
 
 
 def test_a_trip_is_told_in_an_operators_words(bench, desk):
@@ -69,3 +76,27 @@ def test_cells_without_a_value_and_dumb_interlocks_are_told(bench, desk):
     }
     assert "ESTOP tripped" not in desk()
     assert desk.alarms.state[desk.table.system(SystemAlarm.CELLS_MISSING).start + RACK] == AlarmState.UNACKED_ACTIVE
+
+
+def test_the_cell_is_named_when_its_rack_was_read_after_the_bms_had_stated_the_highest(make_bench):
+    bench = make_bench(replace(CELL_VOLTAGE_HIGH, also=(("rack.cell_voltage_max", Reduction.NONE),)))
+    desk = desk_of(bench)
+    desk()
+    bench.set("rack.cell_voltage_max", 3.72, RACK)
+    texts = [text for _ in range(3) for text in desk()]
+    assert "B01-R03 cell voltage high: 3.72 V >= trip 3.65 V" in texts
+    bench.set("cell.voltage", 3.45, RACK, cell=16)
+    assert desk() == ["B01-R03 cell 17 voltage high trip: it is this one"], "also below the trip, once it is at rest"
+    assert [text for _ in range(3) for text in desk()] == []
+    trip = desk.table.row_group(Owner.RACK, "cell_voltage_high", Level.TRIP)
+    assert desk.alarms.cell[trip.start + RACK] == 16
+    assert bench.step().trips.cell[bench.element("cell_voltage_high", RACK)] == 16
+
+
+def test_no_cell_is_named_that_is_well(make_bench):
+    bench = make_bench(replace(CELL_VOLTAGE_HIGH, also=(("rack.cell_voltage_max", Reduction.NONE),)))
+    desk = desk_of(bench)
+    bench.set("rack.cell_voltage_max", 3.72, RACK)
+    texts = [text for _ in range(6) for text in desk()]
+    assert texts
+    assert not any("it is this one" in text for text in texts)
