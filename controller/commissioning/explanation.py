@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.alarms.groups import unit_of
+from controller.alarms.text import quantity_text
 from controller.commissioning.facts import Subject, equipment, facts, point_text, row_subject
 from controller.commissioning.watchdogs import watchdog_json, watchdog_text
 from controller.image.data_periods import binding_owner
@@ -224,7 +226,8 @@ def _bms_trips(plant: Plant, row: ProtectionRow) -> Iterator[str]:
     for battery in {rack.battery.name: rack.battery for rack in plant.racks}.values():
         for trip in battery.bms_trips:
             if trip.row == row.name:
-                yield f"the BMS of {battery.name} itself trips at {trip.limit:g} after {trip.delay_s:g} s"
+                limit = quantity_text(trip.limit, unit_of(row))
+                yield f"the BMS of {battery.name} itself trips at {limit} after {trip.delay_s:g} s"
 
 
 def cause_and_effect_text(plant: Plant, *, as_json: bool) -> str:

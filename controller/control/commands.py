@@ -53,6 +53,17 @@ class Refusal(IntEnum):
     NO_COMMUNICATION = 9  # control is silent
 
 
+REASON_AT_MOST = 200
+"""Characters of the reason that a lock-out carries: it stands in the journal and in the retained state."""
+
+
+def reason_problem(reason: str) -> str:
+    """Return why a text is no reason, "" if it is one."""
+    if reason.strip() and len(reason) <= REASON_AT_MOST:
+        return ""
+    return f"a reason of 1 to {REASON_AT_MOST} characters expected, not {len(reason)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One request. `id` is unique for a minute: the same id again gets the same reply."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from controller.control.commands import LIMITS, STOPS, Action, Command, Refusal, Reply
+from controller.control.commands import LIMITS, STOPS, Action, Command, Refusal, Reply, reason_problem
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ProtectionOrders, TripsThatStay
 from controller.control.limits.poi import Limits
@@ -325,7 +325,11 @@ def _reset_trip(desk: Desk, command: Command, rack: int) -> Verdict:
 
 
 def _lock_out(desk: Desk, command: Command, rack: int) -> Verdict:
-    reason = command.value if isinstance(command.value, str) and command.value.strip() else "no reason given"
+    reason = command.value
+    if not isinstance(reason, str):
+        return Verdict(Refusal.WRONG_TYPE, "a reason is expected, as text")
+    if problem := reason_problem(reason):
+        return Verdict(Refusal.OUT_OF_RANGE, problem)
     others = tuple(lock for lock in desk.state.lock_outs.get(rack, ()) if lock.holder != command.user)
     desk.state.lock_outs[rack] = (*others, LockOut(command.user, reason))
     text = f"locked out: {reason}"

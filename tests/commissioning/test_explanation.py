@@ -33,7 +33,7 @@ def bess(*words: str) -> Result:
         ("cell_voltage_high.trip", "worst-case reaction"),
         ("rack.cell_voltage_high.trip.delay", "2 s"),
         ("B01-R03.cell_voltage_high.trip", "library/protections/lfp-utility@1.yaml"),
-        ("B01-R03.protection.cell_voltage_high.trip", "the BMS of lfp280 itself trips at 3.65 after 1 s"),
+        ("B01-R03.protection.cell_voltage_high.trip", "the BMS of lfp280 itself trips at 3.65 V after 1 s"),
         ("protections.rack.cell_voltage_high", "a cell is charged too high"),
         ("meter.data_age", "no fresh values from a meter"),
         ("bank.data_age", "no fresh values from the bank BMS"),

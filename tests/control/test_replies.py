@@ -26,7 +26,8 @@ def test_stops_are_accepted_in_every_state_at_any_age(rig, action, role):
     old = -10_000_000_000_000
     for sequence in PlantState:
         rig.state.plant.sequence = sequence
-        assert rig.ask(action, None, TARGETS.get(action, "Plant"), role=role, issued_mono_ns=old).accepted
+        value = "a reason" if action is Action.LOCK_OUT else None
+        assert rig.ask(action, value, TARGETS.get(action, "Plant"), role=role, issued_mono_ns=old).accepted
 
 
 @pytest.mark.parametrize("action", list(Action))
@@ -128,9 +129,17 @@ def test_acknowledging_is_handed_on(running):
     assert running.result.forwarded.acknowledge
 
 
-def test_a_lock_out_without_a_reason_is_still_a_lock_out(running):
-    assert running.ask(Action.LOCK_OUT, None, RACK).accepted
-    assert running.state.lock_outs[3][0].reason == "no reason given"
+@pytest.mark.parametrize("reason", [None, "", "  ", "x" * 201, 7])
+def test_a_lock_out_needs_a_reason_of_bounded_length(running, reason):
+    refused = running.ask(Action.LOCK_OUT, reason, RACK)
+    assert refused.refusal in {Refusal.OUT_OF_RANGE, Refusal.WRONG_TYPE}
+    assert "reason" in refused.text
+    assert 3 not in running.state.lock_outs
+
+
+def test_the_longest_reason_is_kept_whole(running):
+    assert running.ask(Action.LOCK_OUT, "x" * 200, RACK).accepted
+    assert running.state.lock_outs[3][0].reason == "x" * 200
 
 
 def test_replies_carry_the_number_of_the_scan(running):

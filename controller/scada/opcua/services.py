@@ -17,7 +17,7 @@ from asyncua import ua
 from asyncua.crypto.permission_rules import User
 from asyncua.server.address_space import AddressSpace
 
-from controller.control.commands import Action, Command, Refusal
+from controller.control.commands import Action, Command, Refusal, reason_problem
 from controller.control.rights import may
 from controller.link.plant_view import PlantView
 from controller.plant.clock import Clock
@@ -179,9 +179,13 @@ def _argument_problem(method: Method, arguments: list[ua.Variant]) -> Outcome | 
         return Outcome(status(ua.StatusCodes.BadArgumentsMissing), f"argument {method.argument} expected")
     if len(arguments) > wanted:
         return Outcome(status(ua.StatusCodes.BadTooManyArguments), f"{wanted} arguments expected")
-    if wanted and not isinstance(arguments[0].Value, str):
-        return Outcome(status(ua.StatusCodes.BadInvalidArgument), f"argument {method.argument}: String expected")
-    return None
+    if not wanted:
+        return None
+    text = arguments[0].Value
+    problem = reason_problem(text) if isinstance(text, str) else "String expected"
+    if not problem:
+        return None
+    return Outcome(status(ua.StatusCodes.BadInvalidArgument), f"argument {method.argument}: {problem}")
 
 
 def _result(request: ua.CallMethodRequest, outcome: Outcome) -> ua.CallMethodResult:
@@ -189,6 +193,11 @@ def _result(request: ua.CallMethodRequest, outcome: Outcome) -> ua.CallMethodRes
     result.StatusCode = outcome.status
     result.OutputArguments = [ua.Variant(outcome.text, ua.VariantType.String)]
     bad = outcome.status.value == ua.StatusCodes.BadInvalidArgument
-    each = status(ua.StatusCodes.BadTypeMismatch if bad else ua.StatusCodes.Good)
-    result.InputArgumentResults = [each for _ in request.InputArguments or ()]
+    result.InputArgumentResults = [_argument_status(given, bad=bad) for given in request.InputArguments or ()]
     return result
+
+
+def _argument_status(given: ua.Variant, *, bad: bool) -> ua.StatusCode:
+    if not bad:
+        return status(ua.StatusCodes.Good)
+    return status(ua.StatusCodes.BadOutOfRange if isinstance(given.Value, str) else ua.StatusCodes.BadTypeMismatch)

@@ -326,7 +326,13 @@ async def test_a_refused_call_or_write_says_why_in_its_diagnostics_too(client, v
 
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [((), "BadArgumentsMissing"), ((1,), "BadInvalidArgument"), (("a", "b"), "BadTooManyArguments")],
+    [
+        ((), "BadArgumentsMissing"),
+        ((1,), "BadInvalidArgument"),
+        (("",), "BadInvalidArgument"),
+        (("x" * 5_000,), "BadInvalidArgument"),
+        (("a", "b"), "BadTooManyArguments"),
+    ],
 )
 async def test_arguments_are_checked(client, view, arguments, status):
     assert (await called(client, "Plant.Block01.Rack03", "LockOut", *arguments))[0] == status
