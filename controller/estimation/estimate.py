@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,27 @@ from numpy.typing import NDArray
 from controller.estimation import capacity, rack_filter
 from controller.estimation.beside_bms import listen
 from controller.estimation.cell_groups import CellGroup
-from controller.estimation.cell_tables import FIRST_PAIR, HALF_GAP, MODEL_ERROR, OCV, SERIES, curves_at, look_up
+from controller.estimation.cell_tables import (
+    FIRST_PAIR,
+    HALF_GAP,
+    MODEL_ERROR,
+    OCV,
+    SERIES,
+    SOC_POINTS,
+    curves_at,
+    look_up,
+)
 from controller.estimation.config import EstimatorConfig
+from controller.estimation.current_doubt import Change, counted, doubtful_voltage, judge
 from controller.estimation.findings import Finding
 from controller.estimation.integrate import GAP_PERIODS, integrate, take_temperatures, take_voltages
 from controller.estimation.power import PowerBasis, power_limits
-from controller.estimation.rack_filter import NORMAL_95, Block, Hypotheses
+from controller.estimation.rack_filter import NORMAL_95, Block, Expectation, Hypotheses, SeenVoltage
 from controller.estimation.samples import RackSample, cell_means
-from controller.estimation.state import FIRST_PAIR_SUM, NEVER, UNSEEN_CURRENT_SHARE, EstimatorState, prior, unseen_ratio
+from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior
 from controller.estimation.state_of_energy import energy_limits
 from controller.estimation.thermal import cell_heat_w, follow_core, follow_rise
+from controller.estimation.unseen import forgotten, held_v2, unseen_ratio, with_unseen
 from controller.estimation.warranty import FOLD_PERIOD_S, Warranty, folded
 from controller.estimation.watch import watch_cells
 from controller.image.quality import Quality
@@ -28,12 +39,13 @@ from controller.plant.model import SocSource
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+KNEE_RATIO = 0.03
+"""How far beyond its bounds a SOC is looked at for a knee that moves the voltage without a step of current."""
 STEEP_V = 0.3
 """OCV slope, V per unit of SOC, from which a voltage ties the SOC down (3 mV a point)."""
 LASTING_SHARE, FLAT_V = 0.6, 0.5
 """Part of the model's error that is the same each time a SOC is visited: no repetition averages it away. It counts
 where the SOC was learned: a voltage that teaches nothing (steep errors, plateau) brings none of its own."""
-SLOW_PAIR_S = 100.0
 ANCHOR_SIGMA = 0.0125
 UNCERTAIN_WIDTH = 0.12
 """Width of the 95 % interval above which a SOC is stated as uncertain."""
@@ -113,55 +125,102 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     has_voltage = state.block_samples > 0
     expected = rack_filter.expectation(curves, hysteresis, current_a, pair_a)
     mixture = rack_filter.respread(_moved(config, state, curves))
-    predicted = _expected_voltage(mixture, expected)
     before = rack_filter.soc_variance(mixture)
     lasted_s = np.clip((state.time_ns - state.block_start_ns) * 1e-9, 1.0, 300.0)
     noise = config.voltage_noise_v / np.sqrt(np.maximum(state.block_samples, 1))
-    back = state.block_drawn_ratio - drawn
-    mixture = rack_filter.correct_with_voltage(
-        mixture, expected, np.nan_to_num(mean_v), noise, lasted_s, back, has_voltage
-    )
+    seen = SeenVoltage(np.nan_to_num(mean_v), noise, lasted_s, state.block_drawn_ratio - drawn, has_voltage)
+    mixture = _corrected(config, state, mixture, expected, seen)
     mixture = _at_anchors(config, mixture, mean_v, current_a, has_voltage)
     state.hypotheses = mixture
-    state.residual_v = np.where(has_voltage, mean_v - predicted, np.nan)
     _store_soc(config, state, mixture, curves, before)
     _follow_capacity(config, state, means, has_voltage)
     _start_block(state)
 
 
+def _corrected(
+    config: EstimatorConfig, state: EstimatorState, was: Hypotheses, expected: Expectation, seen: SeenVoltage
+) -> Hypotheses:
+    """Return the mixture after a voltage; where it contradicts the current, after what the current may have hidden."""
+    ohm = np.sum(state.curves[:, SERIES:, SOC_POINTS // 2], axis=1)
+    before = rack_filter.expected_at(was, expected, seen.soc_back)
+    state.residual_v = np.where(seen.use, seen.mean_v - before.open_circuit_v + before.resistive_v, np.nan)
+    change = _change(state, before, seen)
+    mixture, misfit = rack_filter.correct_with_voltage(
+        was, expected, seen, doubtful_voltage(state.doubt, ohm, seen.duration_s)
+    )
+    series_ohm = state.curves[:, SERIES, SOC_POINTS // 2]
+    doubt = judge(state.doubt, change, misfit.far, misfit.residual, series_ohm, seen.duration_s)
+    doubt, unseen = counted(doubt, config.capacity_ah)
+    if unseen.any():
+        state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
+        was = rack_filter.respread(rack_filter.widened(was, unseen))
+        mixture, _ = rack_filter.correct_with_voltage(
+            was, expected, seen, doubtful_voltage(doubt, ohm, seen.duration_s)
+        )
+    after = rack_filter.expected_at(mixture, expected, seen.soc_back)
+    state.doubt = replace(
+        doubt,
+        residual_v=np.where(seen.use, seen.mean_v - after.open_circuit_v + after.resistive_v, np.nan),
+        resistive_v=after.resistive_v,
+        open_circuit_v=after.open_circuit_v,
+    )
+    return mixture
+
+
+def _change(state: EstimatorState, expected: rack_filter.Expected, seen: SeenVoltage) -> Change:
+    """Return what changed since the last block; nothing can be told over a gap."""
+    was = state.doubt
+    return Change(
+        misfit_v=state.residual_v - was.residual_v,
+        resistive_v=was.resistive_v - expected.resistive_v,
+        open_circuit_v=expected.open_circuit_v - was.open_circuit_v,
+        error_v=np.hypot(expected.model_error_v, seen.noise_v),
+        bend_v=_bend_v(state),
+        use=seen.use & np.isfinite(was.residual_v) & (state.block_extra_ratio == 0.0),
+    )
+
+
+def _bend_v(state: EstimatorState) -> Floats:
+    """Return by how much the open-circuit voltage may have moved: a knee anywhere inside the bounds counts."""
+    steps = np.diff(state.curves[:, OCV], axis=1)
+    place = np.linspace(0.0, 1.0, SOC_POINTS - 1)
+    low, high = state.soc_low_ratio[:, None], state.soc_high_ratio[:, None]
+    steepest = np.max(np.where((place >= low - KNEE_RATIO) & (place <= high + KNEE_RATIO), steps, 0.0), axis=1)
+    return np.asarray(state.block_moved_ratio * steepest * (SOC_POINTS - 1))
+
+
 def _moved(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Hypotheses:
-    rate = config.hysteresis_per_soc
-    gap_v = look_up(curves[:, HALF_GAP], state.soc_ratio[:, None])[:, 0]
     duration_s = np.where(state.updated_ns == NEVER, 0, np.maximum(state.time_ns - state.block_start_ns, 0)) * 1e-9
+    held, drift = _hold_unseen(config, state, curves, duration_s)
     block = Block(
         duration_s=duration_s,
         drawn_ratio=state.block_drawn_ratio,
         moved_ratio=state.block_moved_ratio,
         extra_sigma_ratio=state.block_extra_ratio,
-        branch_sigma_v=np.hypot(
-            gap_v * np.minimum(1.0, rate * state.block_extra_ratio), _unseen_pairs(config, state, curves)
-        ),
+        held_v2=held,
+        drift_v2=drift,
     )
     error = rack_filter.ERROR_MARGIN * look_up(curves[:, MODEL_ERROR], state.hypotheses.mean[..., rack_filter.SOC])
     span = config.tables.error_soc_ratio[config.cell_index]
     return rack_filter.predict(state.hypotheses, block, prior(config), error, span)
 
 
-def _unseen_pairs(config: EstimatorConfig, state: EstimatorState, curves: Floats) -> Floats:
-    """Return the 1-sigma, V, of what slow pairs hold of a current that nobody saw; quick ones have forgotten it."""
-    slow_s = config.pair_time_constant_s
-    charge_as = state.block_extra_ratio * config.capacity_ah * 3600.0
-    most_a = UNSEEN_CURRENT_SHARE * np.maximum(config.charge_current_max_a, config.discharge_current_max_a)
-    held_a = np.where(slow_s >= SLOW_PAIR_S, np.minimum(charge_as[:, None] / slow_s, most_a[:, None]), 0.0)
-    ohm = curves[np.arange(config.racks), FIRST_PAIR:, curves.shape[2] // 2]
-    return np.asarray(np.sum(held_a * ohm, axis=1))
-
-
-def _expected_voltage(mixture: Hypotheses, expected: rack_filter.Expectation) -> Floats:
-    """Return the mean cell's voltage that the mixture expects, without its learned biases."""
-    soc = mixture.mean[..., rack_filter.SOC]
-    voltage = look_up(expected.open_circuit_v, soc) - look_up(expected.resistive_v, soc)
-    return np.asarray(np.sum(rack_filter.weights(mixture) * voltage, axis=1))
+def _hold_unseen(
+    config: EstimatorConfig, state: EstimatorState, curves: Floats, duration_s: Floats
+) -> tuple[Floats, Floats]:
+    """Return the variance that voltages hold of currents that nobody saw, and what they lost of it in this block."""
+    ohm = curves[:, FIRST_PAIR:, SOC_POINTS // 2]
+    gap_v = look_up(curves[:, HALF_GAP], state.soc_ratio[:, None])[:, 0]
+    doubt = state.doubt
+    if doubt.doubted.any():
+        unknown_a = np.where(doubt.doubted, doubt.unknown_a, 0.0)
+        moved = unknown_a * doubt.wrong_s / 3600.0 / config.capacity_ah
+        state.unseen = with_unseen(config, state.unseen, unknown_a, doubt.wrong_s, moved)
+    hidden = (state.block_extra_ratio > 0.0) | doubt.doubted
+    held = np.where(hidden, held_v2(state.unseen, ohm, gap_v), 0.0)
+    since_s, moved = np.where(hidden, 0.0, duration_s), np.where(hidden, 0.0, state.block_moved_ratio)
+    state.unseen, drift = forgotten(config, state.unseen, ohm, gap_v, since_s, moved)
+    return held, drift
 
 
 def _at_anchors(
@@ -251,10 +310,10 @@ def _follow_core(config: EstimatorConfig, state: EstimatorState, now_ns: int) ->
         config,
         state.curves,
         soc,
-        state.step_current_a,
+        state.seen_current_a,
         state.pair_current_a,
         state.temperature_degc,
-        state.step_voltage_v,
+        state.seen_voltage_v,
     )
     elapsed_s = np.full(config.racks, max(now_ns - state.power_ns, 0) * 1e-9)
     state.heat_rise_k = follow_rise(config, state.heat_rise_k, heat_w, elapsed_s)
@@ -298,7 +357,7 @@ def _listen_to_bms(state: EstimatorState, sample: RackSample, now_ns: int) -> No
 def _count_for_warranty(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> None:
     """Add what was metered to the counters; a SOC that is uncertain and a temperature never read fill no bin."""
     narrow = state.soc_high_ratio - state.soc_low_ratio <= UNCERTAIN_WIDTH
-    trusted = narrow & (state.updated_ns != NEVER) & ~state.current_doubtful & _recent(state, now_ns)
+    trusted = narrow & (state.updated_ns != NEVER) & ~state.doubt.suspected & _recent(state, now_ns)
     temperature, sensors = cell_means(sample.cell_temperature_degc, sample.temperature_valid)
     state.warranty, state.meter = folded(
         state.warranty,
@@ -406,7 +465,7 @@ def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
 
 def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
     """Return good, uncertain where the bounds are wide or the current is in doubt, and never-read at first."""
-    doubtful = (high - low > UNCERTAIN_WIDTH) | state.current_doubtful
+    doubtful = (high - low > UNCERTAIN_WIDTH) | state.doubt.suspected
     quality = doubtful * _UNCERTAIN
     return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * _NEVER_READ))
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.samples import RackSample, cell_means
-from controller.estimation.state import NEVER, EstimatorState, unseen_ratio
+from controller.estimation.state import NEVER, EstimatorState
+from controller.estimation.unseen import unseen_current_a, unseen_ratio, with_unseen
 from controller.estimation.warranty import LONGEST_SAMPLE_S, metered
 
 Floats = NDArray[np.float64]
@@ -20,14 +21,6 @@ Mask = NDArray[np.bool_]
 GAP_PERIODS = 3.0
 VOLTAGE_AGE_S = 2.0
 CELLS_NEEDED_SHARE = 0.8
-STEP_WITHIN_S = 15.0
-STEP_SAMPLES = 100.0
-STEP_RATIO = 2.8
-STEP_NOISES = 3.0
-STEP_FLOOR_V = 0.002
-STEP_MOST_V = 0.01
-"""One step says no more than this: a knee or a late sample makes a single large one."""
-TREND_SHARE = 0.2
 
 
 def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:
@@ -46,7 +39,7 @@ def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample
         time_ns = np.where(new, time_ns, state.time_ns)
     mean_a = np.asarray(0.5 * (before_a + current_a))
     usual_s = np.where(state.period_s > 0.0, GAP_PERIODS * state.period_s, LONGEST_SAMPLE_S)
-    sound = (elapsed_s <= np.minimum(usual_s, LONGEST_SAMPLE_S)) & ~state.current_doubtful
+    sound = (elapsed_s <= np.minimum(usual_s, LONGEST_SAMPLE_S)) & ~state.doubt.suspected
     state.meter = metered(state.meter, mean_a, sample.voltage_v, np.where(sound, elapsed_s, 0.0))
     _count(config, state, elapsed_s, mean_a)
     decay = np.exp(-elapsed_s[:, None] / config.pair_time_constant_s)
@@ -62,7 +55,9 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     known = state.period_s > 0.0
     gap_s = (elapsed_s - GAP_PERIODS * state.period_s) * known
     if gap_s.max() > 0.0:
-        unseen = unseen_ratio(config, np.maximum(gap_s, 0.0))
+        missed_s = np.maximum(gap_s, 0.0)
+        unseen = unseen_ratio(config, missed_s)
+        state.unseen = with_unseen(config, state.unseen, unseen_current_a(config), missed_s, unseen)
         state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
         _forget_voltages(state, gap_s > 0.0)
     if not (elapsed_s == state.period_s).all():
@@ -96,43 +91,10 @@ def take_voltages(config: EstimatorConfig, state: EstimatorState, sample: RackSa
     row = np.concatenate((np.stack(scalars, axis=1), state.pair_current_a), axis=1)
     state.block_sums = state.block_sums + (row if use.all() else np.where(use[:, None], row, 0.0))
     state.block_samples = state.block_samples + use
-    _compare_steps(config, state, sample, mean_v, use)
+    state.seen_voltage_v = np.where(use, mean_v, state.seen_voltage_v)
+    state.seen_current_a = np.where(use, state.current_a, state.seen_current_a)
     state.cell_time_ns = np.maximum(sample.cell_time_ns, state.cell_time_ns)
     return fresh
-
-
-def _compare_steps(
-    config: EstimatorConfig, state: EstimatorState, sample: RackSample, mean_v: Floats, use: Mask
-) -> None:
-    """Hold each step of the voltage against the step of the current: what does not fit speaks against the current.
-
-    Where the current is frozen the voltage steps alone; where its sign is wrong the step that should cancel doubles.
-    A voltage that runs down a knee does so steadily: what lasts over some samples is taken off first. A sensor read
-    a moment beside the voltage only moves the step to the next sample, which counts half as much.
-    """
-    elapsed_ns = sample.cell_time_ns - state.cell_time_ns
-    close = use & np.isfinite(state.step_voltage_v) & (elapsed_ns < STEP_WITHIN_S * 1e9)
-    expected_v = state.series_ohm * (state.current_a - state.step_current_a)
-    raw_v = np.where(close, mean_v - state.step_voltage_v + expected_v, 0.0)
-    fair = STEP_MOST_V / np.maximum(np.abs(expected_v), STEP_MOST_V)
-    expected_v = fair * expected_v
-    misfit_v = np.clip(fair * (raw_v - state.step_trend_v), -2.2 * STEP_MOST_V, 2.2 * STEP_MOST_V)
-    state.step_trend_v = np.where(close, state.step_trend_v + TREND_SHARE * misfit_v, 0.0)
-    keep = np.where(close, 1.0 - 1.0 / STEP_SAMPLES, 1.0)
-    state.step_misfit_v2 = np.where(
-        close, keep * state.step_misfit_v2 + (1.0 - keep) * misfit_v**2, state.step_misfit_v2
-    )
-    state.step_expected_v2 = np.where(
-        close, keep * state.step_expected_v2 + (1.0 - keep) * expected_v**2, state.step_expected_v2
-    )
-    state.step_voltage_v = np.where(use, mean_v, state.step_voltage_v)
-    state.step_current_a = np.where(use, state.current_a, state.step_current_a)
-    floor_v2 = (STEP_NOISES * config.voltage_noise_v) ** 2 + STEP_FLOOR_V**2
-    state.current_doubtful = state.step_misfit_v2 > STEP_RATIO * state.step_expected_v2 + floor_v2
-    if state.current_doubtful.any():
-        moved = np.minimum(elapsed_ns * 1e-9, STEP_WITHIN_S)
-        unseen = unseen_ratio(config, np.where(close & state.current_doubtful, moved, 0.0))
-        state.block_extra_ratio = state.block_extra_ratio + unseen
 
 
 def take_temperatures(state: EstimatorState, sample: RackSample) -> None:

@@ -73,14 +73,16 @@ class Block:
     """What happened since the last update, per rack [rack].
 
     `drawn_ratio` is measured charge over capacity, `moved_ratio` the same without sign; `extra_sigma_ratio` is what
-    may have flowed unseen, `branch_sigma_v` what the hysteresis may have changed by it.
+    may have flowed unseen. `held_v2` is the variance that the voltage holds at least of such a current, `drift_v2` what
+    it has lost of it.
     """
 
     duration_s: Floats
     drawn_ratio: Floats
     moved_ratio: Floats
     extra_sigma_ratio: Floats
-    branch_sigma_v: Floats
+    held_v2: Floats
+    drift_v2: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,28 @@ class Expectation:
     open_circuit_v: Floats
     resistive_v: Floats
     model_error_v: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class SeenVoltage:
+    """A mean cell's voltage [rack]: averaged over `duration_s`, when the SOC was `soc_back` higher than now.
+
+    Racks where `use` is false have none.
+    """
+
+    mean_v: Floats
+    noise_v: Floats
+    duration_s: Floats
+    soc_back: Floats
+    use: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """How a measurement fitted the hypothesis that explains it best [rack]: its residual, squared over the gate too."""
+
+    far: Floats
+    residual: Floats
 
 
 def initial_hypotheses(prior: Prior, soc_ratio: Floats, soc_sigma_ratio: Floats) -> Hypotheses:
@@ -134,7 +158,7 @@ def predict(was: Hypotheses, block: Block, prior: Prior, model_error_v: Floats, 
     keep_bias = np.exp(-block.duration_s / BIAS_FORGETS_S)[:, None]
     _forget(mean, cov, BIAS, keep_bias, prior.bias_v[:, None])
     cov[..., SOC, SOC] += (block.extra_sigma_ratio**2)[:, None]
-    cov[..., MODEL, MODEL] += (block.branch_sigma_v**2)[:, None]
+    cov[..., MODEL, MODEL] = np.maximum(cov[..., MODEL, MODEL], block.held_v2[:, None]) + block.drift_v2[:, None]
     cov[..., OFFSET, OFFSET] += ((OFFSET_DRIFT_PER_SQRT_DAY * prior.offset_per_h) ** 2 * days)[:, None]
     cov[..., SCALE, SCALE] += ((SCALE_DRIFT_PER_SQRT_DAY * prior.scale) ** 2 * days)[:, None]
     return Hypotheses(mean, cov, was.log_weight)
@@ -148,23 +172,34 @@ def _forget(mean: Floats, cov: Floats, place: int, keep: Floats, sigma: Floats) 
     cov[..., place, place] += (1.0 - keep**2) * sigma**2
 
 
-def correct_with_voltage(
-    was: Hypotheses,
-    expected: Expectation,
-    voltage_v: Floats,
-    noise_v: Floats,
-    duration_s: Floats,
-    soc_back: Floats,
-    use: NDArray[np.bool_],
-) -> Hypotheses:
-    """Return the hypotheses after a mean-cell voltage [rack]; racks where `use` is false stay as they are.
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a mixture expects of the mean cell [rack], without what it has learned of errors: OCV less resistive part.
 
-    The voltage was averaged over `duration_s`, when the SOC was `soc_back` higher than now.
+    `model_error_v` is the 1-sigma of the model there.
+    """
+
+    open_circuit_v: Floats
+    resistive_v: Floats
+    model_error_v: Floats
+
+
+def expected_at(mixture: Hypotheses, expected: Expectation, soc_back: Floats) -> Expected:
+    """Return the mixture's mean of the curves, `soc_back` above where it stands now."""
+    share, soc = weights(mixture), mixture.mean[..., SOC] + soc_back[:, None]
+    curves = (expected.open_circuit_v, expected.resistive_v, expected.model_error_v)
+    return Expected(*(np.sum(share * look_up(curve, soc), axis=1) for curve in curves))
+
+
+def correct_with_voltage(
+    was: Hypotheses, expected: Expectation, seen: SeenVoltage, doubtful_v2: Floats
+) -> tuple[Hypotheses, Misfit]:
+    """Return the hypotheses after a mean-cell voltage, and how well it fitted; `doubtful_v2` comes from the current.
 
     The OCV's slope is taken over the hypothesis's own width (central differences), and what it bends there counts as
     noise: a sigma-point filter in the one direction that is not linear.
     """
-    soc = was.mean[..., SOC] + soc_back[:, None]
+    soc = was.mean[..., SOC] + seen.soc_back[:, None]
     sigma = np.sqrt(was.covariance[..., SOC, SOC])
     width = np.maximum(sigma, 0.004)
     middle = look_up(expected.open_circuit_v, soc)
@@ -184,9 +219,9 @@ def correct_with_voltage(
         + was.mean[..., MODEL]
     )
     # the noise of a measurement is the same for all: stated per hypothesis, the one that states the least would win
-    fast = (error**2 + (FAST_RESISTANCE_SHARE * resistive) ** 2) * (FAST_ERROR_S / duration_s)[:, None]
-    noise = (noise_v**2 + np.sum(weights(was) * fast, axis=1))[:, None] + 2.0 * bend**2 * (sigma / width) ** 4
-    return _corrected(was, rows, voltage_v[:, None] - predicted, noise, use)
+    fast = (error**2 + (FAST_RESISTANCE_SHARE * resistive) ** 2) * (FAST_ERROR_S / seen.duration_s)[:, None]
+    noise = (seen.noise_v**2 + np.sum(weights(was) * fast, axis=1))[:, None] + 2.0 * bend**2 * (sigma / width) ** 4
+    return _corrected(was, rows, seen.mean_v[:, None] - predicted, noise, seen.use, doubtful_v2)
 
 
 def correct_with_soc(was: Hypotheses, soc_ratio: Floats, sigma_ratio: Floats, use: NDArray[np.bool_]) -> Hypotheses:
@@ -194,20 +229,17 @@ def correct_with_soc(was: Hypotheses, soc_ratio: Floats, sigma_ratio: Floats, us
     rows = np.zeros_like(was.mean)
     rows[..., SOC] = 1.0
     residual = soc_ratio[:, None] - was.mean[..., SOC]
-    return _corrected(was, rows, residual, np.broadcast_to((sigma_ratio**2)[:, None], residual.shape), use)
+    return _corrected(was, rows, residual, np.broadcast_to((sigma_ratio**2)[:, None], residual.shape), use)[0]
 
 
-def correct_with_offset(
-    was: Hypotheses, offset_per_h: Floats, sigma_per_h: Floats, use: NDArray[np.bool_]
-) -> Hypotheses:
-    """Return the hypotheses after the current sensor was read while no current could flow (contactors open)."""
-    rows = np.zeros_like(was.mean)
-    rows[..., OFFSET] = 1.0
-    residual = offset_per_h[:, None] - was.mean[..., OFFSET]
-    return _corrected(was, rows, residual, np.broadcast_to((sigma_per_h**2)[:, None], residual.shape), use)
-
-
-def _corrected(was: Hypotheses, rows: Floats, residual: Floats, noise: Floats, use: NDArray[np.bool_]) -> Hypotheses:
+def _corrected(
+    was: Hypotheses,
+    rows: Floats,
+    residual: Floats,
+    noise: Floats,
+    use: NDArray[np.bool_],
+    doubtful: Floats | float = 0.0,
+) -> tuple[Hypotheses, Misfit]:
     """Return the Kalman update of every hypothesis.
 
     A residual that is beyond the gate for every living hypothesis counts for no more than the gate: it is rather the
@@ -216,15 +248,25 @@ def _corrected(was: Hypotheses, rows: Floats, residual: Floats, noise: Floats, u
     cross = np.matmul(was.covariance, rows[..., None])[..., 0]
     variance = np.sum(rows * cross, axis=-1) + noise
     alive = was.log_weight > DEAD_LOG_WEIGHT
-    far = np.where(alive, residual**2 / (GATE_SIGMA**2 * variance), np.inf).min(axis=1, keepdims=True)
-    variance = variance * np.maximum(far, 1.0)
+    far = np.where(alive, residual**2 / (GATE_SIGMA**2 * variance), np.inf)
+    best = np.argmin(far, axis=1)[:, None]
+    least = np.take_along_axis(far, best, axis=1)
+    misfit = Misfit(np.where(use, least[:, 0], 0.0), np.take_along_axis(residual, best, axis=1)[:, 0])
+    variance = variance * np.maximum(least, 1.0) + np.asarray(doubtful)[..., None]
     gain = np.where(use[:, None, None], cross / variance[..., None], 0.0)
     mean = was.mean + gain * residual[..., None]
     cov = was.covariance - gain[..., :, None] * cross[..., None, :]
     change = np.where(use[:, None], -0.5 * residual**2 / variance - 0.5 * np.log(variance), 0.0)
     log_weight = was.log_weight + change
     log_weight = np.maximum(log_weight - log_weight.max(axis=1, keepdims=True), FLOOR_LOG_WEIGHT)
-    return Hypotheses(mean, cov, log_weight)
+    return Hypotheses(mean, cov, log_weight), misfit
+
+
+def widened(was: Hypotheses, sigma_ratio: Floats) -> Hypotheses:
+    """Return the hypotheses with each SOC less certain by a 1-sigma [rack]."""
+    covariance = was.covariance.copy()
+    covariance[..., SOC, SOC] += (sigma_ratio**2)[:, None]
+    return Hypotheses(was.mean, covariance, was.log_weight)
 
 
 def respread(was: Hypotheses) -> Hypotheses:

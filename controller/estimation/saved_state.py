@@ -21,7 +21,8 @@ from controller.estimation.cell_filter import with_absence
 from controller.estimation.cell_groups import CellGroup
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding, FindingKind, Severity
-from controller.estimation.state import NEVER, EstimatorState, initial, unseen_ratio
+from controller.estimation.state import NEVER, EstimatorState, initial
+from controller.estimation.unseen import unseen_current_a, unseen_ratio, with_unseen
 
 FORMAT = 4
 NOT_SAVED = {"curves", "meter", "warranty"}
@@ -141,12 +142,14 @@ def _after_absence(
     saved_ns = int(max(state.time_ns.max(), state.cell_time_ns.max(), 0))
     moved_ns = now_ns - int(away_s * 1e9) - saved_ns
     had_anchor = state.anchor_time_ns != NEVER
-    unseen = unseen_ratio(config, np.full(config.racks, away_s))
+    away = np.full(config.racks, away_s)
+    unseen = unseen_ratio(config, away)
     return replace(
         state,
         time_ns=fresh.time_ns,
         cell_time_ns=fresh.cell_time_ns,
-        step_voltage_v=fresh.step_voltage_v,
+        seen_voltage_v=fresh.seen_voltage_v,
+        doubt=replace(state.doubt, residual_v=fresh.doubt.residual_v),
         power_ns=now_ns,
         updated_ns=np.where(state.updated_ns == NEVER, NEVER, now_ns),
         pair_current_a=state.pair_current_a * np.exp(-away_s / config.pair_time_constant_s),
@@ -155,6 +158,7 @@ def _after_absence(
         block_samples=fresh.block_samples,
         block_extra_ratio=np.hypot(state.block_extra_ratio, unseen),
         anchor_time_ns=np.where(had_anchor, moved_ns + state.anchor_time_ns, NEVER),
+        unseen=with_unseen(config, state.unseen, unseen_current_a(config), away, unseen),
         beside=fresh.beside,
         capacity=replace(state.capacity, stay=fresh.capacity.stay, anchor=fresh.capacity.anchor),
         groups=tuple(

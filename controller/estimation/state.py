@@ -16,9 +16,11 @@ from controller.estimation.capacity import CapacityState, initial_capacity
 from controller.estimation.cell_groups import CellGroup, initial_groups
 from controller.estimation.cell_tables import curves_at
 from controller.estimation.config import EstimatorConfig
+from controller.estimation.current_doubt import CurrentDoubt, initial_doubt
 from controller.estimation.findings import Finding
 from controller.estimation.power import HORIZONS_S, PowerLimits
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
+from controller.estimation.unseen import Unseen, nothing_unseen
 from controller.estimation.warranty import Meter, Warranty, initial_meter, initial_warranty
 
 Floats = NDArray[np.float64]
@@ -53,12 +55,10 @@ class EstimatorState:
     block_sums: Floats  # [rack, voltage | current | hysteresis | charge drawn | pairs]
     block_samples: NDArray[np.int64]
     series_ohm: Floats
-    step_voltage_v: Floats  # mean cell at the last voltage sample
-    step_current_a: Floats
-    step_trend_v: Floats
-    step_misfit_v2: Floats  # mean square of voltage steps that the current does not explain
-    step_expected_v2: Floats
-    current_doubtful: NDArray[np.bool_]
+    seen_voltage_v: Floats  # mean cell at the last voltage sample
+    seen_current_a: Floats
+    doubt: CurrentDoubt
+    unseen: Unseen
     hypotheses: Hypotheses
     soc_ratio: Floats  # at the last update
     soc_sigma_ratio: Floats
@@ -124,12 +124,10 @@ def initial(
         block_sums=np.zeros((racks, FIRST_PAIR_SUM + pairs)),
         block_samples=np.zeros(racks, dtype=np.int64),
         series_ohm=np.zeros(racks),
-        step_voltage_v=np.full(racks, np.nan),
-        step_current_a=zeros,
-        step_trend_v=zeros,
-        step_misfit_v2=zeros,
-        step_expected_v2=zeros,
-        current_doubtful=np.zeros(racks, dtype=bool),
+        seen_voltage_v=np.full(racks, np.nan),
+        seen_current_a=zeros,
+        doubt=initial_doubt(racks),
+        unseen=nothing_unseen(racks, pairs),
         hypotheses=mixture,
         soc_ratio=soc,
         soc_sigma_ratio=sigma,
@@ -171,13 +169,3 @@ def prior(config: EstimatorConfig) -> Prior:
         bias_v=np.hypot(config.voltage_bias_v, MODEL_BIAS_V),
         resistance=config.per_cell_type([cell.ageing.resistance_sigma_ratio for cell in config.cells]),
     )
-
-
-UNSEEN_CURRENT_SHARE = 0.5
-"""1-sigma of a current that nobody saw, as a share of the rack's largest allowed current."""
-
-
-def unseen_ratio(config: EstimatorConfig, duration_s: Floats) -> Floats:
-    """Return the 1-sigma of SOC that may have flowed in a time without samples [rack]."""
-    current = np.maximum(config.charge_current_max_a, config.discharge_current_max_a)
-    return np.minimum(UNSEEN_CURRENT_SHARE * current * duration_s / 3600.0 / config.capacity_ah, 1.0)

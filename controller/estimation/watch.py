@@ -60,7 +60,7 @@ def _visited(
         current_a=state.current_a[racks],
         capacity_ah=config.capacity_ah[racks],
         noise_v=config.voltage_noise_v[racks],
-        use=(seen_ns != was.seen_ns) & narrow,
+        use=(seen_ns != was.seen_ns) & narrow & ~state.doubt.doubted[racks],
         bled_ratio=_bled(config, sample, racks, elapsed_s),
     )
     cells = visit_cells(was.cells, visit, sample.cell_voltage_v[racks], sample.cell_valid[racks])
