@@ -31,6 +31,8 @@ DIGIT_V = 0.001
 STRIKES = 2
 CONFIRMATIONS = 3
 """So many in a row, none of the other kind between: to doubt, and to believe again."""
+STRIKE_LASTS_S = 3600.0
+"""So long after, a lone contradiction is forgotten: two knees hours apart are no frozen current."""
 DOUBT_LASTS_S = 6.0 * 3600.0
 """A current that nothing contradicts or confirms for so long is believed again."""
 VOLTAGE_LASTS_S = 1800.0
@@ -108,7 +110,8 @@ def judge(
     against = change.use & (misfit_v2 > bent_v2) & (misfit_v2 > explained_v2)
     confirms = change.use & (explained_v2 > clear_v2) & (misfit_v2 < CONFIRMS_SHARE**2 * explained_v2) & ~beyond
     speaks_against = against | beyond
-    strikes = np.where(confirms, 0.0, was.strikes + against)
+    forgiven = confirms | (was.quiet_s > STRIKE_LASTS_S)
+    strikes = np.where(confirms, 0.0, np.where(forgiven, 0.0, was.strikes) + against)
     confirmed = np.where(speaks_against, 0.0, was.confirmed + confirms)
     doubted = beyond | (strikes >= STRIKES) | was.doubted
     quiet_s = np.where(speaks_against, 0.0, was.quiet_s + took_s)
