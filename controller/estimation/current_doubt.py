@@ -106,7 +106,7 @@ def judge(
     misfit_v2, explained_v2 = change.misfit_v**2, change.resistive_v**2
     clear_v2 = CLEAR_SIGMA**2 * variance
     bent_v2 = CLEAR_SIGMA**2 * (np.sqrt(variance) + change.bend_v) ** 2
-    beyond = far > 1.0
+    beyond = (far > 1.0) & (np.abs(residual_v) > CLEAR_SIGMA * change.bend_v)
     against = change.use & (misfit_v2 > bent_v2) & (misfit_v2 > explained_v2)
     confirms = change.use & (explained_v2 > clear_v2) & (misfit_v2 < CONFIRMS_SHARE**2 * explained_v2) & ~beyond
     speaks_against = against | beyond

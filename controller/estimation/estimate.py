@@ -39,7 +39,7 @@ from controller.plant.model import SocSource
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-KNEE_RATIO = 0.03
+KNEE_RATIO = 0.1
 """How far beyond its bounds a SOC is looked at for a knee that moves the voltage without a step of current."""
 STEEP_V = 0.3
 """OCV slope, V per unit of SOC, from which a voltage ties the SOC down (3 mV a point)."""
