@@ -39,6 +39,8 @@ from controller.plant.model import SocSource
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+KNEE_TIES_V, NEAR_KNEE_RATIO = 0.015, 0.05
+"""Where a knee so near may have moved the voltage by so much, its change is not held against the current."""
 KNEE_RATIO = 0.1
 """How far beyond its bounds a SOC is looked at for a knee that moves the voltage without a step of current."""
 STEEP_V = 0.3
@@ -175,17 +177,22 @@ def _change(state: EstimatorState, expected: rack_filter.Expected, seen: SeenVol
         resistive_v=was.resistive_v - expected.resistive_v,
         open_circuit_v=expected.open_circuit_v - was.open_circuit_v,
         error_v=np.hypot(expected.model_error_v, seen.noise_v),
-        bend_v=_bend_v(state),
-        use=seen.use & np.isfinite(was.residual_v) & (state.block_extra_ratio == 0.0),
+        bend_v=_bend_v(state, state.soc_low_ratio, state.soc_high_ratio, KNEE_RATIO),
+        use=seen.use & np.isfinite(was.residual_v) & (state.block_extra_ratio == 0.0) & ~_is_at_knee(state),
     )
 
 
-def _bend_v(state: EstimatorState) -> Floats:
-    """Return by how much the open-circuit voltage may have moved: a knee anywhere inside the bounds counts."""
+def _is_at_knee(state: EstimatorState) -> Mask:
+    """Whether a knee is near: there each rack's own curve bends elsewhere, and the voltage itself tells the SOC."""
+    return np.asarray(_bend_v(state, state.soc_ratio, state.soc_ratio, NEAR_KNEE_RATIO) > KNEE_TIES_V)
+
+
+def _bend_v(state: EstimatorState, low_ratio: Floats, high_ratio: Floats, beyond_ratio: float) -> Floats:
+    """Return by how much the open-circuit voltage may have moved: a knee inside these bounds or near them counts."""
     steps = np.diff(state.curves[:, OCV], axis=1)
     place = np.linspace(0.0, 1.0, SOC_POINTS - 1)
-    low, high = state.soc_low_ratio[:, None], state.soc_high_ratio[:, None]
-    steepest = np.max(np.where((place >= low - KNEE_RATIO) & (place <= high + KNEE_RATIO), steps, 0.0), axis=1)
+    low, high = low_ratio[:, None], high_ratio[:, None]
+    steepest = np.max(np.where((place >= low - beyond_ratio) & (place <= high + beyond_ratio), steps, 0.0), axis=1)
     return np.asarray(state.block_moved_ratio * steepest * (SOC_POINTS - 1))
 
 
