@@ -27,6 +27,8 @@ def test_a_row_is_stored_or_failed_as_a_whole(device) -> None:
     assert group.data[1].tolist() == [1, 2, 255, 1]
     assert (group.time_ns[1], group.state[1], group.arrivals[1]) == (9, RowState.FAILED, 2)
     assert group.arrivals.dtype == np.uint32
+    group.forget()
+    assert (group.time_ns[1], group.state[1], group.arrivals[1]) == (0, RowState.NEVER, 0)
 
 
 def test_a_group_without_reads_has_no_bytes(device) -> None:
