@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
@@ -60,12 +61,28 @@ def _any_pcs(arrays: PlantArrays, state: ControlState, protection: ProtectionOrd
     return bool(np.any(present & ~stopped))
 
 
+def kept_open(arrays: PlantArrays, state: ControlState, tripped: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which racks [R] must stay open: tripped, locked out, out of service; and whole banks with one of those.
+
+    A bank that takes no requests for single racks would connect that one too.
+    """
+    relations = state.relations
+    barred = tripped | state.locked_out() | ~arrays.rack_in_service
+    shared = ~relations.rack_request_served & (relations.rack_bank >= 0)
+    together: NDArray[np.bool_] = shared & np.isin(relations.rack_bank, relations.rack_bank[shared & barred])
+    return barred | together
+
+
 def missing_for_connect(
-    state: ControlState, measured: Measurements, protection: ProtectionOrders, rack: int
+    arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders, rack: int
 ) -> tuple[str, ...]:
     """Return what stands against connecting one rack, in words."""
     missing = [f"locked out by {lock.holder} ({lock.reason})" for lock in state.lock_outs.get(rack, ())]
     missing += missing_words(int(protection.rack_connect_missing[rack]))
+    tripped = protection.rack_trip | measured.rack_tripped
+    others = kept_open(arrays, state, tripped)[rack] and not (tripped[rack] or rack in state.lock_outs)
+    if others and arrays.rack_in_service[rack]:
+        missing.append("its bank connects only as a whole, and another of its racks must stay open")
     if not state.relations.rack_requestable[rack]:
         missing.append("its BMS takes no connect requests")
     if not measured.contactor_fresh[rack]:

@@ -306,7 +306,7 @@ def _report_refused(_desk: Desk, command: Command, _index: int) -> Verdict:
 
 
 def _connect(desk: Desk, _command: Command, rack: int) -> Verdict:
-    missing = missing_for_connect(desk.state, desk.measured, desk.protection, rack)
+    missing = missing_for_connect(desk.arrays, desk.state, desk.measured, desk.protection, rack)
     if missing:
         return Verdict(Refusal.WRONG_STATE, "; ".join(missing))
     desk.state.racks.wanted[rack] = Wanted.CONNECTED

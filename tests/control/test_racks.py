@@ -196,3 +196,18 @@ def test_a_bank_that_takes_only_requests_as_a_whole_is_connected_and_left_as_a_w
     rig.until(lambda: bool(np.all(rig.field.contactor[:12] == ContactorState.OPEN)))
     assert rig.field.pcs_w[0] == 0.0
     assert rig.field.pcs_w[1] > 9e5
+
+
+def test_a_bank_that_connects_only_as_a_whole_stays_open_with_a_rack_that_is_locked_out(make_rig_on):
+    rig = make_rig_on(without=("bank_bms", "rack.connect_request"))
+    rig.field.banks_obey = True
+    assert rig.ask(Action.LOCK_OUT, target=RACK, value="insulation").accepted
+    rig.start()
+    rig.run(5)
+    assert np.all(rig.field.contactor[:12] == ContactorState.OPEN)
+    assert np.all(rig.field.contactor[12:] == ContactorState.CLOSED)
+    neighbour = rig.ask(
+        Action.CONNECT, target="Plant.Block01.Rack02" if RACK.endswith("01") else "Plant.Block01.Rack01"
+    )
+    assert not neighbour.accepted
+    assert "its bank connects only as a whole, and another of its racks must stay open" in neighbour.text
