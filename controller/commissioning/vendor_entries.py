@@ -215,6 +215,8 @@ class _Reader:
                 factor *= Fraction(10) ** int(-value if decimals else value)
             elif value == 0:
                 self.complaints.add(cell, "a scale of 0 would make every value 0", "such as 0.1")
+            elif role == "gain" and abs(value) < 1:  # lists divide by a gain; by such a one they hardly mean to
+                self.complaints.add(cell, "this gain can be read two ways", "a column scale, or a divisor such as 10")
             else:
                 factor = factor / value if role == "gain" else factor * value
         return factor

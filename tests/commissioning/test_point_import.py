@@ -151,6 +151,14 @@ def test_a_workbooks_cells_are_called_as_the_spreadsheet_does(tmp_path: Path) ->
     assert "sheet 'Cover' holds no point list" in right.summary
 
 
+def test_a_gain_below_one_is_asked_not_guessed(tmp_path: Path) -> None:
+    rows = "Name,Register (1-based),Register type,Format,Gain,Units\nDC voltage,17,Input Register,UINT16,0.1,V\n"
+    (tmp_path / "list.csv").write_text(rows, encoding="utf-8")
+    found = import_points(Request(tmp_path / "list.csv", "acme", "pcs"))
+
+    assert "list.csv!E2: error: this gain can be read two ways" in found.errors
+
+
 def test_a_formula_without_its_result_is_refused(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.active.append(["Name", "Address", "Type"])

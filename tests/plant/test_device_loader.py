@@ -232,6 +232,10 @@ def test_sunspec_points_have_no_address():
         ("pcs.heartbeat: {at: input 1, as: string99, block: fast}\n", None),
         ("pcs.heartbeat: {at: discrete 1, as: u16, block: fast}", "pcs.heartbeat is u16 in a table of bits"),
         ('rack.soc: {at: input 1, as: u16, unit: "%", block: fast}', "a pcs has no rack.soc"),
+        (
+            "pcs.active_power_setpoint: {at: input 1, as: i16, unit: kW, writable: volatile}",
+            "pcs.active_power_setpoint is a command, and input registers can only be read",
+        ),
     ],
 )
 def test_points_that_can_not_be(text, message):

@@ -12,6 +12,7 @@ from controller.plant.signals import Owner, SignalForm
 from controller.plant.yaml_tree import Document
 
 ROOT_OWNER = {Owner.CELL: Owner.RACK, Owner.SENSOR: Owner.RACK}
+_READ_ONLY = (RegisterTable.INPUT, RegisterTable.DISCRETE)
 BIT_TABLES = (RegisterTable.COIL, RegisterTable.DISCRETE)
 _OWNERS = {
     DeviceKind.BANK_BMS: (Owner.BANK, Owner.RACK),
@@ -41,6 +42,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_strides(device_type, spans, document),
         *_reads(device_type, spans, document),
         *_belongs(device_type, document),
+        *_commands(device_type, document),
         *_hygiene(device_type, document),
     ]
 
@@ -131,6 +133,15 @@ def _belongs(device_type: DeviceType, document: Document) -> Iterator[Message]:
         if owner not in owners:
             place = document.place_of(("points", point.signal.name), key=True)
             yield error(place, f"a {device_type.kind} has no {point.signal.name}", f"signals of {' and '.join(owners)}")
+
+
+def _commands(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """A command goes to a register that can be written."""
+    for point in device_type.points:
+        if point.signal.command and isinstance(point.place, RegisterPlace) and point.place.table in _READ_ONLY:
+            place = document.place_of(("points", point.signal.name, "at"))
+            found = f"{point.signal.name} is a command, and {point.place.table.value} registers can only be read"
+            yield error(place, found, "holding N or coil N")
 
 
 def _hygiene(device_type: DeviceType, document: Document) -> Iterator[Message]:

@@ -113,7 +113,7 @@ def _clients(*kinds: tuple[str, str], seconds: float) -> Iterator[Answers]:
 
 
 def _client(kind: str, where: str, seconds: float) -> dict[str, Any]:
-    done = subprocess.run(_command(kind, where, seconds), check=True, capture_output=True, text=True)
+    done = subprocess.run(_command(kind, where, seconds), check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
