@@ -61,16 +61,16 @@ def _any_pcs(arrays: PlantArrays, state: ControlState, protection: ProtectionOrd
     return bool(np.any(present & ~stopped))
 
 
-def kept_open(arrays: PlantArrays, state: ControlState, tripped: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which racks [R] must stay open: tripped, locked out, out of service; and whole banks with one of those.
+def must_stay_open(arrays: PlantArrays, state: ControlState, tripped: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which racks [R] must stay open for their own sake: tripped, locked out, out of service."""
+    return tripped | state.locked_out() | ~arrays.rack_in_service
 
-    A bank that takes no requests for single racks would connect that one too.
-    """
-    relations = state.relations
-    barred = tripped | state.locked_out() | ~arrays.rack_in_service
-    shared = ~relations.rack_request_served & (relations.rack_bank >= 0)
-    together: NDArray[np.bool_] = shared & np.isin(relations.rack_bank, relations.rack_bank[shared & barred])
-    return barred | together
+
+def held_by_bank(state: ControlState, barred: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which other racks [R] stay open with these: their bank would connect all of them at once."""
+    relations, shared = state.relations, state.relations.rack_shares_request
+    held: NDArray[np.bool_] = shared & ~barred & np.isin(relations.rack_bank, relations.rack_bank[shared & barred])
+    return held
 
 
 def missing_for_connect(
@@ -79,9 +79,8 @@ def missing_for_connect(
     """Return what stands against connecting one rack, in words."""
     missing = [f"locked out by {lock.holder} ({lock.reason})" for lock in state.lock_outs.get(rack, ())]
     missing += missing_words(int(protection.rack_connect_missing[rack]))
-    tripped = protection.rack_trip | measured.rack_tripped
-    others = kept_open(arrays, state, tripped)[rack] and not (tripped[rack] or rack in state.lock_outs)
-    if others and arrays.rack_in_service[rack]:
+    barred = must_stay_open(arrays, state, protection.rack_trip | measured.rack_tripped)
+    if held_by_bank(state, barred)[rack]:
         missing.append("its bank connects only as a whole, and another of its racks must stay open")
     if not state.relations.rack_requestable[rack]:
         missing.append("its BMS takes no connect requests")

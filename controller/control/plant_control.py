@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
-from controller.control.permissives import kept_open
+from controller.control.permissives import held_by_bank, must_stay_open
 from controller.control.sequences.pcs import PcsSequenceState
 from controller.control.sequences.plant import AT_REST, PlantInputs, PlantState, next_state
 from controller.control.sequences.rack import RackSequenceState, Wanted
@@ -151,7 +151,8 @@ def _want_racks(arrays: PlantArrays, state: ControlState, racks: RackStatus) -> 
     """Ask for every rack that may connect and has not; unknown ones are asked for too, once they are known."""
     memory = state.racks
     away = (memory.sequence == RackSequenceState.DISCONNECTED) | (memory.sequence == RackSequenceState.UNKNOWN)
-    barred = kept_open(arrays, state, racks.tripped) | ~state.relations.rack_requestable
+    barred = must_stay_open(arrays, state, racks.tripped)
+    barred |= held_by_bank(state, barred) | ~state.relations.rack_requestable
     chosen = away & ~barred & (memory.wanted != Wanted.DISCONNECTED)
     memory.wanted[chosen] = Wanted.CONNECTED
     memory.connect_failed[chosen] = False

@@ -123,7 +123,7 @@ def _watch_open_racks(state: ControlState, flowing: BoolArray) -> None:
 def _take_bank_along(state: ControlState) -> None:
     """Racks that are reached only through their bank leave together."""
     memory, relations = state.racks, state.relations
-    shared = ~relations.rack_request_served & (relations.rack_bank >= 0)
+    shared = relations.rack_shares_request
     leaving = shared & (memory.wanted == Wanted.DISCONNECTED)
     if anywhere(leaving):
         of_bank = np.isin(relations.rack_bank, relations.rack_bank[leaving])
@@ -232,7 +232,7 @@ _ON_THE_WAY_UP = frozenset({RackSequenceState.WAITING_FOR_VOLTAGE, RackSequenceS
 def _request_line(state: ControlState, rack: int) -> tuple[Requests, int]:
     """Return where a request to this rack goes: its own register, else its bank's."""
     bank = int(state.relations.rack_bank[rack])
-    if state.relations.rack_request_served[rack] or bank < 0:
+    if not state.relations.rack_shares_request[rack]:
         return state.outputs["rack.connect_request"], rack
     return state.outputs["bank.connect_request"], bank
 
@@ -299,7 +299,7 @@ def _is_unloaded(scene: _Scene, rack: int, current_a: float) -> bool:
     """Whether its contactors may open and its neighbours can take over. Unknown current: only at zero bus power."""
     if scene.state.racks.sequence[rack] not in _LEAVING:
         return False
-    if _shares_a_request(scene, rack):
+    if scene.state.relations.rack_shares_request[rack]:  # it leaves together with the whole bank
         together = scene.arrays.rack_bus == scene.arrays.rack_bus[rack]
         return bool(np.all(_may_break(scene, together)))
     if math.isnan(current_a):
@@ -308,12 +308,6 @@ def _is_unloaded(scene: _Scene, rack: int, current_a: float) -> bool:
 
 
 _LEAVING = frozenset({RackSequenceState.UNLOADING, RackSequenceState.DISCONNECT_FAILED})
-
-
-def _shares_a_request(scene: _Scene, rack: int) -> bool:
-    """A rack that is reached only through its bank leaves together with the whole bank."""
-    relations = scene.state.relations
-    return not bool(relations.rack_request_served[rack]) and int(relations.rack_bank[rack]) >= 0
 
 
 def _may_break(scene: _Scene, racks: BoolArray) -> BoolArray:

@@ -51,6 +51,7 @@ class Relations:
     rack_conductance_s: FloatArray  # [R]
     rack_bank: IntArray  # [R], -1: none
     rack_request_served: BoolArray  # [R] the rack has a connect request of its own
+    rack_shares_request: BoolArray  # [R] none of its own: it comes and goes with its bank
     rack_requestable: BoolArray  # [R] its own or its bank's
     rack_reset_served: BoolArray  # [R]
     rack_limit_grace_ns: IntArray  # [R] from the last good limit to zero allowed
@@ -82,6 +83,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
     served = _served_commands(plant)
     own = np.array([("rack.connect_request", r.index) in served for r in racks], np.bool_)
     bank = np.array([("bank.connect_request", r.bank) in served for r in racks], np.bool_)
+    banks = np.array([r.bank for r in racks], np.int64)
     managed = np.array([r.contactor_control is not ContactorControl.NONE for r in racks], np.bool_)
     watchdogs_s = _watchdogs_s(plant)
     lines = _derating(plant)
@@ -100,8 +102,9 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         rack_rated_a=rated_a,
         rack_flowing_a=FLOWING_RATIO * arrays.rack_discharge_current_max_a,
         rack_conductance_s=1.0 / np.maximum(arrays.rack_resistance_ohm, 1e-6),
-        rack_bank=np.array([r.bank for r in racks], np.int64),
+        rack_bank=banks,
         rack_request_served=own,
+        rack_shares_request=~own & (banks >= 0),
         rack_requestable=(own | bank) & managed,
         rack_reset_served=np.array([("rack.reset_request", r.index) in served for r in racks], np.bool_),
         rack_limit_grace_ns=_rack_grace_ns(plant, arrays),
