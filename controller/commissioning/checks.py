@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from controller.commissioning.facts import Facts, Subject, facts, row_subject
+from controller.commissioning.facts import ONLY, Facts, Subject, facts, row_subject
 from controller.plant.model import Device, Plant
 from controller.plant.protection_rows import ProtectionRow
+from controller.plant.row_coverage import covered, kinds_of
 from controller.plant.signals import SIGNALS, Owner
 from controller.points.addresses import Place, flat_map
 from controller.points.point_list import Point, point_list
@@ -119,26 +120,22 @@ class _Slices:
             for kind, members in self._alike(row).items():
                 subjects = [row_subject(row)]
                 subjects += [Subject("battery", kind)] if row.owner in {Owner.RACK, Owner.BANK} else []
-                found = self._of(subjects) + self._of([Subject("control", "")], ("scan", "stale"))
+                found = tuple(each for each in self._of(subjects) if not each[0].endswith(f": {ONLY}"))
+                found += self._of([Subject("control", "")], ("scan", "stale"))
                 found += self._points(members, {row.signal, *(n for n, _ in row.also), *_EFFECTS})
                 found += self._periods(members)
                 yield Check(CheckKind.PROTECTION, f"{row_subject(row).name} on {kind}", len(members), found)
 
     def _alike(self, row: ProtectionRow) -> dict[str, list[tuple[Owner, int]]]:
-        """Return the equipment that a row guards: racks (and banks) by battery, anything else by its own kind."""
+        """Return the equipment that a row is about: racks (and banks) by battery, anything else by its own kind."""
         plant, kinds = self.plant, dict[str, list[tuple[Owner, int]]]()
-        match row.owner:
-            case Owner.RACK:
-                for rack in plant.racks:
-                    kinds.setdefault(rack.battery.name, []).append((Owner.RACK, rack.index))
-            case Owner.BANK:
-                for bank in plant.banks:
-                    battery = plant.racks[bank.racks[0]].battery.name
-                    kinds.setdefault(battery, []).append((Owner.BANK, bank.index))
-            case _:
-                count = {Owner.PCS: plant.pcs, Owner.METER: plant.meters, Owner.INTERLOCK: plant.interlocks}[row.owner]
-                kinds[row.owner.value] = [(row.owner, n) for n in range(len(count))]
-        return {kind: members for kind, members in kinds.items() if members}
+        named = kinds_of(plant, row.owner)
+        for index, covers in enumerate(covered(plant, row)):
+            bank = plant.banks[index] if row.owner is Owner.BANK else None
+            kind = plant.racks[bank.racks[0]].battery.name if bank is not None else named[index] or row.owner.value
+            if covers:
+                kinds.setdefault(kind, []).append((row.owner, index))
+        return kinds
 
     def _devices(self, members: Iterable[tuple[Owner, int]]) -> list[Device]:
         found = {d.index: d for member in members for d in self._serving.get(member, ())}

@@ -13,9 +13,10 @@ from controller.alarms.text import quantity_text
 from controller.commissioning.facts import Subject, equipment, facts, point_text, row_subject
 from controller.commissioning.watchdogs import watchdog_json, watchdog_text
 from controller.image.data_periods import binding_owner
+from controller.plant.expansion.names import SECTIONS
 from controller.plant.messages import nearest
 from controller.plant.model import Plant
-from controller.plant.origins import Origin, origins_of, paths_of
+from controller.plant.origins import Origin, key_origin, origins_of, paths_of
 from controller.plant.protection_rows import Level, ProtectionRow
 from controller.plant.signals import Owner
 from controller.plant.site_loader import Sources, load_site
@@ -64,15 +65,16 @@ def explain(site: Path, plant: Plant, path: str) -> Explanation | str:
 
     A path is whatever a person would type: a tag (`Plant.Block01.Rack03.SoC`), equipment by name or tag, with a key of
     its group or a protection row behind it, a row (`cell_voltage_high`, `rack.cell_voltage_high.trip`), a device, a
-    device type, one of its points (`acme-r280.rack.voltage`), or a key of the site file (`site.rating.power`).
+    device type, one of its points (`acme-r280.rack.voltage`) or keys, a battery, an entry of the schedule, a folder of
+    points (`Plant.Block01`), or a key of the site file (`site.rating.power`).
     """
     result = load_site(site)
     assert result.sources is not None, "a plant was loaded from this site"
-    explainer = _Explainer(plant, result.sources, result.documents)
+    explainer = Explainer(plant, result.sources, result.documents)
     return explainer.explain(path.strip())
 
 
-class _Explainer:
+class Explainer:
     """Tries one meaning of a path after the other."""
 
     def __init__(self, plant: Plant, sources: Sources, documents: Mapping[str, Document]) -> None:
@@ -84,14 +86,19 @@ class _Explainer:
         """Return the first meaning that the path has."""
         point = self.tags.get(path)
         found = self._of_point(point) if point is not None else None
-        for meaning in (self._row, self._equipment, self._device_type, self._key):
+        for meaning in (self._row, self._equipment, self._device_type, self._folder, self._key):
             found = found or meaning(path)
         if found is not None:
             return found
-        known = [*paths_of(self.sources), *self.tags, *(s.name for s in self.facts)]
-        hint = nearest(path, known)
+        hint = nearest(path, self.known())
         shown = "".join(c if c.isprintable() else "?" for c in path[:80])
         return f"nothing is called '{shown}'" + (f"; did you mean '{hint}'?" if hint else "")
+
+    def known(self) -> tuple[str, ...]:
+        """Return what can be asked for, for suggestions; each of it has a meaning."""
+        stated = (s.name for s in self.facts if s.group in _STATED)
+        folders = (tag.rpartition(".")[0] for tag in self.tags)
+        return tuple(dict.fromkeys((*paths_of(self.sources), *self.tags, *folders, *stated)))
 
     # --------------------------------------------------------------------------------------------------- meanings
     def _of_point(self, point: Point) -> Explanation:
@@ -180,10 +187,13 @@ class _Explainer:
                 continue
             document = next((d for d in self.documents.values() if d.text_at(("device",)) == name), None)
             signal = path[len(name) + 1 :]
-            if document is None or (signal and device_type.point(signal) is None):
+            if document is None:
                 return None
+            if signal and device_type.point(signal) is None:
+                origin = key_origin(document, signal)
+                return Explanation(path, origin[0].text, "", origin) if origin else None
             place = document.place_of(("points", signal) if signal else ("device",), key=True)
-            origin = Origin(place.file, place.line, place.col, document.lines[place.line - 1].strip())
+            origin = (Origin(place.file, place.line, place.col, document.line_at(place).strip()),)
             stated = self.facts[Subject("device type", name)]
             point = device_type.point(signal) if signal else None
             value = point_text(point) if point is not None else str(Subject("device type", name))
@@ -191,19 +201,38 @@ class _Explainer:
             source = device_type.source
             if source is not None:
                 notes.append(f"read in {source.document}, {source.pages}; checked by: {source.checked_by or 'nobody'}")
-            return Explanation(path, value, "", (origin,), notes=tuple(notes))
+            return Explanation(path, value, "", origin, notes=tuple(notes))
         return None
 
+    def _folder(self, path: str) -> Explanation | None:
+        """Tell what lies below the plant's or a block's tag."""
+        block = next((b for b in self.plant.blocks if path in {b.name, b.tag}), None)
+        if block is None and path != "Plant":
+            return None
+        tag = "Plant" if block is None else block.tag
+        below = [t.removeprefix(f"{tag}.") for t in self.tags if t.startswith(f"{tag}.")]
+        points = f"points: {', '.join(name for name in below if '.' not in name)}"
+        holds = f"below it: {', '.join(dict.fromkeys(n.partition('.')[0] for n in below if '.' in n))}"
+        what = f"plant {self.plant.name}" if block is None else f"block {block.name}"
+        return Explanation(path, what, "", (), notes=(points, holds))
+
     def _key(self, path: str) -> Explanation | None:
-        origin = origins_of(self.sources, path)
-        return Explanation(path, origin[0].text, "", origin) if origin else None
+        origin = origins_of(self.sources, path) or next(
+            (found for d in self.documents.values() if not d.text_at(("device",)) and (found := key_origin(d, path))),
+            (),
+        )
+        stated = self.facts.get(Subject("battery", path), {})
+        value = str(Subject("battery", path)) if stated else (origin[0].text if origin else "")
+        notes = tuple(f"{key}: {text}" for key, text in stated.items())
+        return Explanation(path, value, "", origin, notes=notes) if origin else None
 
     # ------------------------------------------------------------------------------------------------------ names
     def _named(self, name: str) -> tuple[str, int] | None:
         """Return the group and index of equipment (or a device) by its name or tag."""
         for group, members in self._members():
             for member in members:
-                if name in {member.name, getattr(member, "tag", "")}:
+                section, _, own = name.partition(".")
+                if name in {member.name, getattr(member, "tag", "")} or (own == member.name and section in SECTIONS):
                     return group, member.index
         return None
 
@@ -215,6 +244,7 @@ class _Explainer:
         return str(next(m for g, m in self._members() if g == member[0])[member[1]].name)
 
 
+_STATED = ("battery", "device", "device type")
 _OWNERS = {"rack": Owner.RACK, "bank": Owner.BANK, "PCS": Owner.PCS, "meter": Owner.METER, "interlock": Owner.INTERLOCK}
 _ROW_KEYS = {"reset", "delay", "action", "signal", "direction", "description", "reset_class", "when", "off_delay"}
 

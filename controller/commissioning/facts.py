@@ -30,6 +30,9 @@ class Subject(NamedTuple):
         return f"{self.group} {self.name}".strip()
 
 
+ONLY = "only"
+"""The key of a protection row's fact that tells which kinds of equipment it is about."""
+
 Facts = Mapping[Subject, Mapping[str, str]]
 
 _UNITS = {"w": "W", "va": "VA", "v": "V", "a": "A", "s": "s", "hz": "Hz", "wh": "Wh", "ah": "Ah", "ohm": "ohm"}
@@ -197,13 +200,19 @@ def point_text(point: DevicePoint) -> str:
     parts += ["turned round"] if point.sign < 0 else []
     parts += [point.words.value] if point.words.value != "high_first" else []
     parts += [f"missing {m:#x}" for m in point.missing]
-    parts += [", ".join(f"{raw}={code}" for raw, code in point.codes)] if point.codes else []
+    parts += [", ".join(f"{raw}={_word(point, code)}" for raw, code in point.codes)] if point.codes else []
     if point.valid_min is not None or point.valid_max is not None:
         parts.append(f"from {point.valid_min} to {point.valid_max}")
     parts += [f"read {point.poll_block}"] if point.poll_block else []
     parts += [f"written, {point.writable.value}"] if point.writable else []
     parts += [f"every {point.refresh_s:g} s"] if point.refresh_s is not None else []
     return " ".join(filter(None, parts))
+
+
+def _word(point: DevicePoint, code: int) -> str:
+    """Return what a device file calls a code of its signal."""
+    codes = point.signal.codes
+    return codes(code).name.lower() if codes is not None else _text(bool(code), "")
 
 
 def _place(place: RegisterPlace | SunSpecPlace) -> str:
@@ -228,6 +237,7 @@ def _row(row: ProtectionRow) -> Iterator[tuple[str, str]]:
     yield "reset class", row.reset_class.value
     yield "when", f"{row.qualifier.value} {row.qualifier_current_a:g} A"
     yield "window", f"{row.window_s:g} s"
+    yield ONLY, ", ".join(row.only) or "all"
 
 
 def _graded(row: ProtectionRow, graded: Graded) -> Iterator[tuple[str, str]]:

@@ -183,12 +183,14 @@ class _Reader:
             return self._sunspec_place(loc, int(sunspec[1]), sunspec[2] or "", sunspec[3])
         matched = _AT.fullmatch(text)
         if matched is None or matched[1] not in list(RegisterTable):
-            hint = did_you_mean(text.split(maxsplit=1)[0], [*RegisterTable, "sunspec"]) if text.split() else ""
+            hint = _modicon_hint(text) or (
+                did_you_mean(text.split(maxsplit=1)[0], [*RegisterTable, "sunspec"]) if text.split() else ""
+            )
             self._complain(loc, f"'{text}' is no register", _AT_EXPECTED, hint)
             return None
         address = self._wire_address(int(matched[2]))
         if not 0 <= address <= MAX_ADDRESS:
-            self._complain(loc, f"there is no register {matched[2]}", f"0 to {MAX_ADDRESS}")
+            self._complain(loc, f"there is no register {matched[2]}", f"0 to {MAX_ADDRESS}", _modicon_hint(matched[2]))
             return None
         return RegisterPlace(RegisterTable(matched[1]), address, stride)
 
@@ -325,6 +327,17 @@ _TYPE_NAMES = {
     "float": "f32", "float32": "f32", "real": "f32", "double": "f64", "float64": "f64", "word": "u16", "dword": "u32",
     "short": "i16", "bitfield16": "bits16", "bitfield32": "bits32", "boolean": "bool", "bit": "bool",
 }  # fmt: skip
+
+
+_MODICON = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
+
+
+def _modicon_hint(text: str) -> str:
+    """Return where a Modicon number leads: 40001 and 400001 are `holding 0`; "" if the text is none."""
+    matched = re.fullmatch(r"([0134])(\d{4,5})", text.strip())
+    if matched is None or not 1 <= int(matched[2]) <= MAX_ADDRESS + 1:
+        return ""
+    return f"Modicon {matched[0]} is '{_MODICON[matched[1]]} {int(matched[2]) - 1}'"
 
 
 def _raw_number(text: str) -> int | None:

@@ -20,6 +20,7 @@ from controller.plant.protection_loader import Drafts, load_protections
 from controller.plant.schema.messages import check
 from controller.plant.schema.schedule import ScheduleFile, ScheduleSection
 from controller.plant.schema.site import SiteFile
+from controller.plant.schema.types import from_the_future, is_newer
 from controller.plant.site_files import LIBRARY, SiteFiles, library_names
 from controller.plant.yaml_tree import Document, Keys, Loc, Text, read_document
 
@@ -252,6 +253,10 @@ def _unused(document: Document, key: str, message: str, named: Collection[str]) 
 
 def _no_schema(document: Document, schema: str, known: Sequence[str]) -> Message:
     node = document.node_at(("schema",))
+    ours = next((version for version in known if is_newer(schema, version)), "")
+    if node is not None and ours:
+        complaint = from_the_future(schema, ours)
+        return error(node.place, f"schema {complaint.message}", complaint.expected, complaint.hint)
     if node is not None:
         return error(
             node.place, f"'{schema}' is no schema of a file to use", one_of(known), did_you_mean(schema, known)

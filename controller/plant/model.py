@@ -39,8 +39,8 @@ class GridFunctionPlace(StrEnum):
 class MeterRole(StrEnum):
     """What a meter measures."""
 
-    POI_CONTROL = "poi_control"
-    POI_REVENUE = "poi_revenue"
+    POI_CONTROL = "poi"
+    POI_REVENUE = "revenue"
     AUXILIARY = "auxiliary"
     FEEDER = "feeder"
 

@@ -1,17 +1,19 @@
 """Where a value comes from: every value that a site's files state, by its path, with file, line, column and text.
 
-Paths: keys of the site file (`site.poi.export_limit`, `batteries.lfp280.window.max`), equipment by name or tag with
-or without a key (`B01-R03`, `PCS01.rating.power`), protection rows (`cell_voltage_high.trip`).
+Paths: keys of the site file (`site.poi.export_limit`, `batteries.lfp280.window.max` or `lfp280.window.max`), equipment
+by name or tag with or without a key (`B01-R03`, `PCS01.rating.power`, `meters.GRID.ct`), protection rows
+(`cell_voltage_high.trip`), entries of a schedule (`night refill.do.power`). An entry of a list is called by its name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.plant.expansion.names import Member, Names
 from controller.plant.protection_loader import Drafts, DraftValue
 from controller.plant.site_loader import Sources
-from controller.plant.yaml_tree import Document, Keys, Loc, Text
+from controller.plant.yaml_tree import Document, Items, Keys, Loc, Node, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ def origins_of(sources: Sources, path: str) -> tuple[Origin, ...]:
     for found in (
         _equipment(sources.names, sources.document, path),
         _protection(sources.drafts, path),
-        _site_key(sources.document, path),
+        key_origin(sources.document, path),
     ):
         if found:
             return found
@@ -45,9 +47,39 @@ def paths_of(sources: Sources) -> tuple[str, ...]:
     return (*keys, *equipment, *rows)
 
 
-def _site_key(document: Document, path: str) -> tuple[Origin, ...]:
-    loc: Loc = tuple(int(part) if part.isdigit() else part for part in path.split("."))
-    return _origin(document, loc)
+def key_origin(document: Document, path: str) -> tuple[Origin, ...]:
+    """Return where a key of a file stands: by its whole way, or by that below a group (`lfp280` of `batteries`)."""
+    root = document.root
+    groups = list(root.entries) if isinstance(root, Keys) else []
+    for whole in (path, *(f"{group}.{path}" for group in groups)):
+        loc = next(_locs(root, whole.split(".")), None)
+        if loc:
+            return _origin(document, loc)
+    return ()
+
+
+def _locs(node: Node | None, parts: list[str]) -> Iterator[Loc]:
+    """Yield the ways to what the parts name; a key may hold dots itself (`rack.voltage`), a list has names for keys."""
+    if not parts:
+        yield ()
+    for end in range(len(parts), 0, -1):
+        for key, value in _called(node, ".".join(parts[:end])):
+            yield from ((key, *rest) for rest in _locs(value, parts[end:]))
+
+
+def _called(node: Node | None, word: str) -> Iterator[tuple[str | int, Node]]:
+    """Yield the key or entry of that name: of a list its number, or the entry whose `name` it is."""
+    if isinstance(node, Keys) and word in node.entries:
+        yield word, node.entries[word][1]
+    if isinstance(node, Items):
+        for number, value in enumerate(node.values):
+            if word in {str(number), _name_in(value)}:
+                yield number, value
+
+
+def _name_in(node: Node) -> str | None:
+    found = node.entries.get("name") if isinstance(node, Keys) else None
+    return found[1].value if found is not None and isinstance(found[1], Text) else None
 
 
 def _origin(document: Document, loc: Loc) -> tuple[Origin, ...]:
@@ -68,15 +100,15 @@ def _equipment(names: Names, document: Document, path: str) -> tuple[Origin, ...
     member, rest = found
     if not rest:
         return (*_origin(document, (*member.loc, "name")), *_exceptions(names, document, member.name))
-    own: Loc = (*member.loc, *rest.split("."))
-    return _origin(document, own)
+    own = next(_locs(document.node_at(member.loc), rest.split(".")), None)
+    return _origin(document, (*member.loc, *own)) if own is not None else ()
 
 
 def _member(names: Names, path: str) -> tuple[Member[object], str] | None:
-    """Return the equipment that the path begins with, by name or tag, and the rest of the path."""
-    for members in names.members.values():
+    """Return the equipment that the path begins with, by name (behind its section or not) or tag, and what follows."""
+    for section, members in names.members.items():
         for member in members:
-            for begin in (member.name, member.tag):
+            for begin in (member.name, member.tag, f"{section}.{member.name}"):
                 if path == begin or path.startswith(f"{begin}."):
                     return member, path[len(begin) + 1 :]
     return None

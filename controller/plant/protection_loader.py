@@ -97,6 +97,10 @@ def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> l
             if (owner, name) not in base and row.signal is None:
                 place = document.place_of((owner.value, name), key=True)
                 hint = did_you_mean(name, known)
+                if not hint and any((row.warning, row.alarm, row.trip)):
+                    expected = "a key 'signal' that says what is compared, such as 'signal: rack.voltage'"
+                    messages.append(error(place, f"the new row {name} has no 'signal'", expected))
+                    continue
                 expected = "" if hint else "an inherited name, or a new row with 'signal'"
                 messages.append(error(place, f"no protection named '{name}'", expected, hint))
     for position, name in enumerate(parsed.off):
@@ -188,6 +192,8 @@ class RowBuilder:
         if not levels:
             self._complain(draft.place, f"{draft.name} has no limit", "at least one of warning, alarm, trip")
             return None
+        if dimension is None:
+            self._check_side(draft, levels[0])
         row = ProtectionRow(
             name=draft.name,
             owner=draft.owner,
@@ -208,6 +214,17 @@ class RowBuilder:
             line=draft.place.line,
         )
         return row if len(self.messages) == before else None
+
+    def _check_side(self, draft: DraftRow, graded: Graded) -> None:
+        """Of a yes/no signal `yes` lies on the high side and `no` on the low side: otherwise a row holds always."""
+        stated = draft.values.get("direction")
+        needed = Direction.HIGH if graded.limit else Direction.LOW
+        if _get(draft, "direction", Direction, Direction.HIGH) is not needed:
+            word, limit = graded.level.name.lower(), "yes" if graded.limit else "no"
+            place = stated.place if stated is not None else draft.values[f"{word}.limit"].place
+            side = stated.value if stated is not None else Direction.HIGH
+            message = f"{draft.name} would always {word}: '{limit}' is its limit, and its direction is {side}"
+            self._complain(place, message, f"direction: {needed} where '{limit}' is the danger")
 
     def _complain(self, place: Place, message: str, expected: str = "", hint: str = "") -> None:
         self.messages.append(error(place, message, expected, hint))

@@ -183,6 +183,8 @@ def _not_a_number(text: str, dimension: Dimension) -> Complaint:
 
 
 def _no_unit(number: str, dimension: Dimension) -> Complaint:
+    if dimension is Dimension.RATIO and 0.0 < abs(float(number)) <= 1.0:
+        return Complaint("has no unit", example_of(dimension), f"write the unit: {100 * float(number):g} %")
     usual = _USUAL.get(dimension) or (EXAMPLES[dimension].split()[-1],)
     hint = "write the unit: " + ", ".join(f"{number} {unit}" for unit in usual)
     return Complaint("has no unit", example_of(dimension), hint)

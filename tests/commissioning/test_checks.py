@@ -101,6 +101,21 @@ def test_another_register_invalidates_values_sums_and_trips_of_its_devices(befor
     assert "control" not in found
 
 
+def test_a_row_about_other_batteries_is_tested_on_those_alone(tmp_path: Path) -> None:
+    row = """rack:
+  surface_hot: {{signal: rack.cell_temperature_max, trip: {{limit: 60 degC, delay: 5 s, action: disconnect_rack}},
+                 reset: 50 degC, reset_class: remote, only: [{only}]}}"""
+    text = write_demo_site(tmp_path / "source").read_text()
+    battery = text[text.index("  lfp280:\n") : text.index("\nracks:")].replace("  lfp280:", "  other280:", 1)
+    second = ("\nracks:", f"{battery}\nracks:")
+    racks = ('rack:01..12}"   # one endpoint a rack\n    battery: lfp280', 'rack:01..12}"\n    battery: other280')
+    one = changed(tmp_path / "one", second, racks, protections=row.format(only="lfp280"))
+    both = changed(tmp_path / "both", second, racks, protections=row.format(only="lfp280, other280"))
+
+    assert retested(one, both) == {"protection rack.surface_hot on other280"}
+    assert "only: lfp280 -> lfp280, other280" in site_diff(facts(one), facts(both)).as_text()
+
+
 def test_more_racks_leave_the_others_values_valid(before: Plant, tmp_path: Path) -> None:
     found = retested(before, load_site_or_raise(write_demo_site(tmp_path / "after", 48)))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from controller.cli import app
+from controller.commissioning.explanation import Explainer
 from controller.commissioning.watchdogs import coordination_lines, watchdog_lines, watchdog_text
 from controller.plant.model import Plant
+from controller.plant.site_loader import load_site
 
 SITE = "site_configs/demo"
 
@@ -27,7 +30,7 @@ def bess(*words: str) -> Result:
         ("Plant.Block01.Rack03.Voltage", "every 1 s: input 1000 u16 * 0.1 V"),
         ("PCS01", "dc_voltage_max: 920 V"),
         ("PCS01.rating.power", "1.2 MW"),
-        ("GRID", "role: poi_control"),
+        ("GRID", "role: poi"),
         ("DC01", "unloads_contactors: controller_only"),
         ("cell_voltage_high", "trip 3.65 V after 2 s: disconnect_rack"),
         ("cell_voltage_high.trip", "worst-case reaction"),
@@ -39,6 +42,20 @@ def bess(*words: str) -> Result:
         ("bank.data_age", "no fresh values from the bank BMS"),
         ("generic-pcs", "heartbeat: 0.5 s"),
         ("generic-rack-bms.rack.voltage", "library/devices/generic-rack-bms.yaml"),
+        ("generic-pcs.pcs.state", "0=off, 1=sleeping"),
+        ("generic-bank-bms.rack.tripped", "0=no, 1=yes"),
+        ("generic-pcs.blocks.fast.every", "library/devices/generic-pcs.yaml"),
+        ("lfp280", "cells_in_series: 240"),
+        ("lfp280.window.max", "3.65 V"),
+        ("meters.GRID", "meter GRID"),
+        ("meters.GRID.voltage", "12.47 kV"),
+        ("racks.B01-R03", "served by BANK01"),
+        ("IO01", "type: generic-digital-io"),
+        ("digital_io.IO01.connect", "tcp://127.0.0.1:15002?unit=1"),
+        ("ESTOP", "interlock ESTOP"),
+        ("Plant.Block01", "below it: PCS01, Rack01"),
+        ("B01", "block B01"),
+        ("Plant", "points: ActivePower"),
         ("site.rating.power", "site.yaml:"),
         ("batteries.lfp280.window.max", "3.65 V"),
         ("controls.setpoint.timeout", "10 s"),
@@ -59,6 +76,37 @@ def test_what_is_not_there_is_a_no_with_the_nearest(path: str, hint: str, reposi
 
     assert answer.exit_code == 1
     assert hint in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("rack384", "battery rack384"),
+        ("GRID.ct.ratio", "75/5"),
+        ("night refill", "schedule.yaml:"),
+        ("schedule", "schedule.yaml:"),
+        ("schedule.night refill.do.power", "-700 kW"),
+        ("coast-pcs", "devices/coast-pcs.yaml"),
+    ],
+)
+def test_meters_schedules_and_devices_in_files_of_their_own_are_found(path: str, told: str, repository: Path) -> None:
+    answer = bess("explain", str(repository / "site_configs/coast_twins"), path)
+
+    assert answer.exit_code == 0, answer.stderr
+    assert told in answer.stdout
+
+
+@pytest.mark.parametrize("site", ["demo", "coast_twins", "coast_twins/south.yaml", "grid_20mw_40mwh"])
+def test_what_explain_suggests_it_can_explain(site: str, repository: Path) -> None:
+    file = repository / "site_configs" / site
+    result = load_site(file)
+    assert result.plant is not None
+    assert result.sources is not None
+    explainer = Explainer(result.plant, result.sources, result.documents)
+    known = explainer.known()
+    one_of_a_kind = {re.sub(r"\d+", "#", word): word for word in known}.values()
+
+    assert [word for word in one_of_a_kind if isinstance(explainer.explain(word), str)] == []
 
 
 def test_a_row_of_a_section_points_at_that_sections_line(repository: Path) -> None:

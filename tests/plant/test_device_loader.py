@@ -112,6 +112,39 @@ def test_a_point_says_how_its_value_is_made():
     assert 212 * temperature.unit_factor + temperature.unit_offset == pytest.approx(100)
 
 
+@pytest.mark.parametrize(
+    ("at", "expected", "severity"),
+    [
+        ("40001", "Modicon 40001 is 'holding 0'", "error"),
+        ("holding 400001", "Modicon 400001 is 'holding 0'", "error"),
+        ("holding 300012", "Modicon 300012 is 'input 11'", "error"),
+        ("holding 40001", "the address on the wire: 'holding 0' for Modicon 40001", "warning"),
+        ("input 30012", "the address on the wire: 'input 11' for Modicon 30012", "warning"),
+    ],
+)
+def test_a_number_of_modicons_is_told_with_the_address_on_the_wire(at, expected, severity):
+    _, messages = points(f"pcs.dc_voltage: {{at: {at}, as: u16, unit: V, block: fast}}")
+
+    assert [m.severity for m in messages] == [severity]
+    assert expected in f"{messages[0].expected} {messages[0].hint}"
+
+
+def test_a_map_that_lies_high_says_so_and_only_its_outliers_are_asked_about():
+    high = "pcs.dc_voltage: {at: holding 40100, as: u16, unit: V, block: fast}"
+    low = "pcs.dc_current: {at: holding 7, as: i16, unit: A, block: fast}"
+
+    assert messages_of(high, head="address: zero_based\n") == []
+    assert messages_of(f"{high}\n{low}", head="address: zero_based\n") == [
+        "pcs.dc_voltage is at holding 40100, which looks like a Modicon number"
+    ]
+
+
+def test_a_scale_with_a_decimal_comma_is_told_as_such():
+    _, messages = points("pcs.dc_voltage: {at: input 1, as: u16, unit: V, block: fast, scale: '0,1'}")
+
+    assert messages[0].hint == "write a point, not a comma: '0.1'"
+
+
 def test_codes_bits_and_commands_are_canonical():
     device_type, messages = points(
         "rack.contactor: {at: input 1, as: enum16, block: fast, values: {5: open, 6: closed, 7: closed}}\n"
@@ -223,7 +256,10 @@ def test_sunspec_points_have_no_address():
             "pcs.dc_voltage: {at: input 1, as: u16, unit: V, block: fast, range: [0 V, 1]}",
             "pcs.dc_voltage.range has no unit",
         ),
-        ("pcs.dc_voltage: {at: input 1, as: u16, unit: V, block: fast, scale: 0,1}", "unknown key '1'"),
+        (
+            "pcs.dc_voltage: {at: input 1, as: u16, unit: V, block: fast, scale: 0,1}",
+            "points.pcs.dc_voltage.scale has a comma in its number ('0,1')",
+        ),
         ("pcs.state: {at: input 1, as: u16, block: fast}", "pcs.state has no 'values'"),
         ("pcs.state: {at: input 1, as: u16, block: fast, values: {0: of}}", "pcs.state can't be 'of'"),
         ("pcs.state: {at: input 1, as: u16, block: fast, values: {zero: off}}", "'zero' is not a raw value"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,33 @@ def test_an_impossible_poll_plan_is_an_error(changed):
     )
     assert result.plant is None
     assert result.errors[0].message == "127.0.0.1:17001 would be 110 % busy: 21.6 requests/s x 51 ms"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "hints"),
+    [
+        ("{in_flight: 1, gap: 45 ms}", ["block fast every 4 s", "in_flight: 2"]),
+        ("{in_flight: 1, gap: 1 s}", []),
+        ("{in_flight: 1, gap: 350 ms}", ["in_flight: 11"]),
+    ],
+)
+def test_every_fix_that_is_named_brings_the_connection_under_its_limit(changed, gateway, hints):
+    old = '    racks: "B{block}-R*"\n\nbuses'
+    result = changed(old, f'    gateway: {gateway}\n    racks: "B{{block}}-R*"\n\nbuses')
+    hint = result.errors[0].hint
+    fixes = hint.split("; ") if hint else []
+
+    assert all(float(left) <= 70 for left in re.findall(r"-> (\d+) %", hint)), fixes
+    assert all(any(fix.startswith(start) for fix in fixes) for start in hints), fixes
+
+
+def test_a_fix_that_is_taken_silences_the_complaint(changed):
+    old = '    racks: "B{block}-R*"\n\nbuses'
+    told = changed(old, '    gateway: {in_flight: 1, gap: 45 ms}\n    racks: "B{block}-R*"\n\nbuses').errors[0].hint
+    (in_flight,) = re.findall(r"in_flight: (\d+)", told)
+    again = changed(old, f'    gateway: {{in_flight: {in_flight}, gap: 45 ms}}\n    racks: "B{{block}}-R*"\n\nbuses')
+
+    assert again.text() == ""
 
 
 def test_two_gateway_settings_for_one_connection_are_refused(changed):

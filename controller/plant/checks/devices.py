@@ -43,6 +43,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_reads(device_type, spans, document),
         *_belongs(device_type, document),
         *_commands(device_type, document),
+        *_modicon(device_type, document),
         *_hygiene(device_type, document),
     ]
 
@@ -142,6 +143,27 @@ def _commands(device_type: DeviceType, document: Document) -> Iterator[Message]:
             place = document.place_of(("points", point.signal.name, "at"))
             found = f"{point.signal.name} is a command, and {point.place.table.value} registers can only be read"
             yield error(place, found, "holding N or coil N")
+
+
+_MODICON = {RegisterTable.INPUT: 30_001, RegisterTable.HOLDING: 40_001}
+
+
+def _modicon(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """`holding 40001` mostly means the maker's 40001, which is 0 on the wire; said where the file leaves it open.
+
+    Some maps do lie up there (SunSpec's), and then all of a table does: stating `address` settles it.
+    """
+    for table, first in _MODICON.items():
+        points = [p for p in device_type.points if isinstance(p.place, RegisterPlace) and p.place.table is table]
+        high = [p for p in points if isinstance(p.place, RegisterPlace) and first <= p.place.address < first + 9_999]
+        if not high or (len(high) == len(points) and document.text_at(("address",))):
+            continue
+        name, loc = high[0].signal.name, ("points", high[0].signal.name, "at")
+        number = int(document.text_at(loc).split()[1])
+        message = f"{name} is at {table} {number}, which looks like a Modicon number"
+        expected = f"the address on the wire: '{table} {number - first}' for Modicon {number}"
+        hint = "" if len(high) < len(points) else "if it is the address on the wire, say so: 'address: zero_based'"
+        yield warning(document.place_of(loc), message, expected, hint)
 
 
 def _hygiene(device_type: DeviceType, document: Document) -> Iterator[Message]:

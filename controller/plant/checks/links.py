@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+import math
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.device_types import DeviceType, TimeoutAction
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device, Link
-from controller.plant.poll_load import BlockLoad, likeness, link_loads
+from controller.plant.poll_load import WRITES, BlockLoad, likeness, link_loads
 from controller.plant.signals import Owner
 
 MARGIN_S = 2.0
@@ -17,6 +18,8 @@ COMPARE_FIRST, UNTRIED = "compare them with it before use", "document only"
 """How library files say that their numbers were not read in the maker's own list, and that nobody tried them."""
 LOAD_ERROR = 0.90
 LOAD_WARNING = 0.70
+MOST_IN_FLIGHT = 16
+"""A device takes 1 to 16 requests at once (MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 4.3.1)."""
 _SECTION = {Owner.RACK: "racks", Owner.BANK: "banks", Owner.PCS: "pcs", Owner.METER: "meters"}
 
 
@@ -144,21 +147,38 @@ def _overload(context: CheckContext, link: Link, devices: list[Device], load: _L
     )
     place = place_of_device(context, devices[0], "gateway")
     made = error if load.busy_ratio > LOAD_ERROR else warning
-    return made(place, message, f"under {100 * LOAD_WARNING:.0f} %", "; ".join(_fixes(link, load)))
+    return made(place, message, f"under {100 * LOAD_WARNING:.0f} %", "; ".join(_fixes(link, len(devices), load)))
 
 
-def _fixes(link: Link, load: _Load) -> list[str]:
-    """Return the cheapest ways out: the heaviest block half as often, one more request in flight."""
-    fixes = []
-    for block in sorted(load.blocks, key=lambda b: -b.busy_ratio)[:2]:
-        slower_s, rest = block.period_s, load.busy_ratio - block.busy_ratio
-        while rest + block.busy_ratio * block.period_s / slower_s > LOAD_WARNING and slower_s < 60 * block.period_s:
-            slower_s *= 2
-        left = rest + block.busy_ratio * block.period_s / slower_s
-        fixes.append(f"block {block.name} every {slower_s:g} s -> {100 * left:.0f} %")
-    more = link.in_flight + 1
-    fixes.append(f"in_flight: {more} (if the maker allows) -> {100 * load.busy_ratio * link.in_flight / more:.0f} %")
+def _fixes(link: Link, devices: int, load: _Load) -> list[str]:
+    """Return the cheapest ways out, each of which alone brings the connection under its limit.
+
+    One block read less often, more requests in flight; where neither does it, all blocks together, then fewer devices.
+    """
+    polled = sorted((b for b in load.blocks if b.name != WRITES), key=lambda b: -b.busy_ratio)
+    fixes = [fix for block in polled[:2] if (fix := _slower(f"block {block.name}", [block], load))]
+    wanted = math.ceil(load.busy_ratio * link.in_flight / LOAD_WARNING)
+    if wanted <= MOST_IN_FLIGHT:
+        left = load.busy_ratio * link.in_flight / wanted
+        fixes.append(f"in_flight: {wanted} (if the maker allows) -> {100 * left:.0f} %")
+    if not fixes and (fix := _slower("every block", polled, load)):
+        fixes.append(fix)
+    bearable = math.floor(devices * LOAD_WARNING / load.busy_ratio)
+    if not fixes and bearable:
+        left = load.busy_ratio * bearable / devices
+        fixes.append(f"at most {bearable} of the {devices} devices on one connection -> {100 * left:.0f} %")
     return fixes
+
+
+def _slower(what: str, blocks: Sequence[BlockLoad], load: _Load) -> str:
+    """Return by how much blocks must be read less often (doubled until it is enough), "" if that is no way."""
+    share = sum(block.busy_ratio for block in blocks)
+    for times in (2, 4, 8, 16, 32):
+        left = load.busy_ratio - share * (1 - 1 / times)
+        if left <= LOAD_WARNING:
+            period = f"{blocks[0].period_s * times:g} s" if len(blocks) == 1 else f"{times} times its period"
+            return f"{what} every {period} -> {100 * left:.0f} %"
+    return ""
 
 
 LINK_CHECKS = (

@@ -175,6 +175,8 @@ def energy_makes_rating(context: CheckContext) -> Iterator[Message]:
     installed_wh = sum(rack.battery.energy_wh for rack in plant.racks)
     efficiency = min((pcs.efficiency_ratio for pcs in plant.pcs), default=1.0)
     window = plant.control.soc_max_ratio - plant.control.soc_min_ratio
+    if window <= 0.0:
+        return  # reported at the window
     usable_wh = installed_wh * window * efficiency - _transformer_losses_wh(plant)
     place, sold_wh = context.at("site", "rating", "energy"), plant.poi.energy_wh
     if usable_wh < sold_wh:

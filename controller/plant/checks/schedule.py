@@ -103,6 +103,8 @@ def powers_are_possible(context: CheckContext) -> Iterator[Message]:
 def ends_are_reachable(context: CheckContext) -> Iterator[Message]:
     """A target lies within the operating window, and the energy between the ends of the window is enough."""
     control = context.plant.control
+    if control.soc_min_ratio >= control.soc_max_ratio:
+        return  # there is no window: the settings are complained about where they stand
     for draft in context.schedule:
         action = draft.entry.action
         key = "stop_at_soc" if action.mode is ScheduleMode.POWER else "soc"

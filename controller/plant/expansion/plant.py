@@ -195,7 +195,13 @@ class PlantExpander:
     def _bank_device(self, index: int, member: Member[BankGroup], device_type: DeviceType, racks: list[Rack]) -> None:
         group = member.group
         most = device_type.repeat.count if device_type.repeat else 0
-        if len(racks) > most:
+        if racks and device_type.repeat is None and not device_type.sunspec_models:
+            message = f"{member.name} serves {len(racks)} racks, but {device_type.name} shows no rack: its file has no"
+            expected = (
+                f"'repeat: {{rack: {{count: {len(racks)}, stride: ...}}}}', the registers from one rack to the next"
+            )
+            self.findings.complain((*member.loc, "type"), f"{message} 'repeat'", expected, rule="room")
+        elif len(racks) > most:
             message = f"{member.name} serves {len(racks)} racks, but {device_type.name} has room for {most}"
             self.findings.complain((*member.loc, "racks"), message, f"at most {most} racks a bank", rule="room")
         batteries = {id(rack.battery): rack.battery for rack in racks}

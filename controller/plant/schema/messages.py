@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of
 from controller.plant.schema.types import COMPLAINT, Section
-from controller.plant.yaml_tree import Document, Items, Keys, Loc, plain
+from controller.plant.yaml_tree import Document, Items, Keys, Loc, Text, plain
 
 SECRET_WORDS = frozenset(
     {"password", "passwd", "passphrase", "psk", "token", "api_key", "apikey", "private_key", "key"}
@@ -35,15 +37,37 @@ def _messages(document: Document, model: type[Section], wrong: ValidationError) 
     for detail in details:
         if detail["type"] == "extra_forbidden":
             unknown.setdefault(detail["loc"][:-1], []).append(str(detail["loc"][-1]))
-    messages = []
+    commas = dict(_decimal_commas(document, unknown))
+    messages = list(commas.values())
     for detail in details:
         loc, kind = detail["loc"], detail["type"]
+        if loc in commas:
+            continue
         if kind == "extra_forbidden" and loc[-1] in SECRET_WORDS and document.text_at(loc):
             continue
         if kind == "missing" and _is_misspelt(str(loc[-1]), unknown.get(loc[:-1], ())):
             continue
         messages.append(_message(document, model, loc, kind, detail.get("ctx", {})))
     return messages
+
+
+def _decimal_commas(document: Document, unknown: Mapping[Loc, Sequence[str]]) -> Iterator[tuple[Loc, Message]]:
+    """Yield what `{power: 2,9 MW}` was meant as, at its value and at the key that YAML makes of what follows.
+
+    In braces a comma ends the value, so that a key '9 MW' without a value stands right behind the 2.
+    """
+    for group, words in unknown.items():
+        node = document.node_at(group)
+        entries = list(node.entries.items()) if isinstance(node, Keys) else []
+        for (name, (_, value)), (word, (key, rest)) in pairwise(entries):
+            digits = isinstance(value, Text) and not value.quoted and re.fullmatch(r"[+-]?\d+", value.value)
+            behind = key.place.line == value.place.line and key.place.col == value.place.col + value.place.width + 1
+            empty = isinstance(rest, Text) and not rest.value
+            if word in words and digits and behind and empty and word[:1].isdigit() and isinstance(value, Text):
+                message = f"{label_of((*group, name))} has a comma in its number ('{value.value},{word}')"
+                hint = f"write a point, not a comma: '{value.value}.{word}'"
+                told = error(value.place, message, "a number such as 2.5", hint)
+                yield from (((*group, name), told), ((*group, word), told))
 
 
 def _is_misspelt(missing: str, unknown: Sequence[str]) -> bool:

@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from controller import __version__
 from controller.plant.messages import Complaint, did_you_mean, one_of
 from controller.plant.units import EXAMPLES, UNITS, Dimension, parse_quantity
 
@@ -132,7 +133,9 @@ class Within:
 
         def convert(value: float) -> float:
             if not low - abs(low) * 1e-9 <= value <= high + abs(high) * 1e-9:
-                fail("can't be meant so", f"from {self.low} to {self.high}")
+                meant = low <= 100 * value <= high and self.high.endswith("%")
+                hint = f"did you mean '{1e4 * value:g} %'?" if meant else ""
+                fail("can't be meant so", f"from {self.low} to {self.high}", hint)
             return value
 
         return core_schema.no_info_after_validator_function(convert, handler(source))
@@ -161,7 +164,8 @@ def _number(value: object) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or not re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", text):
-        fail(f"is not a plain number ('{text}')", "a number without a unit, such as 0.1")
+        hint = f"write a point, not a comma: '{text.replace(',', '.')}'" if re.fullmatch(r"[+-]?\d+,\d+", text) else ""
+        fail(f"is not a plain number ('{text}')", "a number without a unit, such as 0.1", hint)
     return number
 
 
@@ -231,11 +235,28 @@ def choice(options: type[StrEnum]) -> BeforeValidator:
     return BeforeValidator(convert)
 
 
+def is_newer(text: str, version: str) -> bool:
+    """Whether a schema is a later version of the kind of one that we know: `site/v2` of `site/v1`."""
+    kind, _, number = version.rpartition("v")
+    later = text.removeprefix(f"{kind}v")
+    return text.startswith(f"{kind}v") and later.isdecimal() and int(later) > int(number)
+
+
+def from_the_future(text: str, version: str) -> Complaint:
+    """Return what is wrong with a file of a later program's schema."""
+    message = f"is '{text}', from a later bess than this one"
+    return Complaint(
+        message, f"{version}: this is bess {__version__}, and the newest form that it knows", "update bess"
+    )
+
+
 def schema_is(version: str) -> BeforeValidator:
     """Return the validator of the `schema` key of a file."""
 
     def convert(value: object) -> str:
         text = single(value, f"schema: {version}")
+        if is_newer(text, version):
+            fail_with(from_the_future(text, version))
         if text != version:
             fail(f"is '{text}'", version, f"write 'schema: {version}'")
         return text
