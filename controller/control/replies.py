@@ -14,7 +14,7 @@ from typing import NamedTuple
 from controller.control.commands import LIMITS, STOPS, Action, Command, Refusal, Reply, reason_problem
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ProtectionOrders, TripsThatStay
-from controller.control.limits.poi import Limits
+from controller.control.limits.poi import Limit, Limits
 from controller.control.measurements import Measurements
 from controller.control.permissives import missing_for_connect, missing_for_start, unhealthy_chains
 from controller.control.rights import may
@@ -193,7 +193,7 @@ def _set_import_limit(desk: Desk, command: Command, _index: int) -> Verdict:
 
 
 def _set_limit(desk: Desk, command: Command, limits: Limits) -> Verdict:
-    """A falling limit is always taken; a rising one must not be old."""
+    """A falling limit is always taken; a rising one must not be old. A fall-back without an expiry is no matter."""
     value = _number(command.value, 0.0, limits.rating_w)
     if isinstance(value, Verdict):
         return value
@@ -208,8 +208,11 @@ def _set_limit(desk: Desk, command: Command, limits: Limits) -> Verdict:
     rising = value > (limits.rating_w if held is None else held.value_w)
     if rising and desk.now_ns - command.issued_mono_ns > OLDEST_COMMAND_NS:
         return Verdict(Refusal.TOO_OLD, "the command is older than 5 s and would raise the limit")
+    fallback = None if command.fallback is None else _number(command.fallback, 0.0, limits.rating_w)
+    if isinstance(fallback, Verdict):
+        return Verdict(fallback.refusal, f"fall-back: {fallback.text}")
     before = limits.lowest_w
-    limits.set(source, value, expires_ns)
+    limits.set(source, Limit(value, expires_ns, None if expires_ns is None else fallback))
     if held == limits.by_source[source]:
         return ACCEPTED
     desk.events.append(Event(EventKind.LIMIT_CHANGED, Owner.PLANT, 0, before, limits.lowest_w, _actor(command)))

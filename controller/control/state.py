@@ -255,17 +255,18 @@ def from_bytes(state: ControlState, plant: Plant, data: bytes, now_ns: int) -> t
 
 
 def _limits_out(limits: Limits, now_ns: int) -> dict[str, list[float | None]]:
-    """By source: value and the seconds left; monotonic times mean nothing after a reboot."""
+    """By source: value, the seconds left (monotonic times mean nothing after a reboot), and what it falls back to."""
     return {
-        source: [limit.value_w, None if limit.expires_ns is None else (limit.expires_ns - now_ns) * 1e-9]
+        source: [limit.value_w, None if limit.expires_ns is None else limit.left_s(now_ns), limit.fallback_w]
         for source, limit in limits.by_source.items()
     }
 
 
 def _limits_in(limits: Limits, stored: dict[str, list[float | None]], now_ns: int) -> None:
-    for source, (value_w, left_s) in stored.items():
+    for source, (value_w, left_s, *rest) in stored.items():
         expires_ns = None if left_s is None else now_ns + round(float(left_s) * 1e9)
-        limits.by_source[source] = Limit(float(value_w or 0.0), expires_ns)
+        fallback_w = next((float(w) for w in rest if w is not None), None)  # older states have none
+        limits.by_source[source] = Limit(float(value_w or 0.0), expires_ns, fallback_w)
     limits.refresh()
 
 

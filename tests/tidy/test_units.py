@@ -32,6 +32,7 @@ DIMENSIONLESS = {
 # Whole names of numbers of any quantity, whose unit is stated beside them.
 OF_ANY_QUANTITY = {
     "after": "an event's value after it, in the unit of what it is about",
+    "accepted": "active or reactive power",
     "aim": "active or reactive power",
     "asked": "active or reactive power",
     "before": "an event's value before it, in the unit of what it is about",

@@ -1,12 +1,14 @@
 """Limits at the POI: any number of sources, always effective, the lowest wins; and why a value was clipped.
 
-Rule: a limit stands until its source changes it, or until the expiry that the source gave; loss of contact and a
-restart never lift it. Limits may fall at once; what rises is ramped (`ramps.py`). Every clip of a set-point is
-recorded with a `LimitReason`; the last one in order is the one that binds.
+Rule: a limit stands until its source changes it, or until the expiry that the source gave; then it ends, or falls back
+to the limit that the source named. Loss of contact and a restart never lift it. Limits may fall at once; what rises is
+ramped (`ramps.py`). Every clip of a set-point is recorded with a `LimitReason`; the last one in order is the one that
+binds.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,10 +25,15 @@ class Clip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One source's limit: a magnitude in W, and the monotonic time at which it ends (None: never by itself)."""
+    """One source's limit: a magnitude in W."""
 
     value_w: float
-    expires_ns: int | None = None
+    expires_ns: int | None = None  # monotonic; None: never by itself
+    fallback_w: float | None = None  # what stands from then on; None: nothing
+
+    def left_s(self, now_ns: int) -> float:
+        """Return how long it still stands; infinite: until its source changes it."""
+        return math.inf if self.expires_ns is None else (self.expires_ns - now_ns) * 1e-9
 
 
 @dataclass(slots=True)
@@ -41,16 +48,18 @@ class Limits:
         """The contract's rating alone."""
         self.lowest_w = self.rating_w
 
-    def set(self, source: str, value_w: float, expires_ns: int | None) -> None:
+    def set(self, source: str, limit: Limit) -> None:
         """Take a source's limit in place of its earlier one."""
-        self.by_source[source] = Limit(value_w, expires_ns)
+        self.by_source[source] = limit
         self.refresh()
 
     def expire(self, now_ns: int) -> list[str]:
-        """Drop what has run out and return whose it was."""
+        """Drop what has run out, or put its fall-back in its place, and return whose it was."""
         over = [s for s, limit in self.by_source.items() if limit.expires_ns is not None and now_ns >= limit.expires_ns]
         for source in over:
-            del self.by_source[source]
+            fallback_w = self.by_source.pop(source).fallback_w
+            if fallback_w is not None:
+                self.by_source[source] = Limit(fallback_w)
         if over:
             self.refresh()
         return over
@@ -58,6 +67,12 @@ class Limits:
     def refresh(self) -> None:
         """Find the lowest again, after `by_source` was changed."""
         self.lowest_w = min((self.rating_w, *(limit.value_w for limit in self.by_source.values())))
+
+    def remaining_s(self, now_ns: int) -> float:
+        """Return how long the lowest still stands; 0 where it does not end by itself."""
+        binding = [limit for limit in self.by_source.values() if limit.value_w == self.lowest_w < self.rating_w]
+        longest_s = max((limit.left_s(now_ns) for limit in binding), default=math.inf)
+        return 0.0 if math.isinf(longest_s) else max(longest_s, 0.0)
 
 
 def clip_power(power_w: float, limits: tuple[float, float], reasons: tuple[LimitReason, LimitReason]) -> Clip:

@@ -259,9 +259,12 @@ def _plant(plant: Plant, state: ControlState, facts: Facts, shown: Shown) -> Pla
         active_power_in_effect_w=power.active_in_effect_w,
         reactive_power_in_effect_var=power.reactive_in_effect_var,
         setpoint_remaining_s=lead.remaining_s(now_ns),
+        active_setpoint_remaining_s=active.remaining_s(now_ns),
+        reactive_setpoint_remaining_s=reactive.remaining_s(now_ns),
         setpoint_source=SetpointSource.STOP if memory.fast_stop else lead.source,
         export_limit_w=state.export_limits.lowest_w,
         import_limit_w=state.import_limits.lowest_w,
+        export_limit_remaining_s=state.export_limits.remaining_s(now_ns),
     )
 
 

@@ -97,9 +97,12 @@ class PlantResult(NamedTuple):
     reactive_power_accepted_var: float
     active_power_in_effect_w: float
     reactive_power_in_effect_var: float
-    setpoint_remaining_s: float
+    setpoint_remaining_s: float  # of the one that leads
+    active_setpoint_remaining_s: float
+    reactive_setpoint_remaining_s: float
     export_limit_w: float
     import_limit_w: float
+    export_limit_remaining_s: float
     operating_state: int
     sequence_state: int
     mode: int

@@ -23,7 +23,7 @@ class Judged:
 
     def __init__(self, snapshot: Snapshot, periods: DataPeriods, now_ns: int) -> None:
         """Take the snapshot; nothing is judged before it is asked for."""
-        self._image, self._periods, self._now_ns = snapshot.image, periods, now_ns
+        self._image, self._periods, self.now_ns = snapshot.image, periods, now_ns
         self.valid_until_ns = NEVER_NS
 
     def numbers(self, quantity: str, rows: Rows = ALL) -> NDArray[np.float64]:
@@ -36,7 +36,7 @@ class Judged:
             self._note(time_ns, uncertain_ns, bad_ns)
             if quality.ndim > 1:
                 time_ns, uncertain_ns, bad_ns = time_ns[:, None], uncertain_ns[:, None], bad_ns[:, None]
-            quality = judge(quality, time_ns, self._now_ns, uncertain_ns, bad_ns)
+            quality = judge(quality, time_ns, self.now_ns, uncertain_ns, bad_ns)
         return np.where(usable(quality), self._image.array(f"{quantity}.value")[rows], np.nan)
 
     def number(self, quantity: str, row: int = 0) -> float:
@@ -52,5 +52,5 @@ class Judged:
         self, time_ns: NDArray[np.int64], uncertain_after_ns: NDArray[np.int64], bad_after_ns: NDArray[np.int64]
     ) -> None:
         for turns in (time_ns + uncertain_after_ns, time_ns + bad_after_ns):
-            following = int(turns[turns >= self._now_ns].min(initial=NEVER_NS))
+            following = int(turns[turns >= self.now_ns].min(initial=NEVER_NS))
             self.valid_until_ns = min(self.valid_until_ns, following)

@@ -99,12 +99,20 @@ def _nothing() -> None:
     """Nothing to take back."""
 
 
+def _no_matter(_now_ns: int) -> None:
+    """Nothing waits for the plant's word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one write asks for, in register order. `undo` is called if the plant refuses any of it."""
+    """What one write asks for, in register order.
+
+    `undo` is called if the plant refuses any of it, else `confirm` with the time of its answer.
+    """
 
     orders: tuple[Order, ...] = ()
     undo: Callable[[], None] = _nothing
+    confirm: Callable[[int], None] = _no_matter
 
 
 class RegisterMap(Protocol):
@@ -171,12 +179,15 @@ class Requests:
 
     async def perform(self, write: Write) -> bytes:
         """Hand the commands of a write to the plant, in order and all at once; return the answer's PDU."""
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(self._submit(order, write.peer)) for order in write.plan.orders]
-        refused = next((task.result() for task in asked if not task.result().accepted), None)
+        refused = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(self._submit(order, write.peer)) for order in write.plan.orders]
+            refused = next((task.result() for task in asked if not task.result().accepted), None)
+        finally:  # also when nobody waits any more for the answer: then the plant may well have taken it
+            write.plan.confirm(self._clock.mono_ns()) if refused is None else write.plan.undo()
         if refused is None:
             return reply(write.request)
-        write.plan.undo()
         return self._exception(write.request.function, EXCEPTION_OF[refused.refusal])
 
     def _answer(self, unit: int, pdu: bytes, peer: Peer) -> bytes | Write | ExceptionCode:

@@ -24,9 +24,10 @@ from controller.plant.model import Block, Plant
 from controller.scada.modbus.judged import Judged
 from controller.scada.modbus.requests import Plan, RegisterMap
 from controller.scada.modbus.sunspec_bank import STRINGS_MAX, Bank, bank_values, scale_factors
-from controller.scada.modbus.sunspec_controls import BankControls, PlantControls, Written
+from controller.scada.modbus.sunspec_controls import BankControls, PlantControls
 from controller.scada.modbus.sunspec_plant import plant_scale_factors, plant_values
 from controller.scada.modbus.sunspec_registers import ChainRegisters, Path
+from controller.scada.modbus.sunspec_writes import Written
 
 PLANT_UNIT, BLOCK_UNIT, LAST_UNIT = 1, 10, 247
 Models = list[tuple[int, dict[str, int]]]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.control.commands import Action, Refusal
-from controller.control.limits.poi import Limits, clip_power
+from controller.control.limits.poi import Limit, Limits, clip_power
 from controller.control.limits.reasons import REASON_TEXTS, LimitReason, limit_reason_text
 from controller.control.state import control_state, from_bytes, to_bytes
 
@@ -82,7 +82,7 @@ def test_limits_survive_a_restart_and_power_does_not(rig):
 def test_the_lowest_is_never_above_any_source_or_the_rating(writes):
     limits = Limits(1e6)
     for source, value_w in writes:
-        limits.set(source, value_w, None)
+        limits.set(source, Limit(value_w))
     last = dict(writes)
     assert limits.lowest_w == min([1e6, *last.values()])
 

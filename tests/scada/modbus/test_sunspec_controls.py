@@ -27,7 +27,9 @@ class Master:
 
     def __init__(self, plant: Plant, unit: int = 1):
         self.view: FakePlant = fake_plant(plant)
-        self.view.show(plant__setpoint_remaining=0.0)
+        self.view.show(plant__export_limit=plant.poi.export_limit_w, plant__export_limit_remaining=0.0)
+        self.view.show(plant__active_setpoint_remaining=0.0, plant__reactive_setpoint_remaining=0.0)
+        self.plan = Plan()
         self.unit = sunspec_units(plant, data_periods(plant))[unit]
         self.models = self._chain()
 
@@ -59,16 +61,18 @@ class Master:
             value.to_bytes(2 * _field(model, name).point.kind.words, signed=value < 0) for name, value in values.items()
         )
         plan = self.raw(self.address(model, next(iter(values))), data)
+        self.plan = plan if isinstance(plan, Plan) else self.plan
         return plan.orders if isinstance(plan, Plan) else plan
 
     def raw(self, address: int, data: bytes) -> Plan | ExceptionCode:
         return self.unit.write(self.view.snap, self.now_ns, address, data)
 
-    def applied(self, **quantities: float) -> None:
-        """Let the plant carry out what was asked: a later snapshot shows it."""
+    def applied(self, after_s: float = 0.001, **quantities: float) -> None:
+        """Let the plant carry out what was asked: it agrees, and a later snapshot shows it."""
+        self.plan.confirm(self.now_ns)
+        before_ns = self.now_ns
         self.view.show(**quantities)
-        snap = self.view.snap
-        self.view.snap = replace(snap, published_mono_ns=snap.published_mono_ns + 1_000_000)
+        self.view.snap = replace(self.view.snap, published_mono_ns=before_ns + round(after_s * 1e9))
 
 
 def _field(model: int, name: str) -> Field:
@@ -128,12 +132,12 @@ def test_vars_are_like_watts(master):
 
 def test_what_reads_back_is_the_plants_once_it_has_published(master):
     master.write(704, WSetEna=1, WSetMod=1, WSet=500_000)
-    master.applied(plant__active_power_setpoint=400_000.0, plant__setpoint_remaining=7.2)
+    master.applied(plant__active_power_setpoint=400_000.0, plant__active_setpoint_remaining=7.2)
     assert (master.read(704, "WSet"), master.read(704, "WSetRvrtRem")) == (400_000, 8)
 
 
 def test_a_set_point_of_another_face_counts_as_enabled(master):
-    master.applied(plant__active_power_setpoint=400_000.0, plant__setpoint_remaining=7.2)
+    master.applied(plant__active_power_setpoint=400_000.0, plant__active_setpoint_remaining=7.2)
     assert (master.read(704, "WSetEna"), master.read(704, "WSet")) == (1, 400_000)
     assert master.write(704, WSet=300_000) == _active(3e5)
     master.applied(plant__active_power_setpoint=200_000.0)
@@ -152,7 +156,7 @@ def test_the_mode_says_which_register_counts(master):
 
 
 def test_per_cent_are_read_of_what_stands_in_watts(master):
-    master.applied(plant__active_power_setpoint=600_000.0, plant__setpoint_remaining=7.2)
+    master.applied(plant__active_power_setpoint=600_000.0, plant__active_setpoint_remaining=7.2)
     assert master.read(704, "WSetPct") == 2_500
 
 
@@ -175,7 +179,12 @@ def test_the_power_limit_is_an_export_limit_until_it_is_disabled(master):
     assert master.write(704, WMaxLimPctEna=1) == (Order(Action.SET_EXPORT_LIMIT, value=1.2e6),)
     master.applied(plant__export_limit=1.2e6)
     assert (master.read(704, "WMaxLimPctEna"), master.read(704, "WMaxLimPct")) == (1, 5_000)
-    assert master.write(704, WMaxLimPctRvrtTms=60) == (Order(Action.SET_EXPORT_LIMIT, value=1.2e6, timeout_s=60.0),)
+    assert master.write(704, WMaxLimPctRvrtTms=60) == (
+        Order(Action.SET_EXPORT_LIMIT, value=1.2e6, timeout_s=60.0, fallback=2.4e6),
+    )
+    assert master.write(704, WMaxLimPctRvrt=7_500, WMaxLimPctEnaRvrt=1) == (
+        Order(Action.SET_EXPORT_LIMIT, value=1.2e6, timeout_s=60.0, fallback=1.8e6),
+    )
     assert master.write(704, WMaxLimPctEna=0) == (Order(Action.SET_EXPORT_LIMIT, value=2.4e6),)
     master.applied(plant__export_limit=2.4e6)
     assert master.write(704, WMaxLimPctEna=0) == ()
@@ -184,6 +193,28 @@ def test_the_power_limit_is_an_export_limit_until_it_is_disabled(master):
 def test_a_limit_of_another_source_reads_as_enabled(master):
     master.applied(plant__export_limit=0.6e6)
     assert (master.read(704, "WMaxLimPctEna"), master.read(704, "WMaxLimPct")) == (1, 2_500)
+
+
+def test_what_is_under_way_is_neither_in_force_nor_run_out(master):
+    """A snapshot of the scan before must not make the next of two writes one of a set-point that ran out."""
+    master.write(704, WSetEna=1, WSetMod=1, WSet=500_000)
+    snap = master.view.snap
+    master.view.snap = replace(snap, published_mono_ns=snap.published_mono_ns + 1_000_000)
+    assert (master.read(704, "WSetEna"), master.read(704, "WSet")) == (1, 500_000)
+    assert master.write(704, WSet=600_000) == _active(6e5)
+    master.applied()
+    master.applied()
+    assert master.read(704, "WSetEna") == 0  # the plant agreed and shows none: it has run out, or was stopped
+
+
+def test_what_another_face_sets_after_a_release_counts_as_enabled(master, demo_plant):
+    master.write(704, WSetEna=1, WSetMod=1, WSet=500_000)
+    master.applied(plant__active_power_setpoint=500_000.0, plant__active_setpoint_remaining=9.0)
+    assert master.write(704, WSetEna=0) == _active(demo_plant.control.fallback_w)
+    master.applied(plant__active_power_setpoint=demo_plant.control.fallback_w)
+    assert (master.read(704, "WSetEna"), master.read(704, "WSet")) == (0, 500_000)
+    master.applied(plant__active_power_setpoint=300_000.0)
+    assert (master.read(704, "WSetEna"), master.read(704, "WSet")) == (1, 300_000)
 
 
 def test_what_the_plant_refuses_is_taken_back(master):
@@ -216,6 +247,8 @@ def test_a_bad_value_anywhere_changes_nothing(master):
         (704, "VarSetMod", 2),  # per cent of what is available would move by itself
         (704, "WMaxLimPct", 10_001),
         (704, "WMaxLimPctEna", 2),
+        (704, "WMaxLimPctRvrt", 10_001),
+        (704, "WMaxLimPctEnaRvrt", 2),
         (704, "VarSet", 2_640_001),
         (715, "OpCtl", 2),
         (715, "OpCtl", 3),
@@ -280,7 +313,7 @@ def test_a_block_resets_its_tripped_racks(demo_plant):
     ("model", "name", "words"),
     [
         (701, "W", 1),
-        (704, "WMaxLimPctRvrt", 1),
+        (704, "WMaxLimPctRvrtRem", 2),
         (704, "WSet_SF", 1),
         (704, "WSetRvrtRem", 2),
         (802, "SetOp", 1),
