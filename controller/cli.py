@@ -47,6 +47,12 @@ def _positive(value: float | None) -> float | None:
     return value
 
 
+def _demo_racks(racks: int) -> int:
+    if not FEWEST_RACKS <= racks <= MOST_RACKS:
+        raise typer.BadParameter(f"expected {FEWEST_RACKS} to {MOST_RACKS}, not {racks}")
+    return racks
+
+
 def _series_file(out: Path | None) -> Path | None:
     if out is not None and out.suffix not in SERIES_SUFFIXES:
         raise typer.BadParameter(f"'{out}' is no series; expected a name that ends in {' or '.join(SERIES_SUFFIXES)}")
@@ -61,6 +67,7 @@ def _tell_version(asked: bool) -> None:
         raise typer.Exit
 
 
+FEWEST_RACKS, MOST_RACKS = 2, 10_000
 SERIES_SUFFIXES = (".csv", ".parquet")
 PORTS_HELP = "`auto`: the system chooses all ports and they are printed."
 Ports = Annotated[str, typer.Option("--ports", help=PORTS_HELP, callback=_auto_ports)]
@@ -68,10 +75,15 @@ OUT_HELP = "Series: .csv or .parquet; events beside it."
 Out = Annotated[Path | None, typer.Option("--out", help=OUT_HELP, callback=_series_file)]
 Version = Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)]
 
+Debug = Annotated[bool, typer.Option("--debug", help="Of an error that nobody foresaw, show where it happened.")]
+
 
 @app.callback()
-def _every_verb(version: Version = False) -> None:
-    """Supervisory controller for grid-scale battery storage."""
+def _every_verb(version: Version = False, debug: Debug = False) -> None:
+    """Supervisory controller for grid-scale battery storage.
+
+    --debug may stand behind any verb, too.
+    """
 
 
 def main() -> None:
@@ -283,7 +295,7 @@ def run(
 
 @app.command()
 def demo(
-    racks: Annotated[int, typer.Option("--racks", help="24, 240 or 2400.")] = 24,
+    racks: Annotated[int, typer.Option("--racks", help="24, 240 or 2400.", callback=_demo_racks)] = 24,
     headless: Annotated[bool, typer.Option("--headless", help="No live status line.")] = False,
     seconds: Annotated[
         float | None, typer.Option("--for", help="Stop so many seconds after all faces answer.", callback=_positive)
@@ -516,7 +528,7 @@ def secret_set(
 
 @app.command()
 def bench(
-    racks: Annotated[int, typer.Option("--racks", help="Size of the benchmark plant.")] = 240,
+    racks: Annotated[int, typer.Option("--racks", help="Size of the benchmark plant.", callback=_demo_racks)] = 240,
     faults: Annotated[bool, typer.Option("--faults", help="Run the fault matrix.")] = False,
 ) -> None:
     """Measure this machine; prints one JSON document."""

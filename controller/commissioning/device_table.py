@@ -182,6 +182,8 @@ def _value(key: str, cell: Cell, complaints: Complaints) -> Plain:
     if key == "missing":
         items: list[Plain] = [part.strip() for part in cell.text.split(";") if part.strip()]
         return items if len(items) > 1 else items[0]
+    if key in {"scale", "offset"} and re.fullmatch(r"[+-]?\d+,\d+", cell.text):
+        return cell.text.replace(",", ".")  # as spreadsheets write it where decimals have a comma
     return cell.text
 
 

@@ -86,7 +86,10 @@ def _answer(question: _Question, options: InitOptions, ask: Ask | None) -> objec
     """Return the checked answer: as given, as asked (again until it can be), or the default."""
     given = options.given[question.name]
     if given is not None or ask is None:
-        return question.check(str(given if given is not None else question.default))
+        try:
+            return question.check(str(given if given is not None else question.default))
+        except InitError as error:
+            raise InitError(f"--{question.name.replace('_', '-')}: {error}") from error
     while True:
         try:
             return question.check(str(ask(question.text, default=question.default)).strip())
@@ -127,7 +130,7 @@ def _words(text: str) -> str:
 
 def _whole(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text):
-        raise InitError(f"'{text}' is no whole number; expected such as 10")
+        raise InitError(f"'{text}' is no number of them; expected a whole number such as 10, or 0: work it out")
     return int(text)
 
 

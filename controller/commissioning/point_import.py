@@ -129,6 +129,12 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     entries = [e for table in tables for e in entries_of(table, request.options, complaints)]
     binder = _Binder(kind, entries, complaints)
     binder.bind()
+    if not complaints.lines and not binder.points:
+        hint = (
+            "rows of racks have their number: 'Rack 1 voltage', 'Rack 2 voltage'" if kind is DeviceKind.BANK_BMS else ""
+        )
+        message = f"none of the {len(entries)} rows is a signal of a {kind} that is known by its name"
+        complaints.add(str(request.file), message, "another --kind, or a column 'signal' that binds them", hint)
     if complaints.lines:
         return None
     tree = _head(request, kind, entries, binder) | {"points": binder.points}

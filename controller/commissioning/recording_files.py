@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from controller.commissioning.tables import endless_cell
 
 Floats = NDArray[np.float64]
 Columns = dict[str, Floats]
@@ -46,17 +50,47 @@ def _read_parquet(path: Path) -> Columns:
 
 def _read_csv(path: Path) -> Columns:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.reader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{path}: not readable as csv: {error}") from error
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: this is no text in UTF-8; expected csv, or a file that ends in .parquet") from error
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror or 'can not be read'}") from error
+    delimiter = _delimiter(text.partition("\n")[0])
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise FileError(f"{path}:{endless_cell(text)}") from error
     if len(rows) < 2:
         raise FileError(f"{path}: expected a header line and rows")
     names = [name.strip() for name in rows[0]]
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(names):
             raise FileError(f"{path}:{number}: expected {len(names)} fields, got {len(row)}")
+    if delimiter != ",":
+        _turn_commas(rows, path)
     return {name: np.array([_number(row[k]) for row in rows[1:]]) for k, name in enumerate(names)}
+
+
+def _delimiter(header: str) -> str:
+    """Return what separates the columns: a semicolon or a tab where the header has one, else a comma."""
+    return next((mark for mark in ";\t" if mark in header), ",")
+
+
+_COMMA, _POINT = (re.compile(rf"\s*[+-]?\d*{mark}\d+(?:[eE][+-]?\d+)?\s*") for mark in (",", r"\."))
+
+
+def _turn_commas(rows: list[list[str]], path: Path) -> None:
+    """Turn decimal commas into points, as spreadsheets write them beside semicolons; refuse a file that has both."""
+    first: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        for k, text in enumerate(row):
+            mark = "," if _COMMA.fullmatch(text) else "." if _POINT.fullmatch(text) else ""
+            if mark and first.setdefault(mark, f"{number}: '{text.strip()}'") and len(first) > 1:
+                raise FileError(
+                    f"{path}:{first[',']} has a decimal comma and {first['.']} a point; expected one of them"
+                )
+            if mark == ",":
+                row[k] = text.replace(",", ".")
 
 
 def _number(text: str) -> float:

@@ -6,8 +6,10 @@ file's name stands for the sheet). A formula whose result is not stored would be
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any
 
 DELIMITERS = ";,\t|"
 BINARY = {".xlsx", ".xlsm"}
+OLD_OFFICE = bytes.fromhex("d0cf11e0a1b11ae1")
+"""How files of the old Office formats begin; a workbook with a password is packed in one, too."""
 
 
 class TableError(ValueError):
@@ -97,8 +101,18 @@ def _read_csv(path: Path) -> Sheet:
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
     except csv.Error as error:
-        raise TableError(f"{path}: not readable as CSV: {error}") from error
+        raise TableError(f"{path}:{endless_cell(text)}") from error
     return Sheet(path.name, _cells(path.name, rows))
+
+
+def endless_cell(text: str) -> str:
+    """Return at which line of a CSV that can't be read a cell begins that does not end, and how to mend it."""
+    reader, line = csv.reader(io.StringIO(text, newline="")), 1
+    with contextlib.suppress(csv.Error):
+        for _ in reader:
+            line = reader.line_num + 1
+    most = csv.field_size_limit()
+    return f'{line}: a cell begins here that is longer than {most:,} characters; is a quote (") never closed?'
 
 
 def _delimiter(text: str) -> str:
@@ -151,7 +165,21 @@ def _workbook(path: Path, *, values: bool) -> dict[str, list[tuple[Any, ...]]]:
         finally:
             book.close()
     except Exception as error:
-        raise TableError(f"{path}: not readable as a workbook: {error}; expected .xlsx") from error
+        raise TableError(f"{path}: {_no_workbook(path)}; expected .xlsx, as a spreadsheet saves it, or CSV") from error
+
+
+def _no_workbook(path: Path) -> str:
+    """Return in the words of people why a file is no workbook."""
+    with path.open("rb") as file:
+        begin = file.read(8)
+    if begin == OLD_OFFICE:
+        return "this is a workbook of the old kind (.xls), or one with a password"
+    if not zipfile.is_zipfile(path):
+        return "this is no workbook, or one that was cut off"
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    is_workbook = any(name.startswith("xl/") for name in names)
+    return "this workbook is damaged" if is_workbook else "this is a zip archive, but no workbook is in it"
 
 
 def _write_workbook(path: Path, sheets: Mapping[str, Iterable[Sequence[object]]]) -> None:

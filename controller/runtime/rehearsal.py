@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from controller.control.commands import Command
+from controller.control.sequences.plant import PlantState
 from controller.image.data_periods import data_periods
 from controller.plant.model import Plant
 from controller.plant.schedule import moment_of
@@ -29,6 +30,10 @@ from controller.simulator.faults.menu import FaultMenu
 from controller.simulator.scenario import Expectation, OperatorStep, Scenario, Step, read_scenario, set_scene
 
 DEFAULT_HOURS = 1.0
+NEVER_STARTED = (
+    "nothing was started: this plant does not start by itself (controls.start.automatic), and no step started it;"
+    " give it a --scenario with the step {at: 10 s, do: start}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class RehearsalResult:
     energy_charged_mwh: float = 0.0
     soc_start: float | None = None  # None: not known in any scan
     soc_end: float | None = None
+    started: bool = False  # the plant was started, by itself or by a step
     trips: int = 0
     alarms: int = 0
     failed_expectations: list[str] = field(default_factory=list)
@@ -71,6 +77,7 @@ class RehearsalResult:
             f"discharged {self.energy_discharged_mwh:.3f} MWh, charged {self.energy_charged_mwh:.3f} MWh",
             f"SOC {_percent(self.soc_start)} -> {_percent(self.soc_end)}; {self.trips} trips, {self.alarms} alarms",
         ]
+        lines += [] if self.started else [NEVER_STARTED]
         lines += [f"refused: {text}" for text in self.refused]
         lines += [f"failed: {text}" for text in self.failed_expectations]
         return "\n".join(lines)
@@ -106,6 +113,9 @@ def require_known(scenario: Scenario | None, plant: Plant) -> None:
 
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1f} %"
+
+
+_STARTED = (PlantState.CONNECTING_RACKS, PlantState.STARTING_PCS, PlantState.RUNNING)
 
 
 class _Run:
@@ -172,6 +182,7 @@ class _Run:
     def _account(self, scanned: ScanResult) -> None:
         image, result = self.local.state.image, self.result
         result.scans += 1
+        result.started |= self.local.state.control.plant.sequence in _STARTED
         power_w = float(image["plant.active_power"].value[0])
         energy_mwh = 0.0 if math.isnan(power_w) else power_w * self._period_s / 3.6e9
         result.energy_discharged_mwh += max(energy_mwh, 0.0)

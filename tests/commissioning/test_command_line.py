@@ -28,6 +28,18 @@ def site(tmp_path: Path) -> Path:
     return write_demo_site(tmp_path / "site").parent
 
 
+def test_the_help_names_debug() -> None:
+    assert "--debug" in bess("--help").stdout
+
+
+@pytest.mark.parametrize("words", [("demo", "--racks", "-1"), ("bench", "--racks", "1"), ("demo", "--racks", "99999")])
+def test_a_number_of_racks_that_can_not_be_is_told_with_its_option(words: tuple[str, ...]) -> None:
+    answer = bess(*words)
+
+    assert answer.exit_code == 2
+    assert "'--racks': expected 2 to 10000, not" in answer.stderr
+
+
 def test_a_sound_site_validates(site: Path) -> None:
     answer = bess("validate", str(site))
 

@@ -101,6 +101,38 @@ def test_what_cannot_be_used_is_told_with_its_place(tmp_path: Path, words: tuple
     assert expected in str(answer.exception)
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_spreadsheets_semicolons_and_decimal_commas_are_read(tmp_path: Path, mark: str) -> None:
+    columns = recording(20)
+    names = list(columns)
+    rows = zip(*columns.values(), strict=True)
+    lines = [mark.join(names), *(mark.join(f"{v:.4f}".replace(".", ",") for v in row) for row in rows)]
+    semi = tmp_path / "semi.csv"
+    semi.write_text("\n".join(lines), encoding="utf-8-sig")
+
+    found = read_columns(semi)
+    assert list(found) == names
+    assert all(np.array_equal(found[name], columns[name]) for name in names)
+    assert bess("estimate", semi, "--cell", CELL, "--columns", MAP).exit_code == 0
+
+
+def test_a_comma_and_a_point_in_one_file_are_refused_not_guessed(tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed.csv"
+    mixed.write_text("time_s;current_a;voltage_v\n0;1,5;3.3\n", encoding="utf-8")
+    answer = bess("estimate", mixed, "--cell", CELL)
+
+    assert answer.exit_code != 0
+    assert "mixed.csv:2: '1,5' has a decimal comma and 2: '3.3' a point; expected one of them" in str(answer.exception)
+
+
+def test_a_cell_that_does_not_end_is_told_in_our_words(tmp_path: Path) -> None:
+    data = tmp_path / "long.csv"
+    data.write_text('time_s,current_a,voltage_v\n0,1,3.3\n1,"' + "x" * 140_000 + "\n", encoding="utf-8")
+    answer = bess("estimate", data, "--cell", CELL)
+
+    assert "long.csv:3: a cell begins here that is longer than 131,072 characters" in str(answer.exception)
+
+
 def test_an_unknown_sensor_key_is_refused(tmp_path: Path) -> None:
     sensors = tmp_path / "sensors.yaml"
     sensors.write_text("current_gain: 0.01\n")

@@ -112,7 +112,10 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (("--power", "20MW"), "--power 20MW --energy 40MWh"),
-        (("--power", "20", "--energy", "40MWh"), "has no unit"),
+        (("--power", "20", "--energy", "40MWh"), "--power: it has no unit"),
+        (("--power", "20MW", "--energy", "40"), "--energy: it has no unit"),
+        (("--power", "20MW", "--energy", "40MWh", "--racks", "-1"), "--racks: '-1' is no number of them"),
+        (("--power", "2MW", "--energy", "4MWh", "--rack-type", "x"), "--rack-type: no device type 'x'"),
         (("--power", "20MWh", "--energy", "40MWh"), "did you mean '20 MW'?"),
         (("--power", "20MW", "--energy", "4MWh"), "cells bear 280 A"),
         (("--power", "20MW", "--energy", "40MWh", "--containers", "2", "--racks", "10"), "expected 130 racks or more"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -321,6 +322,58 @@ def test_the_verb_writes_a_file_once(tmp_path: Path) -> None:
     assert "nothing is overwritten" in again.stderr
     assert kind.exit_code == 1
     assert "did you mean 'rack_bms'?" in kind.stderr
+
+
+def _zip(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "nothing")
+    return path
+
+
+def test_what_is_no_table_is_told_in_our_words(tmp_path: Path) -> None:
+    photos = _zip(tmp_path / "photos.xlsx", "photo.jpg")
+    damaged = _zip(tmp_path / "damaged.xlsx", "xl/workbook.xml")
+    old = tmp_path / "old.xlsx"
+    old.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512))
+    cut = tmp_path / "cut.xlsx"
+    cut.write_bytes(b"PK\3\4")
+    endless = tmp_path / "endless.csv"
+    endless.write_text('Name;Address\nRack voltage;1\n"' + "x" * 140_000 + "\n", encoding="utf-8")
+    expected = "; expected .xlsx, as a spreadsheet saves it, or CSV"
+
+    assert {file.name: refused(file) for file in (photos, damaged, old, cut, endless)} == {
+        "photos.xlsx": f"error: {photos}: this is a zip archive, but no workbook is in it{expected}",
+        "damaged.xlsx": f"error: {damaged}: this workbook is damaged{expected}",
+        "old.xlsx": f"error: {old}: this is a workbook of the old kind (.xls), or one with a password{expected}",
+        "cut.xlsx": f"error: {cut}: this is no workbook, or one that was cut off{expected}",
+        "endless.csv": f"error: {endless}:3: a cell begins here that is longer than 131,072 characters;"
+        ' is a quote (") never closed?',
+    }
+
+
+def refused(file: Path) -> str:
+    return import_points(Request(file, "acme", "rack_bms")).errors
+
+
+def test_a_table_comes_back_from_a_spreadsheet_with_semicolons_and_decimal_commas(tmp_path: Path) -> None:
+    rows = [line.split(",") for line in ("#device,x", "#kind,pcs", "#maker,ACME", "#schema,device/v1")]
+    rows += [["#source.document", "d"], ["#source.pages", "1"], ["#blocks.fast.every", "1 s"]]
+    rows += [["signal", "at", "as", "block", "scale", "offset", "unit"]]
+    rows += [["pcs.dc_voltage", "input 1", "u16", "fast", "0,1", "-0,5", "V"]]
+    file = tmp_path / "x.csv"
+    file.write_text("\n".join(";".join([*row, *[""] * (7 - len(row))]) for row in rows), encoding="utf-8")
+    found = import_points(Request(file, "x"))
+
+    assert not found.errors
+    assert "scale: 0.1, offset: -0.5" in found.text
+
+
+def test_a_list_of_which_nothing_is_known_says_so(tmp_path: Path) -> None:
+    found = imported(tmp_path, "Name,Address,FC,Type,Scale,Unit\nRack voltage,30017,4,UINT16,0.1,V\n", "bank_bms")
+
+    assert "none of the 1 rows is a signal of a bank_bms that is known by its name" in found.errors
+    assert "'Rack 1 voltage', 'Rack 2 voltage'" in found.errors
 
 
 def test_exporting_what_is_not_there_suggests_what_is() -> None:

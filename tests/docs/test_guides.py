@@ -16,6 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controller.plant.site_loader import load_site_or_raise
+from controller.points.addresses import flat_map
+from controller.points.point_list import point_list
+from controller.scada.modbus.requests import EXCEPTION_OF
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -84,6 +88,23 @@ def test_the_opcua_snippet_runs(demo, tmp_path):
     assert " Good " in first
     assert float(reached.split()[0]) == pytest.approx(0.5, abs=0.072)  # 3 % of the demo's 2.4 MW
     assert refused == "BadOutOfRange"
+
+
+def test_the_mbpoll_lines_read_what_they_say():
+    plant = load_site_or_raise(REPOSITORY / "site_configs" / "demo")
+    places = flat_map(point_list(plant)).points
+    named = [(line.split(), tag[1]) for line in MBPOLL if (tag := re.search(r"# (Plant\.\w+)", line))]
+
+    assert {tag for _, tag in named} >= {"Plant.ActivePower", "Plant.State"}
+    assert {tag: words[words.index("-r") + 1] for words, tag in named} == {
+        tag: str(places[tag].address) for _, tag in named
+    }
+
+
+def test_every_exception_that_is_sent_is_told_with_its_cause():
+    told = {int(code, 0) for code in re.findall(r"(?m)^\| (\d|0x[0-9A-F]{2}) \| .* \| .* \|$", INTEGRATORS)}
+
+    assert told == set(EXCEPTION_OF.values())
 
 
 @pytest.mark.peer

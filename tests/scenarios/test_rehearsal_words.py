@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.runtime.rehearsal import Rehearsal, RehearsalResult, rehearse_site
@@ -34,6 +36,19 @@ def test_an_expectation_that_can_never_be_met_is_told_before_the_run(demo_plant,
 )
 def test_units_of_the_same_kind_and_yes_and_no_fit(demo_plant, tmp_path, text):
     assert not _rehearse(demo_plant, tmp_path, f'{{at: 30 s, expect: "{text}"}}').failed_expectations
+
+
+def test_a_plant_that_nobody_started_is_told_as_such(demo_plant, tmp_path):
+    by_hand = replace(demo_plant, control=replace(demo_plant.control, auto_start=False))
+    never = _rehearse(by_hand, tmp_path, '{at: 10 s, expect: "Plant.State = 1"}')
+    started = _rehearse(by_hand, tmp_path, "{at: 10 s, do: start}")
+
+    assert not never.failed_expectations
+    assert (never.started, never.as_json()["started"], started.started) == (False, False, True)
+    assert "nothing was started" in never.as_text()
+    assert "{at: 10 s, do: start}" in never.as_text()
+    assert "nothing was started" not in started.as_text()
+    assert _rehearse(demo_plant, tmp_path, '{at: 1 s, do: "setpoint 0 MW"}').started
 
 
 def test_a_step_that_the_plant_refuses_is_told_and_counted(demo_plant, tmp_path):

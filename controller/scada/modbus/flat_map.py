@@ -1,7 +1,9 @@
 """The flat point map's units: all scalar points as registers, built from a snapshot in a few vector operations.
 
 Rules. Only what the map lists has an address: a range that touches any other register is exception 2. A range may
-begin or end in the middle of a two-register value. Bad quality reads NaN (integers: all ones), never the last value;
+begin or end in the middle of a two-register value. In a list that a party brought, a read may run over registers that
+the list leaves out, as masters do who read blocks: they read 0xFFFF; one that meets nothing of the list is exception 2.
+Bad quality reads NaN (integers: all ones), never the last value;
 age is judged at each read. The quality block follows: four bits a point, in the order of the points, ABSENT behind
 the last one. A counter shown in one register counts modulo 65,535, so that it never reads as bad.
 
@@ -13,7 +15,7 @@ Commands take 1; 0 asks for nothing; they read 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,12 +29,15 @@ from controller.image.quality import WORST_USABLE, Quality, judge
 from controller.image.quantities import QUANTITIES, Section
 from controller.link.plant_view import Snapshot
 from controller.modbus.errors import ExceptionCode
+from controller.modbus.pdu import READ_REGISTERS_MAX
 from controller.points.addresses import QUALITIES_PER_REGISTER, QUALITY_ADDRESS, FlatMap, Place, WireType
 from controller.points.party_map import PartyPoint
 from controller.points.point_list import Method, Point, PointList, PointType
 from controller.scada.modbus.requests import Order, Plan
 
 BAD_U16, BAD_U32 = 0xFFFF, 0xFFFF_FFFF
+BRIDGED = READ_REGISTERS_MAX - 2
+"""The widest hole in a party's list that a single read can run over: both of its ends are registers of the list."""
 _WIRE_DTYPES = {
     WireType.U16: ">u2", WireType.U32: ">u4", WireType.F32: ">f4", WireType.I16: ">i2", WireType.I32: ">i4"
 }  # fmt: skip
@@ -92,7 +97,7 @@ def party_unit(rows: Sequence[PartyPoint], version: int, layout: Layout, periods
     """Return the unit that serves a party's own list; `version` is the map version that it may show."""
     shown = [(row.target, row.place) for row in rows if isinstance(row.target, Point)]
     commands = [(row.target, row.place) for row in rows if isinstance(row.target, Method)]
-    return FlatUnit(shown, commands, version, layout, periods)
+    return FlatUnit(shown, commands, version, layout, periods, bridged=BRIDGED)
 
 
 class FlatUnit:
@@ -105,9 +110,15 @@ class FlatUnit:
         version: int,
         layout: Layout,
         periods: DataPeriods,
+        *,
+        bridged: int = 0,
     ) -> None:
-        """Work out where everything comes from; `version` is shown in the map version's registers."""
-        self._runs = _runs(shown, commands)
+        """Work out where everything comes from; `version` is shown in the map version's registers.
+
+        A read may run over holes of at most `bridged` registers.
+        """
+        self._listed = _listed(shown, commands)
+        self._runs = _runs(self._listed, bridged)
         self._writable = _writable(shown, commands)
         self._version = next((place for point, place in shown if point.tag == _MAP_VERSION), None)
         self._template = self._empty(version)
@@ -123,10 +134,13 @@ class FlatUnit:
         """Return registers as they are now; exception 2 where there are none."""
         for run in self._runs:
             start = address - run.first
-            if start >= 0 and start + count <= run.size:
+            if start >= 0 and start + count <= run.size and self._meets(address, count):
                 first = 2 * (run.position + start)
                 return self._current(snapshot, now_ns)[first : first + 2 * count]
         return ExceptionCode.ILLEGAL_DATA_ADDRESS
+
+    def _meets(self, address: int, count: int) -> bool:
+        return any(at in self._listed for at in range(address, address + count))
 
     def write(self, _snapshot: Snapshot, _now_ns: int, address: int, data: bytes) -> Plan | ExceptionCode:
         """Return what the registers ask for: exception 2 if one can't be written, 3 if a value can't be meant."""
@@ -178,7 +192,8 @@ class FlatUnit:
 
     def _empty(self, version: int) -> NDArray[Any]:
         last = self._runs[-1]
-        registers = np.zeros(last.position + last.size, ">u2")
+        registers = np.full(last.position + last.size, BAD_U16, ">u2")
+        registers[[self._position(address) for address in self._listed]] = 0
         if self._version is not None:
             position = self._position(self._version.address)
             registers[position : position + 2] = version >> 16, version & 0xFFFF
@@ -193,16 +208,22 @@ class FlatUnit:
 # ------------------------------------------------------------------------------------------------------------ addresses
 
 
-def _runs(shown: list[tuple[Point, Place]], commands: list[tuple[Method, Place]]) -> tuple[Run, ...]:
+def _listed(shown: list[tuple[Point, Place]], commands: list[tuple[Method, Place]]) -> frozenset[int]:
+    """Return every register that holds something."""
     places = [place for _, place in shown] + [place for _, place in commands]
-    owned = {place.address + word for place in places for word in range(place.type.words)}
-    owned |= {place.quality_address for place in places if place.rank >= 0}
-    starts = sorted(address for address in owned if address - 1 not in owned)
-    ends = sorted(address for address in owned if address + 1 not in owned)
-    runs, position = [], 0
-    for first, last in zip(starts, ends, strict=True):
-        runs.append(Run(first, last - first + 1, position))
-        position += last - first + 1
+    values = {place.address + word for place in places for word in range(place.type.words)}
+    return frozenset(values | {place.quality_address for place in places if place.rank >= 0})
+
+
+def _runs(listed: Collection[int], bridged: int) -> tuple[Run, ...]:
+    """Return the stretches that can be read in one go: registers with holes of at most `bridged` between them."""
+    runs: list[Run] = []
+    for address in sorted(listed):
+        last = runs[-1] if runs else Run(-1, 0, 0)
+        if runs and address - (last.first + last.size) <= bridged:
+            runs[-1] = last._replace(size=address - last.first + 1)
+        else:
+            runs.append(Run(address, 1, last.position + last.size))
     return tuple(runs)
 
 

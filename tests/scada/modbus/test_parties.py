@@ -140,8 +140,20 @@ async def test_each_party_has_rights_of_its_own(served: Served) -> None:
     assert len(served.view.asked) == 1
 
 
+async def test_a_block_is_read_over_the_registers_that_a_list_leaves_out(served: Served) -> None:
+    served.show(plant__active_power=1_000_000.0, plant__active_power_setpoint=500_000.0)
+    block = await served.client.read(100, 0, 15)
+
+    assert len(block) == 30
+    assert block[:4] == await served.client.read(100, 0, 2)
+    assert block[18:20] == b"\xff\xff"
+    assert block[20:24] == await served.client.read(100, 10, 2)
+
+
 async def test_registers_beside_the_list_do_not_exist(served: Served) -> None:
-    assert await served.client.read(100, 9, 1) == b"\x83\x02"
+    assert await served.client.read(100, 9, 1) == b"\x83\x02", "nothing but a hole"
+    assert await served.client.read(100, 14, 2) == b"\x83\x02", "beyond the end"
+    assert await served.client.write(100, 8, b"\0\0\0\0") == b"\x90\x02", "no write runs over a hole"
     assert await served.client.read(102, 0, 1) == b"\x83\x0b"
 
 
