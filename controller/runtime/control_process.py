@@ -173,7 +173,7 @@ class ControlProcess:
         while not self._stopping.is_set():
             await self._wait_for_deadline()
             asked = self._timetable.commands(self._state, self._clock.mono_ns(), self._clock.utc_ns())
-            self._scan_once([*self._server.take(), *asked])
+            await self._scan_once([*self._server.take(), *asked])
             if self._field.started.is_set() and not self.running.is_set():
                 self._run_from_now_on()
 
@@ -193,7 +193,7 @@ class ControlProcess:
             if self._clock.mono_ns() - self._published_ns >= 0.9e9 * PUBLISH_AT_LEAST_S and left_s > PUBLISH_AT_LEAST_S:
                 self._publish(cells_changed=False)
 
-    def _scan_once(self, commands: Sequence[Command]) -> None:
+    async def _scan_once(self, commands: Sequence[Command]) -> None:
         now_ns = self._clock.mono_ns()
         self._pace.begin(now_ns)
         conditions = self._system_conditions(now_ns)
@@ -204,9 +204,10 @@ class ControlProcess:
         result = scan(self._tables, self._state, commands, now_ns)
         self._publish_pace()
         self._publish(cells_changed=result.cells_changed)
-        self._report(result, commands, now_ns)
         self._field.withheld[: len(result.withhold_heartbeat)] = result.withhold_heartbeat
         self._field.write()
+        await asyncio.sleep(0)  # what is written goes out first: a scan that trips has the most to report
+        self._report(result, commands, now_ns)
         self._show_life()
         missed = self._pace.finish(self._clock.mono_ns())
         if not missed:
@@ -271,11 +272,11 @@ class ControlProcess:
         """Clean stop: ask the plant to stop, scan on until its power is at zero (or patience ends), publish."""
         self._systemd.stopping()
         self._snapshot.set_run_state(RunState.STOPPING)
-        self._scan_once([_stop_command(self._clock.mono_ns())])
+        await self._scan_once([_stop_command(self._clock.mono_ns())])
         deadline_ns = self._clock.mono_ns() + round(STOP_RAMP_S * 1e9)
         while self._clock.mono_ns() < deadline_ns and not self._is_at_zero():
             await asyncio.sleep(min(self.plant.control.scan_period_s, PUBLISH_AT_LEAST_S))
-            self._scan_once([])
+            await self._scan_once([])
 
     def _is_at_zero(self) -> bool:
         setpoints = self._state.outputs["pcs.active_power_setpoint"]

@@ -3,7 +3,9 @@
 A cell of one rack after the other is driven over its trip limit in the simulated plant. Between controller and devices
 stand taps on the links: they note when the frame that first shows it comes, and when the first command goes that
 protects (another set-point to the bus's converter, or a request to disconnect to the rack). The trip's on-delay is set
-to zero, because it is a setting, not a speed. Beside it stands what `bess explain` says of the whole chain.
+to zero, because it is a setting, not a speed. A trip begins only while the bus carries power: one that comes where the
+trip before it still holds the set-point at zero finds its first command already given, and would time the second one,
+which waits until the unloading has been seen. Beside it stands what `bess explain` says of the whole chain.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ _BASES, _TAPPED_BASES = (20000, 17000, 16000, 15000, 15001, 15002), (20000, 1600
 _PORTS = (20201, 20212, 20601, 20612, 17001, 16001, 16002, 16402, 15000, 15001, 15002)
 _INPUT_REGISTERS, _CELL_VOLTAGES = 4, {22, *range(100, 340)}
 """Where the demo's racks show the highest cell, and each cell."""
+_NO_POWER = bytes(4)
 _PROTECTION = "schema: protections/v1\nbase: lfp-utility@1\nrack:\n  cell_voltage_high: {trip: {delay: 0 s}}\n"
 
 
@@ -52,7 +55,8 @@ class Watch:
     rack: int = -1
     shown_ns: int = 0
     acted_ns: int = 0
-    setpoint: bytes = b""
+    setpoint: bytes = _NO_POWER
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
     acted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def begin(self, rack: int) -> None:
@@ -79,6 +83,7 @@ class Watch:
         if request.address == 0 and request.data[:4] != self.setpoint:
             self.setpoint = request.data[:4]
             self._act(now_ns)
+            (self.loaded.clear if self.setpoint == _NO_POWER else self.loaded.set)()
 
     def _act(self, now_ns: int) -> None:
         if self.shown_ns and not self.acted_ns:
@@ -173,11 +178,13 @@ class _Bench:
         return taken_s
 
     async def _trip(self, port: FaultPort, rack: int) -> list[float]:
-        await asyncio.sleep(1.0 + 0.137 * rack)  # so that nothing is in step with the scan
-        self.watch.begin(rack)
-        await port.execute(f"cell B{_BLOCK:02}-R{rack:02} 17 {DANGER}")
         try:
             async with asyncio.timeout(PATIENCE_S):
+                await self.watch.loaded.wait()
+                await asyncio.sleep(1.0 + 0.137 * rack)  # so that nothing is in step with the scan
+                await self.watch.loaded.wait()
+                self.watch.begin(rack)
+                await port.execute(f"cell B{_BLOCK:02}-R{rack:02} 17 {DANGER}")
                 await self.watch.acted.wait()
         except TimeoutError:
             return []
