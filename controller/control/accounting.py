@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.efficiency import ac_per_dc
 from controller.control.inputs import Estimate
 from controller.control.relations import CHARGE, DISCHARGE, Relations
 from controller.control.status import RackStatus
@@ -95,10 +96,7 @@ def _energy_wh(
     rack_wh[DISCHARGE] = _known_or(estimate.energy_to_empty_wh, soc * arrays.rack_energy_wh) * down
     bus_wh = _by_weakest(relations, arrays, rack_wh, counted)
     bus_wh[~np.isfinite(bus_wh)] = 0.0
-    efficiency = float(arrays.pcs_efficiency_ratio.mean())
-    bus_wh[CHARGE] /= efficiency
-    bus_wh[DISCHARGE] *= efficiency
-    return bus_wh
+    return bus_wh * _mean_ac_per_dc(arrays)
 
 
 def _by_weakest(relations: Relations, arrays: PlantArrays, of_rack: FloatArray, counted: BoolArray) -> FloatArray:
@@ -117,11 +115,12 @@ def _possible_w(
     rack_w = np.stack((estimate.power_charge_w[:, horizon], estimate.power_discharge_w[:, horizon]))
     if not sure.any():
         return np.full((2, len(relations.bus_of_rack)), np.inf)
-    bus_w = _by_weakest(relations, arrays, rack_w, sure)
-    efficiency = float(arrays.pcs_efficiency_ratio.mean())
-    bus_w[CHARGE] /= efficiency
-    bus_w[DISCHARGE] *= efficiency
-    return bus_w
+    return _by_weakest(relations, arrays, rack_w, sure) * _mean_ac_per_dc(arrays)
+
+
+def _mean_ac_per_dc(arrays: PlantArrays) -> FloatArray:
+    """Return what the AC side gets of a bus [2, 1]; the converters of a bus are taken as one."""
+    return ac_per_dc(arrays.pcs_efficiency_ratio.mean(keepdims=True))
 
 
 def _known_or(value: FloatArray, otherwise: FloatArray) -> FloatArray:

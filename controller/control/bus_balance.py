@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.efficiency import dc_power_w
 from controller.control.limits.buses import Connections
 from controller.control.measurements import Measurements
 from controller.control.relations import Relations
 from controller.image.plant_arrays import PlantArrays
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 LOOK_EACH_NS = 1_000_000_000
@@ -44,7 +44,8 @@ class BusBalance:
         self._looked_ns = now_ns
         rack_bus = self._arrays.rack_bus
         rack_w = np.where(connections.on_bus, measured.rack_voltage_v * measured.rack_current_a, 0.0)
-        taken_w = self._relations.bus_of_pcs.dot(self._dc_power_w(measured.pcs_active_power_w))
+        converters_w = dc_power_w(self._arrays.pcs_efficiency_ratio, measured.pcs_active_power_w)
+        taken_w = self._relations.bus_of_pcs.dot(converters_w)
         gap_w = self._relations.bus_of_rack.dot(rack_w) - taken_w  # NaN where one of either is unknown
         apart_w = self._offset_w + READING_ERROR_RATIO * np.abs(taken_w)
         against = (rack_w * taken_w[rack_bus] < 0.0) & (rack_w * gap_w[rack_bus] > 0.0)
@@ -53,8 +54,3 @@ class BusBalance:
         self._suspect_s[suspect] += min(passed_ns, 2 * LOOK_EACH_NS) * 1e-9
         self._suspect_s[loaded & ~suspect] = 0.0
         self.wrong = self._suspect_s >= WRONG_AFTER_S
-
-    def _dc_power_w(self, active_w: FloatArray) -> FloatArray:
-        """What converters take from their buses [P], + = discharge."""
-        efficiency = self._arrays.pcs_efficiency_ratio
-        return np.where(active_w > 0.0, active_w / efficiency, active_w * efficiency)

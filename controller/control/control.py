@@ -15,7 +15,7 @@ from controller.control.accounting import EnergyAccount, energy_account
 from controller.control.commands import Command
 from controller.control.converters import failed_writes, observe_pcs, step_pcs
 from controller.control.events import Event, EventKind
-from controller.control.inputs import Estimate, ProtectionOrders, TripsThatStay, no_trip_stays
+from controller.control.inputs import ControlInputs, Estimate, ProtectionOrders
 from controller.control.limits.buses import bus_limits
 from controller.control.limits.pcs import PcsConditions, PcsLimits, pcs_limits, standing_limits
 from controller.control.limits.racks import RackLimits, rack_limits
@@ -47,28 +47,18 @@ BoolArray = NDArray[np.bool_]
 ACCOUNT_PERIOD_NS = 5_000_000_000
 
 
-def control(  # noqa: PLR0913, PLR0917 - all that a scan of control knows, in the order of the scan
-    plant: Plant,
-    arrays: PlantArrays,
-    state: ControlState,
-    image: Image,
-    protection: ProtectionOrders,
-    estimate: Estimate,
-    commands: Sequence[Command],
-    now_ns: int,
-    dt_s: float,
-    trips_that_stay: TripsThatStay = no_trip_stays,
+def control(
+    plant: Plant, arrays: PlantArrays, state: ControlState, inputs: ControlInputs, commands: Sequence[Command]
 ) -> ControlResult:
-    """Return what this scan decides, with replies, events and conditions; `state.outputs` holds what is asked.
-
-    `trips_that_stay` is what protection says of a reset before it is passed on.
-    """
+    """Return what this scan decides, with replies, events and conditions; `state.outputs` holds what is asked."""
+    image, protection, estimate = inputs.image, inputs.protection, inputs.estimate
+    now_ns, dt_s = inputs.now_ns, inputs.dt_s
     measured = _begin(state, image, now_ns)
     events: list[Event] = []
-    desk = Desk(plant, arrays, state, image, measured, protection, trips_that_stay, now_ns, events)
+    desk = Desk(plant, arrays, state, image, measured, protection, inputs.trips_that_stay, now_ns, events)
     replies = answer_all(desk, commands)
     events += _let_time_pass(state, now_ns)
-    _start_by_itself(plant, arrays, state, image, protection)
+    _start_by_itself(plant, arrays, state, image, measured, protection)
     if desk.forwarded.resets:
         ask_for_resets(state, measured, desk.forwarded)
 
@@ -219,13 +209,18 @@ def _let_time_pass(state: ControlState, now_ns: int) -> list[Event]:
 
 
 def _start_by_itself(
-    plant: Plant, arrays: PlantArrays, state: ControlState, image: Image, protection: ProtectionOrders
+    plant: Plant,
+    arrays: PlantArrays,
+    state: ControlState,
+    image: Image,
+    measured: Measurements,
+    protection: ProtectionOrders,
 ) -> None:
     """Once after a start of the controller, where the site says so and nothing is missing."""
     memory = state.plant
     if not plant.control.auto_start or memory.auto_start_done or memory.sequence is not PlantState.OFF:
         return
-    if not missing_for_start(plant, arrays, state, image, protection):
+    if not missing_for_start(plant, arrays, state, image, measured, protection):
         memory.start_requested = memory.auto_start_done = True
 
 

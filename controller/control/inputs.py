@@ -1,12 +1,18 @@
-"""What control takes from the rooms below it: protection's orders and the estimate, by the fields it reads."""
+"""What a scan of control rests on: the image, and of the rooms below it protection's orders and the estimate.
+
+Those two are told by the fields that control reads, because control knows neither room.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from controller.image.image import Image
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -103,3 +109,19 @@ class Estimate(Protocol):
     @property
     def quality(self) -> NDArray[np.uint8]:
         """Quality of the estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlInputs:
+    """What one scan of control rests on, commands aside.
+
+    `now_ns` is monotonic, `dt_s` the time since the scan before; `trips_that_stay` is what protection says of a reset
+    before it is passed on.
+    """
+
+    image: Image
+    protection: ProtectionOrders
+    estimate: Estimate
+    now_ns: int
+    dt_s: float
+    trips_that_stay: TripsThatStay = no_trip_stays

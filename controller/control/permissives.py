@@ -16,6 +16,10 @@ from controller.plant.model import Plant
 from controller.plant.signals import ContactorState
 from controller.protection.result import missing_words
 
+BoolArray = NDArray[np.bool_]
+
+HELD_BY_BANK = "its bank connects only as a whole, and another of its racks must stay open"
+
 
 def unhealthy_chains(plant: Plant, image: Image) -> tuple[str, ...]:
     """Return, in words, which hard-wired chains are open, and of which that is not known."""
@@ -34,6 +38,7 @@ def missing_for_start(
     arrays: PlantArrays,
     state: ControlState,
     image: Image,
+    measured: Measurements,
     protection: ProtectionOrders,
 ) -> tuple[str, ...]:
     """Return what stands against a start of the plant, in words."""
@@ -42,16 +47,19 @@ def missing_for_start(
         missing.append(f"the fast stop by {state.plant.fast_stop} is not reset")
     if protection.plant_stop:
         missing.append("a protection's stop of the plant is in force or not reset")
-    if not _any_rack(arrays, state, protection):
-        missing.append("no rack is available")
+    if lacking := _no_rack(arrays, state, protection.rack_trip | measured.rack_tripped):
+        missing.append(lacking)
     if not _any_pcs(arrays, state, protection):
         missing.append("no converter is available and communicates")
     return tuple(missing)
 
 
-def _any_rack(arrays: PlantArrays, state: ControlState, protection: ProtectionOrders) -> bool:
-    seen = state.racks.contactor != ContactorState.UNKNOWN
-    return bool(np.any(arrays.rack_in_service & seen & ~protection.rack_trip & ~state.locked_out()))
+def _no_rack(arrays: PlantArrays, state: ControlState, tripped: BoolArray) -> str:
+    """Return why no rack could carry power after a start; "" if one could."""
+    if np.any(available_racks(arrays, state, tripped)):
+        return ""
+    held = held_by_bank(state, must_stay_open(arrays, state, tripped))
+    return f"no rack is available: {HELD_BY_BANK}" if np.any(held) else "no rack is available"
 
 
 def _any_pcs(arrays: PlantArrays, state: ControlState, protection: ProtectionOrders) -> bool:
@@ -61,16 +69,25 @@ def _any_pcs(arrays: PlantArrays, state: ControlState, protection: ProtectionOrd
     return bool(np.any(present & ~stopped))
 
 
-def must_stay_open(arrays: PlantArrays, state: ControlState, tripped: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def must_stay_open(arrays: PlantArrays, state: ControlState, tripped: BoolArray) -> BoolArray:
     """Return which racks [R] must stay open for their own sake: tripped, locked out, out of service."""
     return tripped | state.locked_out() | ~arrays.rack_in_service
 
 
-def held_by_bank(state: ControlState, barred: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def held_by_bank(state: ControlState, barred: BoolArray) -> BoolArray:
     """Return which other racks [R] stay open with these: their bank would connect all of them at once."""
     relations, shared = state.relations, state.relations.rack_shares_request
-    held: NDArray[np.bool_] = shared & ~barred & np.isin(relations.rack_bank, relations.rack_bank[shared & barred])
+    held: BoolArray = shared & ~barred & np.isin(relations.rack_bank, relations.rack_bank[shared & barred])
     return held
+
+
+def available_racks(arrays: PlantArrays, state: ControlState, tripped: BoolArray) -> BoolArray:
+    """Return which racks [R] may carry power: connected ones, and those that a start would connect."""
+    contactor, barred = state.racks.contactor, must_stay_open(arrays, state, tripped)
+    comes = state.relations.rack_requestable & ~held_by_bank(state, barred)
+    there = (contactor == ContactorState.CLOSED) | (comes & (contactor != ContactorState.UNKNOWN))
+    available: BoolArray = there & ~barred
+    return available
 
 
 def missing_for_connect(
@@ -81,7 +98,7 @@ def missing_for_connect(
     missing += missing_words(int(protection.rack_connect_missing[rack]))
     barred = must_stay_open(arrays, state, protection.rack_trip | measured.rack_tripped)
     if held_by_bank(state, barred)[rack]:
-        missing.append("its bank connects only as a whole, and another of its racks must stay open")
+        missing.append(HELD_BY_BANK)
     if not state.relations.rack_requestable[rack]:
         missing.append("its BMS takes no connect requests")
     if not measured.contactor_fresh[rack]:

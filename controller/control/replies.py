@@ -255,7 +255,7 @@ def _start(desk: Desk, _command: Command, _index: int) -> Verdict:
         return Verdict(Refusal.NONE, "the plant is starting already")
     if sequence in STOPPING or sequence is PlantState.ADOPTING:
         return Verdict(Refusal.WRONG_STATE, f"the plant is {_words(desk.state)}; try again when it is off")
-    missing = missing_for_start(desk.plant, desk.arrays, desk.state, desk.image, desk.protection)
+    missing = missing_for_start(desk.plant, desk.arrays, desk.state, desk.image, desk.measured, desk.protection)
     if missing:
         return Verdict(Refusal.WRONG_STATE, "; ".join(missing))
     desk.state.plant.start_requested = True

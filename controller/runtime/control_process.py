@@ -194,6 +194,7 @@ class ControlProcess:
                 self._publish(cells_changed=False)
 
     async def _scan_once(self, commands: Sequence[Command]) -> None:
+        """Scan, publish, write; what is for people and for the disk comes behind the writes."""
         now_ns = self._clock.mono_ns()
         self._pace.begin(now_ns)
         conditions = self._system_conditions(now_ns)
@@ -204,10 +205,14 @@ class ControlProcess:
         result = scan(self._tables, self._state, commands, now_ns)
         self._publish_pace()
         self._publish(cells_changed=result.cells_changed)
+        if self._recorder is not None:
+            self._recorder.asked(result)
         self._field.withheld[: len(result.withhold_heartbeat)] = result.withhold_heartbeat
         self._field.write()
-        await asyncio.sleep(0)  # what is written goes out first: a scan that trips has the most to report
-        self._report(result, commands, now_ns)
+        try:
+            await asyncio.sleep(0)  # what is written goes out first: a scan that trips has the most to report
+        finally:
+            self._report(result, commands, now_ns)
         self._show_life()
         missed = self._pace.finish(self._clock.mono_ns())
         if not missed:

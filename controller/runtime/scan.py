@@ -27,6 +27,7 @@ from controller.alarms.system_alarms import SystemAlarm
 from controller.control.commands import Command, Reply
 from controller.control.control import control
 from controller.control.events import Event
+from controller.control.inputs import ControlInputs
 from controller.control.report.result import ControlResult
 from controller.estimation import Estimate, estimate
 from controller.image.quality import Quality
@@ -61,9 +62,8 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
     protection = protect(tables.protection, state.protection, image, now_ns, dt_s)
     estimated = _estimate(tables, state, now_ns, cells_changed=cells_changed)
     stays = partial(_trips_that_stay, tables, state)
-    controlled = control(
-        plant, tables.arrays, state.control, image, protection, estimated, commands, now_ns, dt_s, stays
-    )
+    inputs = ControlInputs(image, protection, estimated, now_ns, dt_s, stays)
+    controlled = control(plant, tables.arrays, state.control, inputs, commands)
     _reset(tables, state, controlled)
     state.conditions.of_protection(protection, now_ns)
     state.conditions.of_estimate(estimated, now_ns)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from controller.control.commands import Action, Command, Reply
 from controller.control.control import control
+from controller.control.inputs import ControlInputs
 from controller.control.relations import relations_of
 from controller.control.report.result import ControlResult
 from controller.control.sequences.plant import PlantState
@@ -237,17 +238,8 @@ class Rig:
         """One scan and the field's answer."""
         self.now_ns += round(dt_s * SECOND_NS)
         self.field.read(self.now_ns)
-        result = control(
-            self.plant,
-            self.arrays,
-            self.state,
-            self.field.image,
-            self.protection,
-            self.estimate(),
-            commands,
-            self.now_ns,
-            dt_s,
-        )
+        inputs = ControlInputs(self.field.image, self.protection, self.estimate(), self.now_ns, dt_s)
+        result = control(self.plant, self.arrays, self.state, inputs, commands)
         self.results.append(result)
         self.field.obey(self.state)
         return result

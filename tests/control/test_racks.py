@@ -211,3 +211,26 @@ def test_a_bank_that_connects_only_as_a_whole_stays_open_with_a_rack_that_is_loc
     )
     assert not neighbour.accepted
     assert "its bank connects only as a whole, and another of its racks must stay open" in neighbour.text
+
+
+def test_a_start_is_refused_where_every_rack_is_barred_or_held_open_by_its_bank(make_rig_on):
+    rig = make_rig_on(without=("bank_bms", "rack.connect_request"))
+    rig.state.plant.auto_start_done = True
+    for rack in (RACK, *(f"Plant.Block02.Rack{number:02}" for number in range(1, 13))):
+        assert rig.ask(Action.LOCK_OUT, target=rack, value="insulation").accepted
+    refused = rig.ask(Action.START)
+    assert not refused.accepted
+    assert refused.text == (
+        "no rack is available: its bank connects only as a whole, and another of its racks must stay open"
+    )
+    rig.field.contactor[:12] = ContactorState.CLOSED
+    rig.field.contactor[3] = ContactorState.OPEN
+    rig.scan()
+    assert rig.ask(Action.START).accepted, "what is connected may carry power"
+
+
+def test_a_start_is_refused_where_every_rack_is_tripped_by_its_bms(rig):
+    rig.state.plant.auto_start_done = True
+    rig.field.tripped[:] = True
+    rig.run(3)
+    assert rig.ask(Action.START).text == "no rack is available"

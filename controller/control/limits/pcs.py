@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.efficiency import ac_per_dc
 from controller.control.limits.buses import BusLimits
 from controller.control.limits.reasons import LimitReason
 from controller.control.masks import anywhere, smallest_of
@@ -173,7 +174,7 @@ def _parts_of_bus(relations: Relations, arrays: PlantArrays, running: BoolArray)
     bus, rated_w = arrays.pcs_bus, relations.pcs_rated_w
     at_work_w = (relations.bus_of_pcs @ np.where(running, rated_w, 0.0))[bus]
     part = rated_w / np.maximum(at_work_w + np.where(running, 0.0, rated_w), 1.0)
-    return np.stack([part / arrays.pcs_efficiency_ratio, part * arrays.pcs_efficiency_ratio])
+    return part * ac_per_dc(arrays.pcs_efficiency_ratio)
 
 
 def _candidates(relations: Relations, running: BoolArray) -> FloatArray:

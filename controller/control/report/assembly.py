@@ -18,6 +18,7 @@ from controller.control.limits.racks import RackLimits
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
+from controller.control.permissives import available_racks
 from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, PoiSample
 from controller.control.power import PowerResult
 from controller.control.qualities import Grounds, Qualities, qualities_of
@@ -176,8 +177,7 @@ def _shown(plant: Plant, arrays: PlantArrays, state: ControlState, facts: Facts)
     pcs_states = [PCS_OPERATING_STATES[s] for s in sequences]
     bus_runs = state.relations.bus_of_pcs @ facts.pcs_conditions.running > 0.0
     known = state.racks.sequence != int(RackSequenceState.UNKNOWN)
-    barred = facts.racks.tripped | facts.racks.locked_out | ~arrays.rack_in_service
-    rack_available = known & ~barred & (facts.racks.closed | state.relations.rack_requestable)
+    rack_available = known & available_racks(arrays, state, facts.racks.tripped)
     well = np.array([s not in _NOT_AVAILABLE for s in sequences], np.bool_)
     of_block = [{s for p, s in zip(plant.pcs, pcs_states, strict=True) if p.block == b.index} for b in plant.blocks]
     state.shown = Shown(

@@ -87,16 +87,20 @@ class Recorder:
         )
         self._last.conditions = packed
 
+    def asked(self, result: ScanResult) -> None:
+        """Take what the scan asks of the field, before anybody writes it."""
+        scan, last, outputs = self._now, self._last, self._state.outputs
+        requests, withheld = requests_of(outputs), bytes(result.withhold_heartbeat)
+        scan.requests, scan.withheld = _if_new(requests, last.requests), _if_new(withheld, last.withheld)
+        last.requests, last.withheld, last.states = requests, withheld, states_of(outputs)
+
     def outcome(self, result: ScanResult, events: Sequence[JournalRow], utc_ns: int) -> None:
         """Take what the scan came to, and hand everything to the writer."""
-        scan, last = self._now, self._last
-        requests, withheld = requests_of(self._state.outputs), bytes(result.withhold_heartbeat)
+        scan = self._now
         scan.utc_ns = utc_ns
         scan.events = journal_text(events) if events else ""
         scan.replies = reply_text(result.replies) if result.replies else ""
-        scan.requests, scan.withheld = _if_new(requests, last.requests), _if_new(withheld, last.withheld)
         scan.compared = self._compared.take(self._state.image)
-        last.requests, last.withheld, last.states = requests, withheld, states_of(self._state.outputs)
         try:
             self._queue.put_nowait(scan)
         except queue.Full:
