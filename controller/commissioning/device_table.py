@@ -14,8 +14,8 @@ from controller.commissioning.tables import Cell, Complaints, Sheet
 from controller.plant.messages import did_you_mean, one_of
 from controller.plant.yaml_tree import Document, Keys, Plain
 
-KEYS = ("at", "as", "block", "count", "stride", "scale", "offset", "unit", "sign", "words", "missing", "values",
-        "range", "writable", "every")  # fmt: skip
+KEYS = ("at", "as", "block", "count", "stride", "repeat_stride", "scale", "offset", "unit", "sign", "words", "missing",
+        "values", "range", "writable", "every")  # fmt: skip
 COLUMNS = ("signal", *KEYS, "modicon", "comment")
 TEXT_LISTS = ("notes", "forbidden", "sunspec", "setup")
 FIRST_MODICON = {"coil": 1, "discrete": 100_001, "input": 300_001, "holding": 400_001}

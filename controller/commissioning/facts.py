@@ -218,7 +218,9 @@ def _word(point: DevicePoint, code: int) -> str:
 def _place(place: RegisterPlace | SunSpecPlace) -> str:
     if isinstance(place, SunSpecPlace):
         return f"sunspec {place.model}.{f'{place.group}.' if place.group else ''}{place.point}"
-    return f"{place.table} {place.address}{f' stride {place.stride}' if place.stride else ''}"
+    apart = f" stride {place.stride}" if place.stride else ""
+    blocks = f" every {place.repeat_stride}" if place.repeat_stride else ""
+    return f"{place.table} {place.address}{apart}{blocks}"
 
 
 def row_subject(row: ProtectionRow) -> Subject:

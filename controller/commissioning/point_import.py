@@ -249,13 +249,10 @@ class _Binder:
     def _repeat(self, entry: Entry) -> None:
         if entry.racks == 1:
             return
-        found = (entry.racks, entry.rack_stride)
-        if self.repeat not in {None, found} and self.repeat is not None:
-            message = (
-                f"{found[0]} racks every {found[1]} registers; others have {self.repeat[0]} every {self.repeat[1]}"
-            )
-            self._complain(entry, message, "one number and one step for all, or a list for each step")
-        self.repeat = self.repeat or found
+        self.repeat = self.repeat or (entry.racks, entry.rack_stride)
+        if self.repeat[0] != entry.racks:
+            message = f"{entry.racks} racks every {entry.rack_stride} registers; others have {self.repeat[0]} racks"
+            self._complain(entry, message, "each row for the same number of racks")
 
     def _point(self, entry: Entry, signal: Signal) -> dict[str, Plain]:
         point: dict[str, Plain] = {"at": f"{entry.table} {entry.address}"}
@@ -263,6 +260,8 @@ class _Binder:
             point["count"] = str(entry.count)
         if entry.stride:
             point["stride"] = str(entry.stride)
+        if entry.racks > 1 and self.repeat is not None and self.repeat[1] != entry.rack_stride:
+            point["repeat_stride"] = str(entry.rack_stride)
         point |= {"as": entry.type, **_coded(entry)}
         if signal.command:
             point["writable"] = "persistent" if entry.worn else "volatile"

@@ -182,7 +182,7 @@ class _Compiler:
         except KeyError:
             raise DeviceMapError(f"there is no register type '{point.register_type}'") from None
         elements = np.arange(point.count, dtype=np.int64) * (place.stride or kind.words)
-        stride = self.device_type.repeat.stride if self.device_type.repeat else 0
+        stride = place.repeat_stride or (self.device_type.repeat.stride if self.device_type.repeat else 0)
         starts = np.array(self._instances(point), np.int64) * stride + place.address
         patterns = () if place.table in BIT_TABLES else sentinels(kind, point.missing)
         addresses = starts[:, None] + elements

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.plant.device_types import (
     CommunicationTimeout,
@@ -221,6 +221,11 @@ class _Reader:
         self._check_point(loc, section, signal)
         if place is None:
             return None
+        if section.repeat_stride is not None:
+            if isinstance(place, SunSpecPlace) or not self.file.repeat:
+                self._complain((*loc, "repeat_stride"), f"{name} does not repeat by registers", "no 'repeat_stride'")
+                return None
+            place = replace(place, repeat_stride=section.repeat_stride)
         return self._bound(loc, section, signal, place)
 
     def _bound(

@@ -101,11 +101,16 @@ class SunSpecPlace:
 
 @dataclass(frozen=True, slots=True)
 class RegisterPlace:
-    """A register address: table, first zero-based address, distance in registers between array elements."""
+    """A register address: table, first zero-based address, distance in registers between array elements.
+
+    `repeat_stride`: registers from one repeated block to the next, where this point's are not those of the device's
+    `repeat` (0): cells in a block of their own behind all racks' summaries.
+    """
 
     table: RegisterTable
     address: int
     stride: int = 0  # 0: elements stand side by side
+    repeat_stride: int = 0
 
 
 @dataclass(frozen=True, slots=True)

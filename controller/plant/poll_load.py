@@ -94,7 +94,7 @@ def _spans(
     owner = _ROOT_OWNER.get(point.signal.owner, point.signal.owner)
     shifts: tuple[int, ...] = (0,)
     if repeat is not None and repeat.equipment == owner.value:
-        shifts = tuple(repeat.stride * instance for instance in instances)
+        shifts = tuple((place.repeat_stride or repeat.stride) * instance for instance in instances)
     for shift in shifts:
         yield place.table, place.address + shift, place.address + shift + length - 1
 

@@ -52,12 +52,22 @@ def test_every_command_does_what_the_guide_says(followed: tuple[Path, dict[str, 
     _, answers = followed
     told = "\n".join(answers.values())
 
-    assert len(answers) == 9
+    assert len(answers) == 11
     assert "acme-r280: 20 points bound" in told
     assert "0 errors, 0 warnings" in told
     assert "input 17 i16 * 0.1 A turned round" in told
     assert "worst-case reaction" in told
     assert "open" in next(text for line, text in answers.items() if "--watchdogs" in line)
+
+
+def test_a_bank_is_imported_as_the_guide_shows(followed: tuple[Path, dict[str, str]]) -> None:
+    folder, answers = followed
+    text = (folder / "acme-b2.yaml").read_text(encoding="utf-8")
+    shown = re.findall(r"<!-- shows: acme-b2.yaml -->\n```yaml\n(.*?)\n```", GUIDE, re.DOTALL)
+
+    assert len(shown) == 3
+    assert [part for part in shown if part not in text] == []
+    assert "#repeat.rack.count,2\n#repeat.rack.stride,20\n" in answers["bess points export acme-b2.yaml"]
 
 
 def test_what_came_back_from_the_maker_is_the_same_device(followed: tuple[Path, dict[str, str]]) -> None:

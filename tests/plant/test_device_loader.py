@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.modbus.register_map import compile_map
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device, words_of
 from controller.plant.device_types import (
@@ -18,6 +19,7 @@ from controller.plant.device_types import (
     WordOrder,
     WriteKind,
 )
+from controller.plant.poll_load import reads_of_block
 from controller.plant.signals import SIGNALS, BmsAlarm
 from controller.plant.site_files import LIBRARY
 from controller.plant.yaml_tree import read_document
@@ -127,6 +129,38 @@ def test_a_number_of_modicons_is_told_with_the_address_on_the_wire(at, expected,
 
     assert [m.severity for m in messages] == [severity]
     assert expected in f"{messages[0].expected} {messages[0].hint}"
+
+
+BANK = """rack.voltage: {at: input 1000, as: u16, unit: V, block: fast}
+cell.voltage: {at: input 2000, count: 240, as: u16, unit: mV, block: fast, repeat_stride: %d}"""
+
+
+def test_cells_may_lie_in_blocks_of_their_own():
+    head = "repeat: {rack: {count: 4, stride: 20}}\n"
+    device_type, messages = points(BANK % 300, "bank_bms", head)
+    assert messages == []
+    fields = compile_map(device_type).fields
+
+    assert fields["rack.voltage"].addresses[:, 0].tolist() == [1000, 1020, 1040, 1060]
+    assert fields["cell.voltage"].addresses[:, 0].tolist() == [2000, 2300, 2600, 2900]
+    assert reads_of_block(device_type, "fast", (0, 1, 2, 3)) == 4 + 4 * 2  # 240 cells: two reads a rack
+
+
+@pytest.mark.parametrize(
+    ("stride", "head", "message"),
+    [
+        (
+            200,
+            "repeat: {rack: {count: 4, stride: 20}}\n",
+            "a block of rack takes 240 input registers, its stride is 200",
+        ),
+        (300, "", "cell.voltage does not repeat by registers"),
+        (30_000, "repeat: {rack: {count: 4, stride: 20}}\n", "4 blocks of rack reach input register 92239"),
+        (300, "repeat: {rack: {count: 4, stride: 400}}\n", "cell.voltage stands among the blocks of rack"),
+    ],
+)
+def test_blocks_of_their_own_that_can_not_be(stride, head, message):
+    assert message in messages_of(BANK % stride, "bank_bms", head)
 
 
 def test_a_map_that_lies_high_says_so_and_only_its_outliers_are_asked_about():

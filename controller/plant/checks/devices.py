@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
-from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable
+from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable, Repeat
 from controller.plant.messages import Message, error, warning
 from controller.plant.signals import Owner, SignalForm
 from controller.plant.yaml_tree import Document
@@ -32,6 +32,7 @@ class _Span:
     first: int
     last: int
     repeats: bool
+    stride: int  # from one repeated block to the next
 
 
 def check_device(device_type: DeviceType, document: Document) -> list[Message]:
@@ -54,7 +55,8 @@ def _spans(device_type: DeviceType) -> Iterator[_Span]:
             first = point.place.address
             owner = ROOT_OWNER.get(point.signal.owner, point.signal.owner)
             repeats = device_type.repeat is not None and device_type.repeat.equipment == owner.value
-            yield _Span(point, point.place.table, first, first + register_span(point) - 1, repeats)
+            stride = point.place.repeat_stride or (device_type.repeat.stride if device_type.repeat else 0)
+            yield _Span(point, point.place.table, first, first + register_span(point) - 1, repeats, stride)
 
 
 def _loc(span: _Span, key: str = "at") -> tuple[str, str, str]:
@@ -90,24 +92,29 @@ def _strides(device_type: DeviceType, spans: list[_Span], document: Document) ->
     repeat = device_type.repeat
     if repeat is None or device_type.sunspec_models:
         return
-    place = document.place_of(("repeat", repeat.equipment, "stride"))
     for table in RegisterTable:
-        repeated = [s for s in spans if s.table is table and s.repeats]
-        if not repeated:
-            continue
-        first, last = min(s.first for s in repeated), max(s.last for s in repeated)
-        if last - first + 1 > repeat.stride:
-            message = f"a block of {repeat.equipment} takes {last - first + 1} {table} registers, its stride is"
-            yield error(place, f"{message} {repeat.stride}", f"a stride of at least {last - first + 1}")
-        end = last + (repeat.count - 1) * repeat.stride
-        if end > MAX_ADDRESS:
-            count_place = document.place_of(("repeat", repeat.equipment, "count"))
-            message = f"{repeat.count} blocks of {repeat.equipment} reach {table} register {end}"
-            yield error(count_place, message, f"at most {MAX_ADDRESS}")
-        for span in spans:
-            if span.table is table and not span.repeats and first <= span.last and span.first <= end:
-                message = f"{span.point.signal.name} stands among the blocks of {repeat.equipment}"
-                yield error(document.place_of(_loc(span)), message, f"outside {table} {first}..{end}")
+        here = [s for s in spans if s.table is table]
+        for stride in dict.fromkeys(s.stride for s in here if s.repeats):
+            block = [s for s in here if s.repeats and s.stride == stride]
+            first, last = min(s.first for s in block), max(s.last for s in block)
+            yield from _fits(repeat, block[0], last - first + 1, document)
+            end = last + (repeat.count - 1) * stride
+            if end > MAX_ADDRESS:
+                count_place = document.place_of(("repeat", repeat.equipment, "count"))
+                message = f"{repeat.count} blocks of {repeat.equipment} reach {table} register {end}"
+                yield error(count_place, message, f"at most {MAX_ADDRESS}")
+            for span in here:
+                if span not in block and first <= span.last and span.first <= end:
+                    message = f"{span.point.signal.name} stands among the blocks of {repeat.equipment}"
+                    yield error(document.place_of(_loc(span)), message, f"outside {table} {first}..{end}")
+
+
+def _fits(repeat: Repeat, one: _Span, size: int, document: Document) -> Iterator[Message]:
+    if size > one.stride:
+        own = isinstance(one.point.place, RegisterPlace) and one.point.place.repeat_stride
+        place = document.place_of(_loc(one, "repeat_stride") if own else ("repeat", repeat.equipment, "stride"))
+        message = f"a block of {repeat.equipment} takes {size} {one.table} registers, its stride is {one.stride}"
+        yield error(place, message, f"a stride of at least {size}")
 
 
 def _reads(device_type: DeviceType, spans: list[_Span], document: Document) -> Iterator[Message]:

@@ -117,6 +117,8 @@ class PointSection(Section):
     """Elements of an array, at most."""
     stride: Annotated[Count, within("1", "65535")] | None = None
     """Registers from one element to the next; left out: no gap."""
+    repeat_stride: Annotated[Count, within("1", "65535")] | None = None
+    """Registers from one rack to the next, where they are not those of `repeat`."""
     scale: Number = 1.0
     """Factor from raw value to unit."""
     offset: Number = 0.0
