@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.commissioning.frozen_maps import frozen_file, frozen_map
 from controller.commissioning.party_maps import maps_of, party_points
 from controller.commissioning.point_import import Request, export_device, import_points
 from controller.commissioning.tables import TableError, write_sheets
@@ -16,8 +17,7 @@ from controller.commissioning.vendor_cells import AddressStyle
 from controller.commissioning.vendor_entries import Options
 from controller.plant.messages import did_you_mean, one_of
 from controller.plant.model import Plant
-from controller.plant.site_loader import site_file
-from controller.points.addresses import FlatMap, FrozenMapError, Place, flat_map, freeze_text, read_frozen
+from controller.points.addresses import FlatMap, FrozenMapError, flat_map, freeze_text
 from controller.points.interface_document import COLUMNS, Endpoint, Row, as_csv, as_json, as_markdown, party_rows, rows
 from controller.points.nodeset import nodeset
 from controller.points.point_list import PointList, point_list
@@ -78,22 +78,6 @@ def export(device: str, out: Path | None) -> Answer:
         return Answer(export_device(device, out))
     except TableError as error:
         return Answer(f"error: {error}", UNUSABLE)
-
-
-def frozen_file(site: Path) -> Path:
-    """Return where a site's frozen map lies."""
-    return site_file(site).parent / "maps" / "frozen.csv"
-
-
-def frozen_map(site: Path) -> dict[str, Place] | None:
-    """Return the frozen places, None if nothing is frozen; FrozenMapError with the file's name and line."""
-    path = frozen_file(site)
-    if not path.exists():
-        return None
-    try:
-        return read_frozen(path.read_text(encoding="utf-8"))
-    except FrozenMapError as error:
-        raise FrozenMapError(f"{path}: {error}") from error
 
 
 def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None) -> Answer:

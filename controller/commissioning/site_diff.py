@@ -12,7 +12,7 @@ from pathlib import Path
 
 from controller.commissioning.checks import Retest, checks, invalidated
 from controller.commissioning.facts import Facts, Subject, facts
-from controller.commissioning.point_map import frozen_map
+from controller.commissioning.frozen_maps import frozen_map
 from controller.plant.model import Plant
 
 NAMES_SHOWN = 3

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from controller.commissioning.frozen_maps import frozen_file, frozen_map
 from controller.commissioning.party_maps import party_messages
-from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.link.secret_store import SecretError, find_secret, readable_by_others, variable_of
 from controller.plant.messages import Message, Place, Severity, error, in_order, warning
 from controller.plant.model import Plant

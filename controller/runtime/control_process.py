@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from controller.alarms.system_alarms import SystemAlarm
+from controller.commissioning.frozen_maps import frozen_file, frozen_map
 from controller.commissioning.party_maps import party_messages
-from controller.commissioning.point_map import frozen_file, frozen_map
 from controller.control.commands import Action, Command
 from controller.control.events import RETAINED_KINDS
 from controller.control.setpoints import SCHEDULE_FACE

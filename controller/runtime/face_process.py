@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from controller.commissioning.frozen_maps import frozen_map
 from controller.commissioning.party_maps import party_points
-from controller.commissioning.point_map import frozen_map
 from controller.image.data_periods import data_periods
 from controller.link.linked_plant import LinkedPlant
 from controller.link.plant_view import PlantView

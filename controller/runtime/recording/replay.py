@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.commissioning.point_map import frozen_file, frozen_map
+from controller.commissioning.frozen_maps import frozen_file, frozen_map
 from controller.image.data_periods import data_periods
 from controller.link.sealed_site import site_hash
 from controller.modbus.poll_groups import PollGroup, poll_groups

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,17 @@ def bess(*words: str) -> Result:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     return write_demo_site(tmp_path / "site").parent
+
+
+@pytest.mark.parametrize("words", [["--version"], ["validate", "site_configs/coast_twins"]])
+def test_what_only_reads_files_loads_no_heavy_library(words: list[str], repository: Path) -> None:
+    program = "import sys; from controller.cli import app; app(sys.argv[1:], standalone_mode=False)"
+    heavy = "print('loaded', sorted({'numpy', 'asyncua', 'pymodbus', 'asyncio'} & set(sys.modules)), file=sys.stderr)"
+    command = [sys.executable, "-c", f"{program}; {heavy}", *words]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=100, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "loaded []" in done.stderr
 
 
 def test_the_help_names_debug() -> None:
