@@ -2,11 +2,12 @@
 
 Rule (unit 2, base 0, high word first): 0-1 map version (u32), 2 controller heartbeat (u16), 3 SCADA heartbeat (u16,
 written), 4 active power set-point (f32), 6 reactive power set-point (f32), 8.. plant commands (u16, write 1, read 0);
-all other scalar points from 100 in tag order: numbers f32, codes and booleans u16, counts u32; arrays and texts have
-no registers. When a unit's value area is full the next unit (3 to 9) goes on. The quality of the unit's n-th point
-stands in register 50000 + n // 4, four bits each, first point in the highest bits.
+all other scalar points from 100 in tag order: numbers f32, those that grow for a lifetime f64, codes and booleans u16,
+counts u32; arrays and texts have no registers. When a unit's value area is full the next unit (3 to 9) goes on. The
+quality of the unit's n-th point stands in register 50000 + n // 4, four bits each, first point in the highest bits.
 
-A frozen map wins over derivation: frozen points keep their place for ever, new points are put behind the last one.
+A frozen map wins over derivation: frozen points keep their place and type for ever (lifetime counters of older maps
+their f32), new points are put behind the last one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from enum import StrEnum
 from zlib import crc32
 
 from controller.points.point_list import Method, Point, PointList, PointType
+from controller.points.ranges import LIFETIME_COUNTERS
 
 FIRST_UNIT, LAST_UNIT = 2, 9
 FIRST_ADDRESS, QUALITY_ADDRESS = 100, 50_000
@@ -31,18 +33,24 @@ class WireType(StrEnum):
     U16 = "uint16"
     U32 = "uint32"
     F32 = "float32"
+    F64 = "float64"
+    U64 = "uint64"
     I16 = "int16"
     I32 = "int32"
 
     @property
     def words(self) -> int:
         """Registers taken."""
-        return 1 if self in {WireType.U16, WireType.I16} else 2
+        return {"16": 1, "32": 2, "64": 4}[self.value[-2:]]
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """Lowest and highest number, without the one that means "no value"; None of a floating-point type."""
+        """Lowest and highest number, without the one that means "no value"; None of a floating-point type.
+
+        64 bits end where a double no longer tells neighbours apart.
+        """
         return {WireType.U16: (0, 2**16 - 2), WireType.U32: (0, 2**32 - 2), WireType.I16: (1 - 2**15, 2**15 - 1),
+                WireType.U64: (0, 2**53),
                 WireType.I32: (1 - 2**31, 2**31 - 1)}.get(self)  # fmt: skip
 
 
@@ -120,7 +128,7 @@ def flat_map(listed: PointList, frozen: Mapping[str, Place] | None = None) -> Fl
         if tag in places:
             continue
         header = _HEADER.get(tag)
-        places[tag] = cursor.header(*header) if header else cursor.take(_WIRE_TYPES[scalars[tag].type])
+        places[tag] = cursor.header(*header) if header else cursor.take(_wire_type(scalars[tag]))
     methods = {m.tag: _command_place(m) for m in listed.methods if m.tag in _COMMANDS}
     return FlatMap(places, methods, map_version(places))
 
@@ -184,9 +192,13 @@ def _check_frozen(places: Mapping[str, Place], scalars: Mapping[str, Point]) -> 
         if tag not in scalars:
             message = f"{tag} is frozen at unit {place.unit} address {place.address} but no longer exists"
             raise FrozenMapError(message)
-        if tag not in _HEADER and _WIRE_TYPES[scalars[tag].type] is not place.type:
-            message = f"{tag} is frozen as {place.type.value}, but is now {_WIRE_TYPES[scalars[tag].type].value}"
+        if tag not in _HEADER and place.type not in {_wire_type(scalars[tag]), _WIRE_TYPES[scalars[tag].type]}:
+            message = f"{tag} is frozen as {place.type.value}, but is now {_wire_type(scalars[tag]).value}"
             raise FrozenMapError(message)
+
+
+def _wire_type(point: Point) -> WireType:
+    return WireType.F64 if point.quantity in LIFETIME_COUNTERS else _WIRE_TYPES[point.type]
 
 
 def _command_place(method: Method) -> Place:

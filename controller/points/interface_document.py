@@ -128,11 +128,16 @@ def as_markdown(table: Sequence[Row]) -> str:
     return head + "".join(f"| {' | '.join(_cell(row[c]) for c in COLUMNS)} |\n" for row in table)
 
 
+_PAIR = 2
+
+
 def mbpoll_line(place: Place, host: str, port: int) -> str:
     """Return the ready `mbpoll` command that reads this point (`-0`: addresses from zero)."""
-    kind = {WireType.F32: "4:float", WireType.U32: "4:int", WireType.U16: "4", WireType.I16: "4", WireType.I32: "4:int"}
-    order = " -B" if place.type.words > 1 and not place.low_first else ""
-    return f"mbpoll -m tcp -p {port} -a {place.unit} -0 -r {place.address} -c 1 -t {kind[place.type]}{order} -1 {host}"
+    kind = {WireType.F32: "4:float", WireType.U32: "4:int", WireType.I32: "4:int"}
+    shown = {1: "4", 2: kind.get(place.type), 4: "4:hex"}[place.type.words]  # it knows no number of 64 bits
+    order = " -B" if place.type.words == _PAIR and not place.low_first else ""
+    count = 4 if place.type.words > _PAIR else 1
+    return f"mbpoll -m tcp -p {port} -a {place.unit} -0 -r {place.address} -c {count} -t {shown}{order} -1 {host}"
 
 
 def _point_row(point: Point) -> Row:

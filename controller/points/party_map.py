@@ -1,11 +1,11 @@
 """A register list that a party brought itself (`maps/utility.csv`): read with positions, checked against our points.
 
-Columns, in any order: `tag`, `address` (zero-based), `type` (uint16, int16, uint32, int32, float32); and where they
-differ from the default `scale` (1), `sign` (1; -1 turns it round), `unit` (ours), `deadband` (0, in that unit),
-`writable` (no), `words` (high_first), `description`. Register = sign x value in that unit / scale, rounded for
+Columns, in any order: `tag`, `address` (zero-based), `type` (uint16, int16, uint32, int32, uint64, float32, float64);
+and where they differ from the default `scale` (1), `sign` (1; -1 turns it round), `unit` (ours), `deadband` (0, in that
+unit), `writable` (no), `words` (high_first), `description`. Register = sign x value in that unit / scale, rounded for
 integers. The deadband is for the interface document and for faces that report by exception; Modbus is polled.
 
-Bad quality reads as the type's sentinel: NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000.
+Bad quality reads as the type's sentinel: NaN, 0x8000 and 0x80000000 of signed integers, all ones of unsigned ones.
 """
 
 from __future__ import annotations
@@ -164,6 +164,7 @@ class _Reader:
         if text in list(WireType):
             return WireType(text)
         short = {"u16": "uint16", "i16": "int16", "u32": "uint32", "i32": "int32", "f32": "float32", "float": "float32"}
+        short |= {"u64": "uint64", "f64": "float64", "double": "float64"}
         hint = f"did you mean '{short[text]}'?" if text in short else did_you_mean(text, WireType)
         self._wrong(cell.at if cell is not None else row["tag"].at, f"unknown type '{text}'", one_of(WireType), hint)
         return None

@@ -15,12 +15,14 @@ from controller.plant.signals import Owner
 HEADROOM_RATIO = 1.2
 CYCLES_OF_A_LIFE = 20_000
 _OF_A_CELL = {"cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"}
-_METER_REGISTERS = {"plant.energy_out", "plant.energy_in"}
+_METER_REGISTERS = {"plant.energy_out", "plant.energy_in", "meter.energy_out", "meter.energy_in"}
 _DAY_S = 86_400.0
 _LIFE_S = 40 * 365.25 * _DAY_S
 _COUNTERS = {
     f"rack.{name}" for name in ("charge_out", "charge_in", "energy_out", "energy_in", "full_cycles", "full_cycles_bms")
 } | {name for name in QUANTITIES if name.startswith("rack.time_at_") or name == "rack.uncounted_time"}
+LIFETIME_COUNTERS = frozenset(_METER_REGISTERS | _COUNTERS)
+"""What only grows, for years: 24 bits of mantissa would no longer see an hour's part of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,26 @@ def test_a_frozen_point_never_moves_and_new_ones_come_behind(demo_plant: Plant, 
     assert all(now[tag] == place for tag, place in frozen.items())
     taken = [(p.unit, a) for p in now.values() for a in range(p.address, p.address + p.type.words)]
     assert len(taken) == len(set(taken))
+
+
+def test_what_grows_for_a_lifetime_has_64_bits_but_in_a_map_frozen_before(listed: PointList) -> None:
+    places = flat_map(listed).points
+    counters = {
+        p.tag for p in listed.points if ("Energy" in p.name and "To" not in p.name) or p.name.startswith("TimeAt")
+    }
+    assert {"Plant.EnergyOut", "Plant.GRID.EnergyIn", "Plant.Block01.Rack01.TimeAtSoC0"} < counters
+    assert {places[tag].type for tag in counters} == {WireType.F64}
+
+    frozen = {tag: replace(p, type=WireType.F32) if tag in counters else p for tag, p in places.items()}
+    assert flat_map(listed, frozen).points == frozen
+
+
+def test_the_meters_register_outgrows_the_plants_own_energy(listed: PointList, demo_plant: Plant) -> None:
+    """The meter counts for decades: its range is no battery's content."""
+    points = listed.by_tag()
+    lifetime = points["Plant.EnergyOut"].range_high
+    assert lifetime > 1_000 * demo_plant.poi.energy_wh * 1e-6
+    assert points["Plant.GRID.EnergyOut"].range_high == points["Plant.GRID.EnergyIn"].range_high == lifetime
 
 
 def test_a_frozen_point_that_is_gone_is_an_error(listed: PointList) -> None:

@@ -39,10 +39,17 @@ BAD_U16, BAD_U32 = 0xFFFF, 0xFFFF_FFFF
 BRIDGED = READ_REGISTERS_MAX - 2
 """The widest hole in a party's list that a single read can run over: both of its ends are registers of the list."""
 _WIRE_DTYPES = {
-    WireType.U16: ">u2", WireType.U32: ">u4", WireType.F32: ">f4", WireType.I16: ">i2", WireType.I32: ">i4"
+    WireType.U16: ">u2", WireType.U32: ">u4", WireType.U64: ">u8", WireType.I16: ">i2", WireType.I32: ">i4",
+    WireType.F32: ">f4", WireType.F64: ">f8",
 }  # fmt: skip
-_BAD = {WireType.U16: BAD_U16, WireType.U32: BAD_U32, WireType.I16: -0x8000, WireType.I32: -0x8000_0000}
-"""What reads where there is no value: SunSpec's "not implemented"."""
+_BAD = {
+    WireType.U16: BAD_U16,
+    WireType.U32: BAD_U32,
+    WireType.U64: -1,
+    WireType.I16: -0x8000,
+    WireType.I32: -0x8000_0000,
+}
+"""What reads where there is no value: SunSpec's "not implemented", as a signed number (-1: all ones)."""
 _MAP_VERSION = "Plant.MapVersion"
 
 Indices = NDArray[np.int64]
@@ -293,9 +300,9 @@ def _fill(registers: NDArray[Any], column: _Column, racks: NDArray[np.uint8], go
 
 def _wire(values: NDArray[Any], column: _Column, good: NDArray[np.bool_]) -> NDArray[Any]:
     match column.wire:
-        case WireType.F32:
+        case WireType.F32 | WireType.F64:
             with np.errstate(over="ignore"):
-                floats = (values * column.factor).astype(">f4")
+                floats = (values * column.factor).astype(_WIRE_DTYPES[column.wire])
             floats[~(good & np.isfinite(floats))] = np.nan
             return floats
         case WireType.U16 if column.stored == "<u4":
@@ -335,7 +342,7 @@ def base_value(point: Point, value: float) -> float | None:
 
 def _set_point(point: Point, place: Place, words: bytes) -> list[Order] | None:
     if place.low_first:
-        words = words[2:] + words[:2]
+        words = np.frombuffer(words, ">u2")[::-1].tobytes()
     number = np.frombuffer(words, _WIRE_DTYPES[place.type])[0]
     written = shortest(number) if place.type is WireType.F32 else float(number)
     value = base_value(point, written if place.factor == 1.0 else round(written / place.factor, 9))

@@ -65,12 +65,12 @@ def _read(unit: FlatUnit, snapshot: Snapshot, place: Place, now_ns: int = NOW_NS
 
 
 def _number(data: bytes, kind: WireType) -> float:
-    return float(struct.unpack({"uint16": ">H", "uint32": ">I", "float32": ">f"}[kind], data)[0])
+    return float(struct.unpack({"uint16": ">H", "uint32": ">I", "float32": ">f", "float64": ">d"}[kind], data)[0])
 
 
 def _expected(point: Point, place: Place, value: object) -> float:
     if value is None:
-        return {WireType.F32: math.nan, WireType.U16: 0xFFFF, WireType.U32: 0xFFFF_FFFF}[place.type]
+        return {WireType.U16: 0xFFFF, WireType.U32: 0xFFFF_FFFF}.get(place.type, math.nan)
     return float(np.float32(value)) if place.type is WireType.F32 else float(value)  # type: ignore[arg-type]  # scalars
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import shlex
 import struct
 from collections.abc import AsyncIterator
@@ -102,6 +103,25 @@ async def test_values_are_shown_in_the_partys_unit_scale_sign_and_order(served: 
     assert (high << 16 | low) - (1 << 32) == -12_346  # 1234.56 kW, turned round, in steps of 0.1 kW
     assert (soc, frequency) == (437, 59_987)
     assert struct.unpack(">f", data[14:18])[0] == pytest.approx(12_470.0)
+
+
+async def test_lifetime_energy_keeps_every_watt_hour(tmp_path: Path) -> None:
+    lines = "Plant.EnergyOut,20,uint64,,,Wh,,no,\nPlant.EnergyIn,24,float64,,,,,no,low_first\n"
+    energy_wh, taken_wh = 83_123_456_789.0, 79_000_000_001.0
+    async with serve(write_site(tmp_path / "site", UTILITY + lines)) as running:
+        running.show(plant__energy_out=energy_wh, plant__energy_in=taken_wh)
+        data = await running.client.read(100, 20, 8)
+        assert int.from_bytes(data[:8]) == energy_wh
+        words = struct.unpack(">4H", data[8:])
+        assert struct.unpack(">d", struct.pack(">4H", *reversed(words)))[0] == taken_wh * 1e-6
+        place = flat_map(point_list(running.plant)).points["Plant.EnergyOut"]
+        assert struct.unpack(">d", await running.client.read(2, place.address, 4))[0] == energy_wh * 1e-6
+
+        running.show(Quality.NO_COMMUNICATION, plant__energy_out=1.0, plant__energy_in=1.0)
+        data = await running.client.read(100, 20, 8)
+        assert data[:8] == b"\xff" * 8
+        words = struct.unpack(">4H", data[8:])
+        assert math.isnan(struct.unpack(">d", struct.pack(">4H", *reversed(words)))[0])
 
 
 async def test_what_is_bad_or_does_not_fit_reads_as_no_value(served: Served) -> None:
