@@ -104,12 +104,17 @@ class PlantNodes:
         return _reference(ua.ObjectIds.Organizes, "Plant", ua.NodeClass.Object, ua.ObjectIds.BaseObjectType)
 
     def _object(self, tag: str) -> NodeData:
-        node = _node(tag, ua.NodeClass.Object)
+        node = _node(tag, ua.NodeClass.Object, self._equipment(tag))
         _set(node, ua.AttributeIds.EventNotifier, 0, ua.VariantType.Byte)
         node.references.append(_type_definition(ua.ObjectIds.BaseObjectType))
         node.references.append(_to_parent(tag))
         node.references.extend(self._to_child(child) for child in self._children[tag])
         return node
+
+    def _equipment(self, tag: str) -> str:
+        """Return what people call the equipment: its name in the site file."""
+        own = (self.points[child] for child in self._children[tag] if child in self.points)
+        return next((point.equipment for point in own), "")
 
     def _to_child(self, tag: str) -> ua.ReferenceDescription:
         if point := self.points.get(tag):

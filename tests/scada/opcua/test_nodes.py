@@ -118,3 +118,14 @@ def test_every_unit_of_the_points_has_its_code(unit):
 
     assert made.UnitId.to_bytes(3, "big").strip(b"\0").isalnum()
     assert pickle.loads(pickle.dumps(made)) == made
+
+
+def test_an_object_says_which_equipment_of_the_site_it_is(store):
+    said = {tag: store[node_id(tag)].attributes[ua.AttributeIds.Description].value.Value.Value.Text
+            for tag in ("Plant", "Plant.Block02.Rack03", "Plant.Block01.PCS01", "Plant.GRID")}  # fmt: skip
+    assert said == {
+        "Plant": "Demo plant",
+        "Plant.Block02.Rack03": "B02-R03",
+        "Plant.Block01.PCS01": "PCS01",
+        "Plant.GRID": "GRID",
+    }
