@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,11 +80,58 @@ def present(environment: Mapping[str, str], user_id: int) -> list[RunDirectory]:
 
 
 def hold(run: RunDirectory) -> int:
-    """Hold the directory: as long as the returned descriptor is open (or its process lives), it is no leaving.
+    """Hold the directory: as long as the returned descriptor is open (or its process lives), nobody removes it.
 
     Raises:
-        RunDirectoryError: Somebody else holds it.
+        RunDirectoryError: Somebody else holds it, or it can't be used.
     """
+    with _parent_to_ourselves(run):
+        prepare(run)
+        return _lock(run)
+
+
+def discard(run: RunDirectory) -> None:
+    """Remove a run directory unless somebody holds it."""
+    with contextlib.suppress(RunDirectoryError, OSError), _parent_to_ourselves(run):
+        held = _lock(run)
+        shutil.rmtree(run.folder, ignore_errors=True)
+        os.close(held)
+
+
+def sweep(run: RunDirectory) -> None:
+    """Remove what runs of this user have left beside this one, whatever ended them: a killed one can't itself.
+
+    Never one that somebody holds or whose processes still live, of another user, or in a folder that others may read,
+    as `/run` is.
+    """
+    if not _is_private(run.folder.parent):
+        return
+    for folder in run.folder.parent.iterdir():
+        beside = RunDirectory(folder)
+        if folder != run.folder and _is_private(folder) and (folder / _HELD).exists() and not pids_alive(beside):
+            discard(beside)
+
+
+def pids_alive(run: RunDirectory) -> dict[str, int]:
+    """Return the processes that live of those that the supervisor told of, itself included, by role."""
+    try:
+        told = json.loads(run.processes.read_text(encoding="utf-8"))
+        pids = {str(role): int(process["pid"]) for role, process in told.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {role: pid for role, pid in pids.items() if _lives(pid)}
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for yet does not."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:  # gone, or going while it is read
+        return False
+    return told.rpartition(")")[2].split()[0] != "Z"
+
+
+def _lock(run: RunDirectory) -> int:
     descriptor = os.open(run.folder / _HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,19 +141,27 @@ def hold(run: RunDirectory) -> int:
     return descriptor
 
 
-def discard(run: RunDirectory) -> None:
-    """Remove a run directory unless somebody holds it."""
-    with contextlib.suppress(RunDirectoryError, OSError):
-        held = hold(run)
-        shutil.rmtree(run.folder, ignore_errors=True)
-        os.close(held)
+@contextmanager
+def _parent_to_ourselves(run: RunDirectory) -> Iterator[None]:
+    """Keep other starts and sweeps out for a moment; where others may read, nothing is swept, and none may block us."""
+    if not _is_private(run.folder.parent):
+        yield
+        return
+    descriptor = os.open(run.folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def sweep(parent: Path, pattern: str) -> None:
-    """Remove the run directories of a name that nobody holds any more: their supervisors were killed."""
-    for folder in parent.glob(pattern):
-        if (folder / _HELD).exists():  # else it is just being made, or none of ours
-            discard(RunDirectory(folder))
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder (no link) of this user into which nobody else can look."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IRWXO
 
 
 def prepare(run: RunDirectory) -> None:

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.link.run_directory import sweep
-from controller.plant.demo_site import DEMO_SITE_ID, write_demo_site
+from controller.plant.demo_site import write_demo_site
 from controller.plant.model import Plant
 from controller.runtime.clock import SystemClock
 from controller.runtime.face_process import until_first_done
-from controller.runtime.folders import Folders, folders_of
+from controller.runtime.folders import Folders
 from controller.runtime.live_scenario import LiveScenario
 from controller.runtime.run import NO, OK, RunOptions, run_site
 from controller.runtime.status import line_of
@@ -63,7 +62,7 @@ class DemoShow:
 def run_demo(options: DemoOptions) -> int:
     """Run the demo in folders of its own, which go with it; a scenario is over when it is.
 
-    What demos left that were killed is removed. Raises ValueError where the scenario can't be read, before anything is
+    Raises ValueError where the scenario can't be read, before anything is
     started.
     """
     live = None if options.scenario is None else LiveScenario(*read_scenario(options.scenario), SystemClock())
@@ -74,8 +73,6 @@ def run_demo(options: DemoOptions) -> int:
             site, simulated=True, auto_ports=options.auto_ports, state=state, json=options.json,
             seconds=options.seconds, leaves_nothing=True,
         )  # fmt: skip
-        run_directory = folders_of(DEMO_SITE_ID, simulated=True, state=state).run.folder
-        sweep(run_directory.parent, f"{DEMO_SITE_ID}-*")
         return run_site(run, DemoShow(options, live))
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from controller.commissioning.validation import validate_site
 from controller.link.control_lock import AlreadyControlledError, ControlLock
-from controller.link.run_directory import RunDirectoryError, discard, hold, prepare
+from controller.link.run_directory import RunDirectoryError, discard, hold, prepare, sweep
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site, site_file
 from controller.runtime.clock import SystemClock
@@ -77,6 +77,7 @@ def _run(options: RunOptions, plant: Plant, folders: Folders, companion: Compani
         _require_new(options.record)
         require_ports(plant, auto_ports=options.auto_ports)
         held = hold(folders.run)
+        sweep(folders.run)
         run = _Run(options, plant, folders)
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -198,12 +199,14 @@ class _Run:
             left_over.unlink(missing_ok=True)
         self._options, self.plant, self.folders = options, plant, folders
         self._told: dict[str, tuple[bool, int]] = {}
+        clock = SystemClock()
+        self._started_ns = clock.mono_ns()
         self.announced = asyncio.Event()
         self.about: dict[str, object] = {}
-        self.supervisor = Supervisor(list(_children(options, plant, folders)), SystemClock(), self._report)
+        self.supervisor = Supervisor(list(_children(options, plant, folders)), clock, self._report)
 
     def _report(self) -> None:
-        _write_processes(self.supervisor, self.folders)
+        _write_processes(self.supervisor, self.folders, self._started_ns)
         self._tell_control_of_faces()
         if all(c.ready.is_set() for c in self.supervisor.children.values()) and not self.announced.is_set():
             self.announced.set()
@@ -244,7 +247,7 @@ def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[C
             yield spec(role, after=("control",), nice=FACE_NICE, memory_bytes=FACE_MEMORY_BYTES)
 
 
-def _write_processes(supervisor: Supervisor, folders: Folders) -> None:
+def _write_processes(supervisor: Supervisor, folders: Folders, started_ns: int) -> None:
     """Leave the children's pids where `bess status` finds them."""
     children = {
         role: {
@@ -256,7 +259,7 @@ def _write_processes(supervisor: Supervisor, folders: Folders) -> None:
         }
         for role, c in supervisor.children.items()
     }
-    about = {"pid": os.getpid(), "state": str(folders.state)}
+    about = {"pid": os.getpid(), "started_mono_ns": started_ns, "state": str(folders.state)}
     aside = folders.processes.with_suffix(".new")
     with contextlib.suppress(OSError):  # a tmpfs that is full: status is old then, the plant runs on
         aside.write_text(json.dumps({"supervisor": about, **children}), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from controller.alarms.table import AlarmTable
 from controller.image.data_periods import data_periods
 from controller.link.linked_plant import LinkedPlant, SiteChangedError
-from controller.link.plant_view import Snapshot
-from controller.link.run_directory import RunDirectory, present
+from controller.link.plant_view import RunState, Snapshot
+from controller.link.run_directory import RunDirectory, pids_alive, present
 from controller.link.sealed_site import SealedSiteError, load_sealed
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site
@@ -176,8 +176,9 @@ def read_status(run: RunDirectory) -> Status:
     except SiteChangedError as error:
         return Status(running=False, problem=str(error), site=plant.site_id, folder=str(run.folder))
     running = not snapshot.is_stale(clock.mono_ns())
-    status = Status(running, "" if running else "control is silent", plant.site_id, str(run.folder))
+    status = Status(running, "", plant.site_id, str(run.folder))
     status.processes, status.state = _processes(run, clock.mono_ns())
+    status.problem = "" if running else _why_silent(snapshot, status.processes)
     status.faces = {p["role"]: p["endpoint"] for p in status.processes if p["endpoint"]}
     status.links = _links(run)
     status.scan = _scan(snapshot, plant)
@@ -185,6 +186,14 @@ def read_status(run: RunDirectory) -> Status:
     if running:
         status.alarms = alarms_shown(snapshot, AlarmWords(AlarmTable(plant), clock))
     return status
+
+
+def _why_silent(snapshot: Snapshot, processes: Sequence[Mapping[str, Any]]) -> str:
+    """Say whether a control that does not publish has been stopped, has died, or should be heard and is not."""
+    if processes:
+        return "control is silent"
+    how = "it was stopped" if snapshot.run_state is RunState.STOPPED else "it ended without a stop"
+    return f"not running: {how}; what is shown is the last that it published"
 
 
 def _present() -> list[RunDirectory]:
@@ -221,11 +230,12 @@ def _links(run: RunDirectory) -> dict[str, Any]:
 
 
 def _processes(run: RunDirectory, now_ns: int) -> tuple[list[dict[str, Any]], str]:
-    """Return what runs, and where its state is kept."""
+    """Return the processes that live, and where their state is kept."""
     try:
         told = json.loads(run.processes.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return [], ""
+    alive = pids_alive(run)
     processes = [
         {
             "role": role,
@@ -237,6 +247,7 @@ def _processes(run: RunDirectory, now_ns: int) -> tuple[list[dict[str, Any]], st
             "endpoint": child.get("endpoint", ""),
         }
         for role, child in told.items()
+        if role in alive
     ]
     return processes, str(told.get("supervisor", {}).get("state", ""))
 

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from controller.link.run_directory import RunDirectory, RunDirectoryError, filesystem_type, locate, prepare
+from controller.link.run_directory import (
+    RunDirectory,
+    RunDirectoryError,
+    discard,
+    filesystem_type,
+    hold,
+    locate,
+    pids_alive,
+    prepare,
+    sweep,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +87,67 @@ def test_folder_of_somebody_else_is_refused(run_folder, monkeypatch) -> None:
 def test_path_too_long_for_a_socket_is_refused(run_folder) -> None:
     with pytest.raises(RunDirectoryError, match="at most 107 bytes"):
         prepare(RunDirectory(run_folder / ("x" * 100)))
+
+
+@pytest.fixture
+def beside(run_folder):
+    """Return a maker of run directories that a supervisor held, with the process it told of."""
+
+    def make(name: str, pid: int = 0) -> RunDirectory:
+        run = RunDirectory(run_folder / "bess" / name)
+        os.close(hold(run))
+        run.processes.write_text(json.dumps({"control": {"pid": pid}}), encoding="utf-8")
+        return run
+
+    return make
+
+
+def test_a_start_removes_what_killed_runs_left_and_nothing_that_lives(beside, tmp_path) -> None:
+    mine, killed, unloading, held = beside("mine"), beside("killed"), beside("unloading", os.getpid()), beside("held")
+    foreign = mine.folder.parent / "foreign"
+    foreign.mkdir()
+    linked = mine.folder.parent / "linked"
+    linked.symlink_to(tmp_path)
+    (tmp_path / "held").touch()
+    holding = hold(held)
+    sweep(mine)
+    os.close(holding)
+    assert not killed.folder.exists()
+    for stays in (mine.folder, unloading.folder, held.folder, foreign, linked, tmp_path):
+        assert stays.exists(), stays
+    sweep(mine)
+    assert not held.folder.exists()
+
+
+def test_nothing_is_removed_where_others_can_look(beside) -> None:
+    mine, other = beside("mine"), beside("other")
+    mine.folder.parent.chmod(0o755)
+    sweep(mine)
+    assert other.folder.exists()
+
+
+def test_nothing_of_another_user_is_removed(beside, monkeypatch) -> None:
+    mine, other = beside("mine"), beside("other")
+    ours = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
+    sweep(mine)
+    assert other.folder.exists()
+
+
+def test_a_directory_that_was_removed_meanwhile_is_made_again(beside) -> None:
+    run = beside("again")
+    discard(run)
+    assert not run.folder.exists()
+    holding = hold(run)
+    with pytest.raises(RunDirectoryError, match="another run holds it"):
+        hold(run)
+    discard(run)
+    assert run.folder.exists()
+    os.close(holding)
+
+
+@pytest.mark.parametrize("told", ["", "[]", "{}", '{"control": 1}', '{"control": {"pid": null}}'])
+def test_processes_that_nobody_told_of_do_not_live(beside, told) -> None:
+    run = beside("told")
+    run.processes.write_text(told, encoding="utf-8")
+    assert pids_alive(run) == {}

@@ -69,7 +69,9 @@ async def test_nothing_outlives_a_killed_supervisor_and_the_next_demo_tidies_up(
             left = demo.run
             demo.process.send_signal(signal.SIGKILL)
             await until(lambda: not any(alive(pid) for pid in demo.about["pids"].values()))
-        assert left.exists()
+        told = status.read_status(RunDirectory(left))
+        assert (told.running, told.processes) == (False, [])
+        assert told.problem == "not running: it was stopped; what is shown is the last that it published"
         async with running_demo(tmp_path / "next", runs=runs) as demo:
             assert demo.run != left
         assert list(runs.glob("bess/*")) == []
@@ -88,6 +90,7 @@ async def test_status_finds_the_only_controller_and_knows_links_and_faces(
         assert (told["site"], told["running"]) == ("demo", True)
         assert {p["role"] for p in told["processes"]} == {"supervisor", "control", "opcua", "modbus", "simulator"}
         assert told["links"]["links"] == told["links"]["connected"] > 0
+        assert all(p["uptime_s"] > 0.0 for p in told["processes"])
         assert told["faces"] == {"opcua": demo.about["opcua"], "modbus": demo.about["modbus"]}
         assert told["scan"]["scan_count"] > 0
 
