@@ -65,8 +65,8 @@ class Recording:
             local.state.conditions.hold(alarm, active, now_ns)
         result = scan(local.tables, local.state, commands, now_ns)
         self.recorder.asked(result)
+        local.fake.write(local.state.outputs, result.withhold_heartbeat)  # before the report, as in the process
         self.recorder.outcome(result, journal_rows(result, local.plant, local.tables.alarms, now_ns, utc_ns), utc_ns)
-        local.fake.write(local.state.outputs, result.withhold_heartbeat)
         self.menu.advance()
 
 
