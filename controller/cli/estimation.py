@@ -30,9 +30,9 @@ def estimate(
     request = offline.EstimationRequest(
         cell, data, initial_soc, sensors, columns, temperature, capacity, out, findings, plot
     )
-    result = offline.run_estimation(request)
-    print(offline.summary(result, as_json=as_json))
-    if result.findings:
+    estimated = offline.run_estimation(request)
+    print(offline.summary(estimated, as_json=as_json))
+    if estimated.result.findings:
         raise typer.Exit(NO)
 
 

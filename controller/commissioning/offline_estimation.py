@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from controller.commissioning.recording_checks import BadSamples, checked_recording, limit_a
 from controller.commissioning.recording_files import (
     CELL_PREFIX,
     SENSOR_PREFIX,
     FileError,
-    Floats,
     column,
     mapped,
     numbered,
@@ -23,7 +23,14 @@ from controller.commissioning.recording_files import (
     write_columns,
 )
 from controller.estimation import EstimatorConfig, Finding, RackSpec, Severity, estimator_config
-from controller.estimation.offline import OfflineResult, RecordError, Recording, estimate_recording, quality_word
+from controller.estimation.offline import (
+    OfflineResult,
+    RecordError,
+    Recording,
+    checked,
+    estimate_recording,
+    quality_word,
+)
 from controller.plant.cell_loader import CellTypeError, packaged_cell_names, packaged_cell_type, parse_cell_type
 from controller.plant.cell_types import BOUND_TO_SIGMA, CellType, SensorSpec, scaled
 
@@ -51,18 +58,28 @@ class EstimationRequest:
     plot: Path | None = None
 
 
-def run_estimation(request: EstimationRequest) -> OfflineResult:
+@dataclass(frozen=True, slots=True)
+class EstimatedRecording:
+    """What the estimator says of a recording, and which of its samples it had to leave out."""
+
+    result: OfflineResult
+    bad: BadSamples
+
+
+def run_estimation(request: EstimationRequest) -> EstimatedRecording:
     """Return the result, with all files written that were asked for; EstimationInputError says what to mend."""
     try:
         cell = load_cell(request.cell)
         cell = scaled(cell, request.capacity_ah) if request.capacity_ah else cell
-        recording = load_recording(request, cell)
-        config = _config(request, cell, recording)
+        sensors = load_sensors(request.sensors, cell.sensors) if request.sensors else cell.sensors
+        as_read = checked(load_recording(request))
+        recording, bad = checked_recording(as_read, cell, sensors, request.data)
+        config = _config(cell, sensors, recording)
         result = estimate_recording(config, recording, *parse_hint(request.initial_soc))
         write_result(request, result)
     except (CellTypeError, FileError, RecordError) as error:
         raise EstimationInputError(str(error)) from error
-    return result
+    return EstimatedRecording(result, bad)
 
 
 def load_cell(name: str) -> CellType:
@@ -77,7 +94,7 @@ def load_cell(name: str) -> CellType:
     return parse_cell_type(path.read_text(encoding="utf-8"), str(path))
 
 
-def load_recording(request: EstimationRequest, cell: CellType) -> Recording:
+def load_recording(request: EstimationRequest) -> Recording:
     """Return the recording that the data file holds; temperatures fall back to --temperature, else 25 degC."""
     path = request.data
     columns = mapped(read_columns(path), request.columns, path)
@@ -90,33 +107,17 @@ def load_recording(request: EstimationRequest, cell: CellType) -> Recording:
         sensors = np.full((len(time_s), 1), request.temperature_degc)
     elif sensors is None:
         sensors = (np.full(len(time_s), 25.0) if warmth is None else warmth)[:, None]
-    _check_voltage(voltage_v, cell, path)
     return Recording(time_s, column(columns, "current_a", path), voltage_v, sensors)
 
 
-def _check_voltage(voltage_v: Floats, cell: CellType, path: Path) -> None:
-    known = voltage_v[np.isfinite(voltage_v)]
-    if len(known) == 0:
-        raise EstimationInputError(f"{path}: no voltage is a number")
-    middle = float(np.median(known))
-    low, high = 0.7 * cell.limits.voltage_min_v, 1.3 * cell.limits.voltage_max_v
-    if not low < middle < high:
-        raise EstimationInputError(
-            f"{path}: the median voltage is {middle:.4g} V, expected {low:.3g} to {high:.3g} V for a cell {cell.name}"
-            " (a whole rack? give its cells; millivolts? convert)"
-        )
-
-
-def _config(request: EstimationRequest, cell: CellType, recording: Recording) -> EstimatorConfig:
-    sensors = load_sensors(request.sensors, cell.sensors) if request.sensors else cell.sensors
-    most_a = float(np.nanmax(np.abs(recording.current_a), initial=0.0))
-    limits = cell.limits
+def _config(cell: CellType, sensors: SensorSpec, recording: Recording) -> EstimatorConfig:
+    usual_a = limit_a(recording, cell)
     spec = RackSpec(
         cell=cell,
         capacity_ah=cell.capacity_ah,
         cells_in_series=recording.cell_voltage_v.shape[1],
-        charge_current_max_a=max(limits.charge_current_max_a, 0.5 * most_a),
-        discharge_current_max_a=max(limits.discharge_current_max_a, 0.5 * most_a),
+        charge_current_max_a=max(cell.limits.charge_current_max_a, usual_a),
+        discharge_current_max_a=max(cell.limits.discharge_current_max_a, usual_a),
         sensors=sensors,
         temperature_sensors=recording.temperature_degc.shape[1],
         balancing_a=0.0,
@@ -177,21 +178,22 @@ def write_result(request: EstimationRequest, result: OfflineResult) -> None:
         _plot(request.plot, result)
 
 
-def summary(result: OfflineResult, *, as_json: bool = False) -> str:
-    """Return where the recording ended, for people or as one JSON object."""
+def summary(estimated: EstimatedRecording, *, as_json: bool = False) -> str:
+    """Return where the recording ended and what was wrong with it, for people or as one JSON object."""
+    result, bad = estimated.result, estimated.bad
     last = {name: float(values[-1]) for name, values in result.columns.items()}
     word = quality_word(last["quality"])
     if as_json:
         known = {name: value if np.isfinite(value) else None for name, value in last.items()}
-        return json.dumps(
-            {**known, "quality": word, "rows": len(result.columns["time_s"]), "findings": len(result.findings)}
-        )
+        counts = {"rows": bad.rows, "findings": len(result.findings), "bad_samples": dict(bad.kinds)}
+        return json.dumps({**known, "quality": word, **counts, "remarks": list(bad.remarks)})
     age = last["anchor_age_s"]
     anchor = f"last anchor {age / 3600.0:.1f} h ago" if np.isfinite(age) else "no anchor yet"
     lines = [
         f"SOC {_percent(last, 'soc')}, {word}, {anchor}",
         f"capacity {last['capacity_ah']:.4g} Ah [{last['capacity_low_ah']:.4g} .. {last['capacity_high_ah']:.4g}]",
     ]
+    lines += [text] if (text := bad.text()) else []
     lines += [f"{f.severity.name.lower()}: cell {f.cell}: {f.kind.value}: {f.evidence}" for f in result.findings]
     return "\n".join(lines)
 

@@ -125,11 +125,12 @@ def estimator_config(
         pair_time_constant_s=tables.pair_time_constant_s[index],
         hysteresis_per_soc=tables.hysteresis_per_soc[index],
         impossible_current_a=IMPOSSIBLE_CURRENT_SHARE * most_a,
-        series_at_25_ohm=np.array([_series_at_25_ohm(cell) for cell in cells])[index],
+        series_at_25_ohm=np.array([series_at_25_ohm(cell) for cell in cells])[index],
     )
 
 
-def _series_at_25_ohm(cell: CellType) -> float:
+def series_at_25_ohm(cell: CellType) -> float:
+    """Return a cell type's series resistance at 25 degC, half full."""
     part = cell.impedance
     rows = [float(np.interp(0.5, part.soc_ratio, row)) for row in part.series_ohm]
     return float(np.interp(25.0, part.temperature_degc, rows))

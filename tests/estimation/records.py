@@ -85,6 +85,18 @@ def lfp(data: Path, label: str) -> Record:
     )  # fmt: skip
 
 
+def lfp_extract(path: Path, piece: str) -> Record:
+    """Return a piece of the A123 test at 5 degC that is kept beside the tests."""
+    table = pq.read_table(path)
+    rows = np.array(table["part"].to_pylist()) == piece
+    time_s, current, volts, soc = (
+        table[name].to_numpy().astype(np.float64)[rows]
+        for name in ("time_s", "current_a", "voltage_v", "soc_true_ratio")
+    )
+    warmth = np.full((len(soc), 1), 5.0)
+    return Record(piece, "a123_26650_lfp", 2.0409, time_s, current, volts[:, None], warmth, soc, 5.0, measured=True)
+
+
 def lfp_first_script_rows(record: Record) -> int:
     """Return how many rows the dynamic profile has, before the chamber goes to 25 degC."""
     warm = np.flatnonzero(record.temperature_degc[:, 0] != record.chamber_degc)
