@@ -32,6 +32,43 @@ FADES_PER_SQRT_PAIR = 0.001
 AGED_SIGMA = 0.1
 """Of the nameplate as a prior once there are pairs: a rack may be anything from new to worn."""
 REPEATS = 4
+LEAST_RATIO, MOST_RATIO = 0.05, 2.0
+"""Of the nameplate: a capacity beyond is no capacity of this rack, whatever the pairs say."""
+NORMAL_95 = 1.959964
+MOST_LOG_SPREAD = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatedCapacity:
+    """Capacity over nameplate [rack] with its 95 % bounds: 0 < low <= ratio <= high."""
+
+    ratio: Floats
+    sigma_ratio: Floats
+    low_ratio: Floats
+    high_ratio: Floats
+
+
+def stated(ratio: Floats, sigma_ratio: Floats, gain_ratio: Floats) -> StatedCapacity:
+    """Return a capacity as it is shown, whatever came out of a filter: above zero, its bounds in order.
+
+    A capacity is a size, so its error is a factor: the bounds lie as many times below as above. One beyond all reason
+    is moved to the end of what is possible, and is unknown by at least that much. `gain_ratio` is the current sensor's.
+    """
+    possible = np.clip(np.where(np.isfinite(ratio), ratio, 1.0), LEAST_RATIO, MOST_RATIO)
+    off = np.where(np.isfinite(ratio), np.abs(ratio - possible), 1.0)
+    sigma = np.hypot(np.where(np.isfinite(sigma_ratio), sigma_ratio, 1.0), off)
+    spread = np.minimum(NORMAL_95 * np.hypot(sigma / possible, gain_ratio), MOST_LOG_SPREAD)
+    return StatedCapacity(possible, sigma, possible * np.exp(-spread), possible * np.exp(spread))
+
+
+def chosen(which: Mask, new: StatedCapacity, old: StatedCapacity) -> StatedCapacity:
+    """Return the new capacity of some racks, the old one of the others."""
+    return StatedCapacity(
+        np.where(which, new.ratio, old.ratio),
+        np.where(which, new.sigma_ratio, old.sigma_ratio),
+        np.where(which, new.low_ratio, old.low_ratio),
+        np.where(which, new.high_ratio, old.high_ratio),
+    )
 
 
 @dataclass(frozen=True, slots=True)

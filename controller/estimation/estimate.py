@@ -24,6 +24,7 @@ from controller.estimation.config import EstimatorConfig
 from controller.estimation.current_doubt import Change, counted, doubtful_voltage, judge
 from controller.estimation.findings import Finding
 from controller.estimation.integrate import GAP_PERIODS, integrate, take_temperatures, take_voltages
+from controller.estimation.mean_resistance import stated_resistance
 from controller.estimation.power import PowerBasis, power_limits
 from controller.estimation.rack_filter import NORMAL_95, Block, Expectation, Hypotheses, SeenVoltage
 from controller.estimation.samples import RackSample, cell_means
@@ -61,8 +62,9 @@ class Estimate:
     anchor. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
     `resistance_ohm` is the mean cell's as it stands, `resistance_at_25_ohm` what that is at 25 degC and half full,
     `soh_resistance_ratio` the cell type's over it: the state of health of the resistance.
-    `core_degc`: of the hottest core. `soc_disagrees` is an alarm condition: the BMS's SOC has lain outside the bounds
-    for a minute; `bms_jumped` that it has moved by what no charge explains.
+    Both are measured (`resistance_measured`) once enough steps of the current were seen; before that they lean on the
+    cell type, with wide bounds. `core_degc`: of the hottest core. `soc_disagrees` is an alarm condition: the BMS's SOC
+    has lain outside the bounds for a minute; `bms_jumped` that it has moved by what no charge explains.
     """
 
     soc_ratio: Floats
@@ -78,7 +80,10 @@ class Estimate:
     capacity_low_ah: Floats
     capacity_high_ah: Floats
     resistance_ohm: Floats
+    resistance_low_ohm: Floats
+    resistance_high_ohm: Floats
     resistance_at_25_ohm: Floats
+    resistance_measured: Mask
     soh_resistance_ratio: Floats
     core_degc: Floats
     energy_to_empty_wh: Floats
@@ -260,24 +265,27 @@ def _store_soc(
     state.soc_low_ratio = np.clip(low, 0.0, state.soc_ratio)
     state.soc_high_ratio = np.clip(high, state.soc_ratio, 1.0)
     center, spread = rack_filter.moments(mixture)
-    state.resistance_ratio = np.clip(1.0 + center[:, rack_filter.RESISTANCE], 0.5, 3.0)
-    state.capacity_ah_ratio = 1.0 / (1.0 + center[:, rack_filter.SCALE])
-    state.capacity_sigma_ratio = np.sqrt(spread[:, rack_filter.SCALE, rack_filter.SCALE])
-    spread_ratio = NORMAL_95 * np.hypot(state.capacity_sigma_ratio, config.current_gain_ratio)
-    state.capacity_low_ratio = state.capacity_ah_ratio * (1.0 - spread_ratio)
-    state.capacity_high_ratio = state.capacity_ah_ratio * (1.0 + spread_ratio)
+    state.resistance = stated_resistance(
+        state.steps,
+        np.clip(1.0 + center[:, rack_filter.RESISTANCE], 0.5, 3.0),
+        config.temperature_bias_k,
+        config.current_gain_ratio,
+    )
+    scale = np.maximum(1.0 + center[:, rack_filter.SCALE], capacity.LEAST_RATIO)
+    scale_sigma = np.sqrt(spread[:, rack_filter.SCALE, rack_filter.SCALE])
+    state.capacity_in_use = capacity.stated(1.0 / scale, scale_sigma / scale, config.current_gain_ratio)
     anchored = (sigma < ANCHOR_SIGMA) & (slope > STEEP_V) & (state.block_samples > 0)
     state.anchor_time_ns = np.where(anchored, state.time_ns, state.anchor_time_ns)
     ohm = look_up(curves[:, SERIES], at)[:, 0]
     state.series_ohm = ohm
-    state.resistance_ohm = ohm * state.resistance_ratio
+    state.resistance_ohm = ohm * state.resistance.ratio
 
 
 def _follow_capacity(config: EstimatorConfig, state: EstimatorState, means: Floats, has_voltage: Mask) -> None:
     """Take the block's voltage as an anchor where it tells the SOC, and what two of them say of the capacity."""
     mean_v, current_a, hysteresis, drawn, *_ = means.T
     drop_v = capacity.drop_of(state.curves, state.soc_ratio, current_a, means[:, FIRST_PAIR_SUM:])
-    drop_v = drop_v * state.resistance_ratio
+    drop_v = drop_v * state.resistance.ratio
     soc, sigma = capacity.voltage_reading(
         state.curves, np.nan_to_num(mean_v), drop_v, hysteresis, config.voltage_bias_v
     )
@@ -292,12 +300,9 @@ def _follow_capacity(config: EstimatorConfig, state: EstimatorState, means: Floa
     )
     state.capacity = capacity.follow_capacity(state.capacity, now, prior(config).offset_per_h)
     known = state.capacity.pairs > 0
-    ratio, sigma = state.capacity.ratio, state.capacity.sigma_ratio
-    state.capacity_ah_ratio = np.where(known, ratio, state.capacity_ah_ratio)
-    state.capacity_sigma_ratio = np.where(known, sigma, state.capacity_sigma_ratio)
-    spread = NORMAL_95 * np.hypot(sigma, config.current_gain_ratio)
-    state.capacity_low_ratio = np.where(known, ratio - spread, state.capacity_low_ratio)
-    state.capacity_high_ratio = np.where(known, ratio + spread, state.capacity_high_ratio)
+    if known.any():
+        by_pairs = capacity.stated(state.capacity.ratio, state.capacity.sigma_ratio, config.current_gain_ratio)
+        state.capacity_in_use = capacity.chosen(known, by_pairs, state.capacity_in_use)
 
 
 def _start_block(state: EstimatorState) -> None:
@@ -340,10 +345,10 @@ def limit_power(config: EstimatorConfig, state: EstimatorState, sample: RackSamp
         curves=state.curves,
         soc_low_ratio=np.clip(state.soc_low_ratio - drawn + first_empty, 0.0, 1.0),
         soc_high_ratio=np.clip(state.soc_high_ratio - drawn + first_full, 0.0, 1.0),
-        capacity_ah=config.capacity_ah * state.capacity_ah_ratio,
+        capacity_ah=config.capacity_ah * state.capacity_in_use.ratio,
         hysteresis=state.hysteresis,
         pair_current_a=state.pair_current_a,
-        resistance_ratio=state.resistance_ratio * largest_ohm,
+        resistance_ratio=state.resistance.ratio * largest_ohm,
         model_shift_v=np.nan_to_num(state.residual_v),
         weak_v=weak_v,
         strong_v=strong_v,
@@ -429,15 +434,18 @@ def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         soc_used_ratio=_soc_used(config, soc, bms),
         soc_disagrees=state.beside.disagrees(now_ns),
         bms_jumped=state.beside.jumped(now_ns),
-        soh_ratio=state.capacity_ah_ratio,
-        soh_low_ratio=state.capacity_low_ratio,
-        soh_high_ratio=state.capacity_high_ratio,
-        capacity_ah=config.capacity_ah * state.capacity_ah_ratio,
-        capacity_low_ah=config.capacity_ah * state.capacity_low_ratio,
-        capacity_high_ah=config.capacity_ah * state.capacity_high_ratio,
+        soh_ratio=state.capacity_in_use.ratio,
+        soh_low_ratio=state.capacity_in_use.low_ratio,
+        soh_high_ratio=state.capacity_in_use.high_ratio,
+        capacity_ah=config.capacity_ah * state.capacity_in_use.ratio,
+        capacity_low_ah=config.capacity_ah * state.capacity_in_use.low_ratio,
+        capacity_high_ah=config.capacity_ah * state.capacity_in_use.high_ratio,
         resistance_ohm=state.resistance_ohm,
-        resistance_at_25_ohm=config.series_at_25_ohm * state.resistance_ratio,
-        soh_resistance_ratio=1.0 / state.resistance_ratio,
+        resistance_low_ohm=state.series_ohm * state.resistance.low_ratio,
+        resistance_high_ohm=state.series_ohm * state.resistance.high_ratio,
+        resistance_at_25_ohm=config.series_at_25_ohm * state.resistance.ratio,
+        resistance_measured=state.resistance.measured,
+        soh_resistance_ratio=1.0 / state.resistance.ratio,
         core_degc=state.hottest_core_degc,
         energy_to_empty_wh=state.energy_to_empty_wh,
         energy_to_full_wh=state.energy_to_full_wh,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation.config import EstimatorConfig
+from controller.estimation.mean_resistance import StepSample, with_sample
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import NEVER, EstimatorState
 from controller.estimation.unseen import unseen_current_a, unseen_ratio, with_unseen
@@ -91,6 +92,20 @@ def take_voltages(config: EstimatorConfig, state: EstimatorState, sample: RackSa
     row = np.concatenate((np.stack(scalars, axis=1), state.pair_current_a), axis=1)
     state.block_sums = state.block_sums + (row if use.all() else np.where(use[:, None], row, 0.0))
     state.block_samples = state.block_samples + use
+    state.steps = with_sample(
+        state.steps,
+        StepSample(
+            time_s=np.asarray(state.time_ns * 1e-9, dtype=np.float64),
+            voltage_v=mean_v,
+            current_a=state.current_a,
+            pair_current_a=state.pair_current_a,
+            drawn_ratio=state.counted_drawn_ratio,
+            curves=state.curves,
+            soc_ratio=state.soc_ratio,
+            capacity_ah=config.capacity_ah,
+            use=use,
+        ),
+    )
     state.seen_voltage_v = np.where(use, mean_v, state.seen_voltage_v)
     state.seen_current_a = np.where(use, state.current_a, state.seen_current_a)
     state.cell_time_ns = np.maximum(sample.cell_time_ns, state.cell_time_ns)

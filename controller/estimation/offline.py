@@ -30,6 +30,8 @@ OUTPUT_COLUMNS = (
     "power_charge_10s_w",
     "quality",
     "anchor_age_s",
+    "resistance_low_ohm",
+    "resistance_high_ohm",
 )
 TEN_SECONDS = 1  # index into HORIZONS_S
 
@@ -137,6 +139,8 @@ def _row(time_s: float, e: Estimate) -> tuple[float, ...]:
         float(e.power_charge_w[0, TEN_SECONDS]),
         float(e.quality[0]),
         float(e.anchor_age_s[0]),
+        float(e.resistance_low_ohm[0]),
+        float(e.resistance_high_ohm[0]),
     )
 
 

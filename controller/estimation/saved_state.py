@@ -24,7 +24,7 @@ from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.state import NEVER, EstimatorState, initial
 from controller.estimation.unseen import unseen_current_a, unseen_ratio, with_unseen
 
-FORMAT = 4
+FORMAT = 5
 NOT_SAVED = {"curves", "meter", "warranty"}
 
 Part = TypeVar("Part")
@@ -149,6 +149,7 @@ def _after_absence(
         time_ns=fresh.time_ns,
         cell_time_ns=fresh.cell_time_ns,
         seen_voltage_v=fresh.seen_voltage_v,
+        steps=replace(state.steps, past=fresh.steps.past),
         doubt=replace(state.doubt, residual_v=fresh.doubt.residual_v),
         power_ns=now_ns,
         updated_ns=np.where(state.updated_ns == NEVER, NEVER, now_ns),

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation.beside_bms import BesideBms, initial_beside
-from controller.estimation.capacity import CapacityState, initial_capacity
+from controller.estimation.capacity import CapacityState, StatedCapacity, initial_capacity, stated
 from controller.estimation.cell_groups import CellGroup, initial_groups
 from controller.estimation.cell_tables import curves_at
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.current_doubt import CurrentDoubt, initial_doubt
 from controller.estimation.findings import Finding
+from controller.estimation.mean_resistance import StatedResistance, StepSums, no_steps, stated_resistance
 from controller.estimation.power import HORIZONS_S, PowerLimits
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
 from controller.estimation.unseen import Unseen, nothing_unseen
@@ -68,11 +69,9 @@ class EstimatorState:
     anchor_time_ns: Times
     residual_v: Floats
     updated_ns: Times
-    capacity_ah_ratio: Floats  # present over nameplate, in the sensor's own ampere-hours
-    capacity_sigma_ratio: Floats
-    capacity_low_ratio: Floats
-    capacity_high_ratio: Floats
-    resistance_ratio: Floats
+    capacity_in_use: StatedCapacity  # present over nameplate, in the sensor's own ampere-hours
+    steps: StepSums
+    resistance: StatedResistance  # of the mean cell over its type's
     resistance_ohm: Floats
     energy_to_empty_wh: Floats
     energy_to_full_wh: Floats
@@ -137,11 +136,11 @@ def initial(
         anchor_time_ns=never,
         residual_v=zeros,
         updated_ns=never,
-        capacity_ah_ratio=np.ones(racks),
-        capacity_sigma_ratio=prior(config).scale,
-        capacity_low_ratio=np.zeros(racks),
-        capacity_high_ratio=np.full(racks, 2.0),
-        resistance_ratio=np.ones(racks),
+        capacity_in_use=stated(np.ones(racks), prior(config).scale, config.current_gain_ratio),
+        steps=no_steps(racks, pairs),
+        resistance=stated_resistance(
+            no_steps(racks, pairs), np.ones(racks), config.temperature_bias_k, config.current_gain_ratio
+        ),
         resistance_ohm=np.full(racks, np.nan),
         energy_to_empty_wh=np.full(racks, np.nan),
         energy_to_full_wh=np.full(racks, np.nan),

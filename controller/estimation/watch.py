@@ -87,7 +87,7 @@ def _evidence(
     told = sample.tells_balancing[racks]
     return Evidence(
         first_rack=group.first,
-        capacity_ah=config.capacity_ah[racks] * state.capacity_ah_ratio[racks],
+        capacity_ah=config.capacity_ah[racks] * state.capacity_in_use.ratio[racks],
         voltage_v=look_up(curves[:, OCV], soc)[:, 0],
         noise_v=config.voltage_noise_v[racks],
         core_per_surface=core_per_surface(config)[racks],

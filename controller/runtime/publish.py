@@ -124,8 +124,9 @@ def published_by_estimation(estimate: Estimate) -> Published:
     yield "rack.energy_to_empty", estimate.energy_to_empty_wh, quality
     yield "rack.energy_to_full", estimate.energy_to_full_wh, quality
     yield "rack.core_temperature", estimate.core_degc, quality
-    yield "rack.resistance_at_25", estimate.resistance_at_25_ohm, quality
-    yield "rack.soh_resistance", estimate.soh_resistance_ratio, quality
+    measured = np.maximum(quality, np.where(estimate.resistance_measured, Quality.GOOD, Quality.UNCERTAIN))
+    yield "rack.resistance_at_25", estimate.resistance_at_25_ohm, measured.astype(np.uint8)
+    yield "rack.soh_resistance", estimate.soh_resistance_ratio, measured.astype(np.uint8)
     known = np.isfinite(estimate.anchor_age_s)
     age_quality = np.where(known, quality, np.uint8(Quality.NEVER_READ))
     yield "rack.anchor_age", np.where(known, estimate.anchor_age_s, np.nan), age_quality
