@@ -121,8 +121,8 @@ def _usual_step_s(recording: Recording) -> float:
     return float(np.median(steps_s)) if len(steps_s) else 1.0
 
 
-def _voltage_limits_v(cell: CellType, shares: tuple[float, float]) -> tuple[float, float]:
-    return shares[0] * cell.limits.voltage_min_v, shares[1] * cell.limits.voltage_max_v
+def _voltage_limits_v(cell: CellType, low_high_ratio: tuple[float, float]) -> tuple[float, float]:
+    return low_high_ratio[0] * cell.limits.voltage_min_v, low_high_ratio[1] * cell.limits.voltage_max_v
 
 
 def _check_voltage(voltage_v: Floats, cell: CellType, path: Path) -> None:
