@@ -1,10 +1,13 @@
 """Devices that answer but stand still: what they say is as old as their last sign of life.
 
 Rule: where a map serves a heartbeat of a rack, bank or converter, it must move at least every three of its data
-periods, and every 3 s where it is read faster (such counters count seconds). A rack that carries current must also show
-the noise that every measurement has: voltage, current and extreme cell voltages that stay the same to the last digit
-for ten periods are frozen, whatever its heartbeat does, unless a cell has moved from the last sample of all cells to
-this one; without such samples it takes 30 s at least, because one coarse voltage may stand for a while.
+periods, and every 3 s where it is read faster (such counters count seconds). A rack under load must also show the noise
+that every measurement has: voltage, current and extreme cell voltages that stay the same to the last digit for ten
+periods are frozen, whatever its heartbeat does, unless a cell has moved from the last sample of all cells to this one;
+without such samples it takes 30 s at least, because one coarse voltage may stand for a while.
+
+Under load is a rack that shows current, and one that says it is connected to a bus which others show to be loaded: the
+racks beside it, or the converters by their power. A rack that froze at rest would otherwise pass for one at rest.
 
 One that stood longer, in samples that did arrive, takes belief from everything its equipment says, a bank's heartbeat
 from all of its racks: the sample times go back to the last move, so that age judges them (`quality`) and whatever
@@ -23,7 +26,7 @@ from controller.image.image import Image
 from controller.image.quality import usable
 from controller.image.quantities import QUANTITIES
 from controller.plant.model import Plant
-from controller.plant.signals import Owner
+from controller.plant.signals import ContactorState, Owner
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -94,6 +97,42 @@ class _Heartbeats:
         return self._any
 
 
+class _Load:
+    """Which racks are under load [R], by what they and the others on their bus show."""
+
+    def __init__(self, plant: Plant, image: Image) -> None:
+        rated_a = np.array([rack.battery.discharge_current_max_a for rack in plant.racks], np.float64)
+        self._least_a = UNDER_LOAD_RATIO * rated_a
+        self._current_a, self._voltage_v = image["rack.current"].value, image["rack.voltage"].value
+        self._contactor, self._bank_state = image["rack.contactor"].value, image["bank.state"].value
+        self._power = image["pcs.active_power"]
+        self._bus = np.array([rack.bus for rack in plant.racks], np.int64)
+        self._pcs_bus = np.array([pcs.bus for pcs in plant.pcs], np.int64)
+        self._banked: IntArray = np.flatnonzero([rack.bank >= 0 for rack in plant.racks])
+        self._bank = np.array([plant.racks[rack].bank for rack in self._banked], np.int64)
+        self._buses = len(plant.buses)
+
+    def look(self) -> BoolArray:
+        """Return which racks are under load now."""
+        own: BoolArray = np.abs(self._current_a) > self._least_a
+        connected: BoolArray = self._contactor == ContactorState.CLOSED
+        connected[self._banked] &= self._bank_state[self._bank] != ContactorState.OPEN
+        if not connected.any():
+            return own
+        loaded: BoolArray = np.bincount(self._bus[own], minlength=self._buses) > 0
+        result: BoolArray = own | (connected & (loaded[self._bus] | (self._share_a(connected) > self._least_a)))
+        return result
+
+    def _share_a(self, connected: BoolArray) -> NDArray[np.float64]:
+        """Return what each rack carries [R] if the connected ones share their bus's converters' power alike."""
+        power_w = np.where(usable(self._power.quality), np.abs(self._power.value), 0.0)
+        of_bus_w = np.bincount(self._pcs_bus, weights=power_w, minlength=self._buses)
+        racks = np.bincount(self._bus[connected], minlength=self._buses)
+        each_w = of_bus_w / np.maximum(racks, 1)
+        share_a: NDArray[np.float64] = each_w[self._bus] / np.where(self._voltage_v > 0.0, self._voltage_v, np.inf)
+        return share_a
+
+
 class _RackValues:
     """The measurements of racks under load [R]: when each rack's last moved, and which stand."""
 
@@ -101,19 +140,17 @@ class _RackValues:
         names = ("rack.voltage", "rack.current", "rack.cell_voltage_max", "rack.cell_voltage_min")
         # As whole numbers: what is missing (NaN) is equal to itself.
         self._values = [image[name].value.view(np.int64) for name in names]
-        self._current_a = image["rack.current"].value
+        self._load = _Load(plant, image)
         self._last = [value.copy() for value in self._values]
         self._time_ns, self._cells = image["rack.current"].time_ns, image["cell.voltage"]
         self._left_ns, self._cells_left_ns = self._time_ns.copy(), self._cells.time_ns.copy()
         self._cell_values = self._cells.value.view(np.int32)
         self._last_cells = self._cell_values.copy()
-        rated_a = np.array([rack.battery.discharge_current_max_a for rack in plant.racks], np.float64)
-        self._load_a = UNDER_LOAD_RATIO * rated_a
         self._longest_ns = _frozen_after_ns(periods)
         self._cells_missed_ns = CELLS_MISSED_PERIODS * np.minimum(periods["cell.voltage"].period_ns, NEVER_NS // 8)
         self._cells_stand: BoolArray = periods["cell.voltage"].period_ns >= NEVER_NS
-        self.moved_ns: IntArray = np.zeros(len(rated_a), np.int64)
-        self.stands: BoolArray = np.zeros(len(rated_a), np.bool_)
+        self.moved_ns: IntArray = np.zeros(len(plant.racks), np.int64)
+        self.stands: BoolArray = np.zeros(len(plant.racks), np.bool_)
         self._any = False
 
     def follow(self, *, cells_changed: bool) -> bool:
@@ -121,7 +158,7 @@ class _RackValues:
         arrived = self._time_ns != self._left_ns
         if not (cells_changed or arrived.any()):
             return self._any
-        moved = ~(np.abs(self._current_a) > self._load_a)
+        moved = ~self._load.look()
         for value, last in zip(self._values, self._last, strict=True):
             moved |= value != last
             last[:] = value

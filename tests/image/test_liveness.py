@@ -11,8 +11,10 @@ from controller.image.layout import plant_layout
 from controller.image.liveness import Liveness
 from controller.image.quality import Quality
 from controller.plant.model import Plant
+from controller.plant.signals import ContactorState
 
 S = 10**9
+FROZEN = 16
 
 
 class Bench:
@@ -22,6 +24,7 @@ class Bench:
         self.image = Image(plant_layout(plant))
         self.liveness = Liveness(plant, self.image, data_periods(plant))
         self.now_ns, self.beat, self.current_a = 1000 * S, 0, 50.0
+        self.power_w = 0.0
         self.still: dict[str, int] = {}
 
     def run(self, seconds: int) -> None:
@@ -31,7 +34,7 @@ class Bench:
                 self._set(name, self.beat)
             self._set("rack.voltage", 780.0 + self.beat % 2)
             self._set("rack.current", self.current_a)
-            self._set("pcs.active_power", 1e5)
+            self._set("pcs.active_power", self.power_w)
             self.liveness.take(cells_changed=False)
 
     def _set(self, name: str, value: float) -> None:
@@ -101,3 +104,30 @@ def test_a_rack_at_rest_may_stand_still(bench):
     bench.still["rack.voltage"] = 16
     bench.run(100)
     assert bench.age_s("rack.current", 16) == 0.0
+
+
+@pytest.mark.parametrize("others_a", [50.0, 1.0], ids=["seen by the racks beside it", "seen by the converter alone"])
+def test_a_rack_that_froze_at_rest_is_found_once_its_bus_is_loaded(bench, others_a):
+    """It says that it is connected, and shows the same small current whatever the bus carries."""
+    bench.current_a = 1.0
+    bench.image["rack.contactor"].value[:] = ContactorState.CLOSED
+    bench.run(1)
+    bench.still["rack.voltage"] = bench.still["rack.current"] = FROZEN
+    bench.run(60)
+    assert bench.age_s("rack.current", FROZEN) == 0.0, "nothing is loaded"
+    bench.current_a, bench.power_w = others_a, 1e6
+    bench.run(11)
+    assert bench.age_s("rack.current", FROZEN) > 10.0
+    assert bench.age_s("rack.current", FROZEN - 1) == 0.0
+
+
+@pytest.mark.parametrize("opened", ["rack.contactor", "bank.state"])
+def test_a_rack_beside_a_loaded_bus_may_stand_still(bench, opened):
+    rack = 3  # of a bank
+    bench.image["rack.contactor"].value[:] = ContactorState.CLOSED
+    bench.image["bank.state"].value[:] = ContactorState.CLOSED
+    bench.image[opened].value[:] = ContactorState.OPEN
+    bench.still["rack.voltage"] = bench.still["rack.current"] = rack
+    bench.image["rack.current"].value[rack] = 0.0
+    bench.run(60)
+    assert bench.age_s("rack.current", rack) == 0.0
