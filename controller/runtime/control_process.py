@@ -322,12 +322,11 @@ class ControlProcess:
 
     def _restore(self, utc_ns: int) -> tuple[dict[str, bytes], str]:
         """Take over what was retained; return it by its names in a recording, and what could not be used."""
-        parts, unreadable = load_parts(self._folders.retained, self._folders.learned)
+        parts = load_parts(self._folders.retained, self._folders.learned)
         taken = take_over(self._tables, self._state, parts, self._started_ns, utc_ns)
-        problem = unreadable or taken.problem
-        for text in (*taken.lost, *([f"retained state is not used: {problem}"] if problem else ())):
+        for text in (*taken.lost, *([f"retained state is not used: {taken.problem}"] if taken.problem else ())):
             print(text, file=sys.stderr)
-        return _in_folder("retained", parts), problem
+        return _in_folder("retained", parts), taken.problem
 
 
 def _in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -19,6 +19,9 @@ from controller.protection import retained as protection_retained
 from controller.runtime.retained import RetainedStateError, load
 from controller.runtime.scan_state import State, Tables
 
+UNREADABLE = "unreadable"
+"""The name under which parts say why a file of theirs could not be read."""
+
 
 class TakenOver(NamedTuple):
     """What could not be kept, item by item; and why nothing (more) could be used at all, "" if it could."""
@@ -49,8 +52,8 @@ def retained_parts(tables: Tables, state: State, now_ns: int) -> dict[str, bytes
     return {**decided_parts(tables, state, now_ns), **learned_parts(tables, state)}
 
 
-def load_parts(decided: Path, learned: Path) -> tuple[dict[str, bytes], str]:
-    """Return the parts of both files, each with its time, and why one of them can't be used ("" if both can)."""
+def load_parts(decided: Path, learned: Path) -> dict[str, bytes]:
+    """Return the parts of both files, each with its time; where one can't be used, UNREADABLE says why."""
     found: dict[str, bytes] = {}
     problems = []
     for path in (learned, decided):
@@ -62,13 +65,24 @@ def load_parts(decided: Path, learned: Path) -> tuple[dict[str, bytes], str]:
         if "saved_utc_ns" in found:
             found["learned_utc_ns"] = found["saved_utc_ns"]
         found |= parts
-    return found, "; ".join(problems)
+    return found | ({UNREADABLE: "; ".join(problems).encode()} if problems else {})
 
 
 def take_over(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns: int, utc_ns: int) -> TakenOver:
-    """Bring a fresh state to what was retained, with `saved_utc_ns`; {} leaves it fresh. Never raises for bad parts."""
+    """Bring a fresh state to what was retained, with `saved_utc_ns`; {} leaves it fresh. Never raises for bad parts.
+
+    Where not all can be used, a stop or a lock-out may be among what is lost: a person starts the plant then.
+    """
     if not parts:
         return TakenOver()
+    taken = _take_over(tables, state, parts, now_ns, utc_ns)
+    problem = parts[UNREADABLE].decode() if UNREADABLE in parts else taken.problem
+    if problem:
+        state.control.plant.auto_start_done = True
+    return TakenOver(taken.lost, problem)
+
+
+def _take_over(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns: int, utc_ns: int) -> TakenOver:
     lost: tuple[str, ...] = ()
     try:
         control_state.from_bytes(state.control, tables.plant, parts["control"], now_ns)

@@ -13,7 +13,14 @@ from controller.estimation import Warranty
 from controller.plant.model import Plant
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.retained import load, save
-from controller.runtime.retained_parts import decided_parts, learned_parts, load_parts, retained_parts, take_over
+from controller.runtime.retained_parts import (
+    UNREADABLE,
+    decided_parts,
+    learned_parts,
+    load_parts,
+    retained_parts,
+    take_over,
+)
 from controller.runtime.scan_state import first_state
 
 MW = 1e6
@@ -80,14 +87,34 @@ def test_what_was_decided_outlives_what_was_learned(worked: LocalPlant, tmp_path
     tables, utc_ns = worked.tables, worked.clock.utc_ns()
     save(decided, decided_parts(tables, worked.state, worked.clock.mono_ns()), utc_ns=utc_ns)
     save(learned, learned_parts(tables, worked.state), utc_ns=utc_ns - 60_000_000_000)
-    whole, problem = load_parts(decided, learned)
-    assert problem == ""
+    whole = load_parts(decided, learned)
+    assert UNREADABLE not in whole
     assert whole["learned_utc_ns"] == str(utc_ns - 60_000_000_000).encode()
     state = first_state(tables, (), 5)
     assert take_over(tables, state, whole, 5, utc_ns).problem == ""
     assert state.estimator.warranty.uncounted_s == pytest.approx(worked.state.estimator.warranty.uncounted_s + 60.0)
 
     learned.write_bytes(b"torn")
-    parts, problem = load_parts(decided, learned)
-    assert "learned" in problem
+    parts = load_parts(decided, learned)
+    assert b"learned" in parts[UNREADABLE]
     assert {"control", "alarms", "protection"} <= parts.keys()
+
+
+@pytest.mark.parametrize("torn", ["retained", "learned"])
+def test_a_person_starts_the_plant_where_a_stop_or_a_lock_out_may_be_lost(
+    worked: LocalPlant, tmp_path: Path, torn: str
+) -> None:
+    decided, learned = tmp_path / "retained", tmp_path / "learned"
+    tables, utc_ns = worked.tables, worked.clock.utc_ns()
+    save(decided, decided_parts(tables, worked.state, worked.clock.mono_ns()), utc_ns=utc_ns)
+    save(learned, learned_parts(tables, worked.state), utc_ns=utc_ns)
+    state = first_state(tables, (), 5)
+    take_over(tables, state, load_parts(decided, learned), 5, utc_ns)
+    assert not state.control.plant.auto_start_done, "what is whole keeps nobody from an automatic start"
+
+    path = tmp_path / torn
+    path.write_bytes(path.read_bytes()[:120])
+    state = first_state(tables, (), 5)
+    taken = take_over(tables, state, load_parts(decided, learned), 5, utc_ns)
+    assert torn in taken.problem
+    assert state.control.plant.auto_start_done
