@@ -58,7 +58,9 @@ REASON_AT_MOST = 200
 
 
 def reason_problem(reason: str) -> str:
-    """Return why a text is no reason, "" if it is one."""
+    """Return why a text is no reason, "" if it is one. Of one line: a line break could pass for another event."""
+    if not reason.isprintable():
+        return "a reason on one line expected, without control characters"
     if reason.strip() and len(reason) <= REASON_AT_MOST:
         return ""
     return f"a reason of 1 to {REASON_AT_MOST} characters expected, not {len(reason)}"

@@ -71,7 +71,12 @@ class Status:
         lines += [
             f"event  {e['utc']} {e['kind']} {e['equipment']} {e['user'] or '-'}: {e['text']}" for e in self.events or ()
         ]
-        return "\n".join(lines)
+        return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """Return a line with control characters written out: what a client sent must not drive a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def status_of(site: Path | None, state: Path | None = None, events: int = 0) -> Status:

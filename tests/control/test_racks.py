@@ -117,6 +117,9 @@ def test_on_a_dead_bus_only_racks_of_like_voltage_are_put_in_parallel(rig):
 
 
 def test_a_locked_out_rack_is_disconnected_and_stays_so_until_every_holder_has_gone(running):
+    forged = running.ask(Action.LOCK_OUT, "works\nraised Plant", RACK, user="anne")
+    assert forged.refusal is Refusal.OUT_OF_RANGE
+    assert "one line" in forged.text
     assert running.ask(Action.LOCK_OUT, "works on module 4", RACK, user="anne").accepted
     running.until(lambda: running.field.contactor[3] == ContactorState.OPEN)
     assert running.ask(Action.LOCK_OUT, "measures", RACK, user="bert").accepted

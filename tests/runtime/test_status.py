@@ -14,6 +14,7 @@ from controller.runtime.clock import SystemClock
 from controller.runtime.disk_writer import DiskWriter
 from controller.runtime.journal import Journal
 
+FORGED = "locked out: bad\n\x1b[31mevent  2026 raised Plant"
 REFUSED = "write to unit 2, register 4, of 7FC0 0000: exception 3"
 
 
@@ -26,7 +27,7 @@ async def _journal(state: Path) -> None:
     disk = DiskWriter(SystemClock())
     journal = Journal(state / "journal.sqlite", disk)
     done = asyncio.Event()
-    rows = [_row(n, "raised", "", f"event {n}") for n in range(5)]
+    rows = [_row(n, "raised", "", f"event {n}") for n in range(4)] + [_row(4, "raised", "", FORGED)]
     journal.write([*rows, _row(5, "command_refused", "modbus:192.0.2.7", REFUSED)], lambda _: done.set())
     async with asyncio.timeout(20):
         await done.wait()
@@ -43,10 +44,11 @@ def test_the_newest_events_are_shown_with_who_and_when(tmp_path: Path) -> None:
     told = json.loads(answer.stdout)
 
     assert answer.exit_code == 1  # nothing runs
-    assert [event["text"] for event in told["events"]] == ["event 4", REFUSED]
+    assert [event["text"] for event in told["events"]] == [FORGED, REFUSED]
     assert told["events"][-1]["user"] == "modbus:192.0.2.7"
     assert told["events"][-1]["utc"] == "2026-01-01T12:00:06.250Z"
-    line = CliRunner().invoke(app, words).stdout.splitlines()[-1]
+    *_, before, line = CliRunner().invoke(app, words).stdout.splitlines()
+    assert before.endswith(r"-: locked out: bad\n\x1b[31mevent  2026 raised Plant"), "one line of it"
     assert line == f"event  2026-01-01T12:00:06.250Z command_refused demo modbus:192.0.2.7: {REFUSED}"
 
 
