@@ -71,7 +71,7 @@ def _written(plant: Plant, action: str) -> Span | None:
         case "set_import_limit":
             return Span(0.0, poi.import_limit_w * 1e-6)
         case "scada_heartbeat":
-            return Span(0.0, 65_534.0)
+            return Span(0.0, 65_535.0)  # a counter of 16 bits takes each of its values, the wire's "no value" too
         case _:
             return None
 
