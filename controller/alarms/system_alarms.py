@@ -46,6 +46,7 @@ class SystemAlarm(StrEnum):
     POI_APART = "poi_apart"
     SETPOINT_TIMED_OUT = "setpoint_timed_out"
     SCADA_LOST = "scada_lost"
+    FAST_STOP_LATCHED = "fast_stop_latched"
     LOCK_OUT_OVERDUE = "lock_out_overdue"
     OUT_OF_SERVICE_OVERDUE = "out_of_service_overdue"
     ESTIMATION_FAILED = "estimation_failed"
@@ -195,6 +196,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     SystemAlarm.SCADA_LOST: _warning(
         Axis.PLANT, "SCADA has fallen silent", "Check the link to the control centre, and the master itself."
     ),
+    SystemAlarm.FAST_STOP_LATCHED: _warning(
+        Axis.PLANT, "fast stop is latched", "Find out who stopped the plant and why; only then reset it, and start."
+    ),
     SystemAlarm.LOCK_OUT_OVERDUE: _warning(
         Axis.RACK, "lock-out is past its date", "Ask its holder; only the holder removes it."
     ),
@@ -232,7 +236,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     ),
     SystemAlarm.STORAGE_FULL: _warning(Axis.PLANT, "storage is nearly full", "Free disk space.", "ratio"),
     SystemAlarm.RETAINED_STATE_LOST: _alarm(
-        Axis.PLANT, "retained state could not be used", "Compare trips, lock-outs and limits with the journal."
+        Axis.PLANT,
+        "retained state could not be used",
+        "Compare trips, lock-outs and limits with the journal; the plant starts only when asked.",
     ),
     SystemAlarm.RETAINED_STATE_FAILING: _alarm(
         Axis.PLANT, "retained state is not written", "Check the disk: a restart would forget newer trips and limits."

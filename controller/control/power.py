@@ -132,7 +132,7 @@ def _active_in_effect_w(
         clips.append(Clip(LimitReason.SETPOINT_TIMEOUT, state.active.requested, target_w))
     if memory.sequence not in _FOLLOWS:
         if target_w:
-            clips.append(Clip(_resting_reason(state), target_w, 0.0))
+            clips.append(Clip(resting_reason(state), target_w, 0.0))
         memory.in_effect_w = 0.0
         return 0.0
     poi_limits = (state.import_limits.lowest_w, state.export_limits.lowest_w)
@@ -160,7 +160,10 @@ def _clip(
     return clip.after
 
 
-def _resting_reason(state: ControlState) -> LimitReason:
+def resting_reason(state: ControlState) -> LimitReason:
+    """Return what keeps the plant from following set-points, NONE where it follows them."""
+    if state.plant.sequence in _FOLLOWS:
+        return LimitReason.NONE
     if state.plant.fast_stop:
         return LimitReason.FAST_STOP
     return LimitReason.PLANT_PROTECTION if state.plant.sequence is PlantState.TRIPPED else LimitReason.NOT_RUNNING

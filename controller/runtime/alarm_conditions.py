@@ -37,6 +37,7 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "plant.poi_apart": SystemAlarm.POI_APART,
     "plant.setpoint_ran_out": SystemAlarm.SETPOINT_TIMED_OUT,
     "plant.scada_silent": SystemAlarm.SCADA_LOST,
+    "plant.fast_stop": SystemAlarm.FAST_STOP_LATCHED,
 }
 """Control's conditions that an operator must answer; the others are states and reasons that faces show."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.control.commands import Action, Refusal
+from controller.control.limits.reasons import LimitReason
 from controller.control.sequences.plant import PlantState
 from controller.control.sequences.states import OperatingState
 
@@ -52,6 +53,8 @@ def test_fast_stop_is_zero_at_once_and_latches_until_reset_and_start(running):
     refused = running.ask(Action.START)
     assert refused.refusal is Refusal.WRONG_STATE
     assert "fast stop" in refused.text
+    assert running.result.plant.limit_reason is LimitReason.FAST_STOP, "asked for nothing, and held all the same"
+    assert running.result.conditions["plant.fast_stop"].all()
     assert running.ask(Action.RESET_TRIPS).accepted
     assert running.ask(Action.START).accepted
     running.until(lambda: running.state.plant.sequence is PlantState.RUNNING)

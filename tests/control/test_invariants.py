@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from controller.control.commands import STOPS, Action, Command
 from controller.control.limits.reasons import LimitReason
+from controller.control.power import resting_reason
 from controller.control.sequences.plant import PlantState
 from controller.control.uncontrolled import room_for
 from controller.plant.signals import ContactorState, PcsState
@@ -103,7 +104,7 @@ def check(rig, result, commands) -> None:
     if not clips:
         assert plant.active_power_in_effect_w == plant.active_power_accepted_w
     binding = clips or result.reactive_clips
-    assert plant.limit_reason == (binding[-1].reason if binding else LimitReason.NONE)
+    assert plant.limit_reason == (binding[-1].reason if binding else resting_reason(rig.state))
     # the sum is met wherever it can be, with room for what flows without us
     if not (rig.protection.pcs_stop.any() or rig.protection.bus_zero.any() or rig.state.plant.fast_stop):
         assumed_w = result.uncontrolled.assumed_w or [math.nan] * len(p)

@@ -20,7 +20,7 @@ from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.permissives import available_racks
 from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, PoiSample
-from controller.control.power import PowerResult
+from controller.control.power import PowerResult, resting_reason
 from controller.control.qualities import Grounds, Qualities, qualities_of
 from controller.control.racks import operating_states
 from controller.control.relations import CHARGE, DISCHARGE
@@ -250,7 +250,7 @@ def _plant(plant: Plant, state: ControlState, facts: Facts, shown: Shown) -> Pla
         mode=lead.mode,
         control_owner=state.lease.owner_at(now_ns),
         tripped=_is_tripped(state, facts),
-        limit_reason=power.reason,
+        limit_reason=power.reason or resting_reason(state),
         scada_heartbeat=memory.scada_heartbeat,
         active_power_setpoint_w=active.requested,
         reactive_power_setpoint_var=reactive.requested,
