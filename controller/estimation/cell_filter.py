@@ -90,10 +90,14 @@ def initial_cells(racks: int, cells: int) -> CellState:
     )
 
 
-def with_absence(was: CellState, away_s: float, unseen_ratio: Floats) -> CellState:
-    """Return the cells after a time without samples: charge that nobody saw moved them by their capacities' spread."""
+def with_absence(was: CellState, away_s: float, unseen_ratio: Floats, bled_ratio: Floats) -> CellState:
+    """Return the cells after a time without samples, each difference wider by what may have moved it.
+
+    Charge that nobody saw, 1 sigma [rack], moved cells apart by their capacities' spread; a balancer may have taken
+    anything up to `bled_ratio` [rack] from either of the two that are compared, so up to as much either way.
+    """
     covariance = was.covariance + np.diag(np.square(DRIFT_PER_SQRT_DAY)) * (away_s / 86400.0)
-    covariance[:, SOC, SOC] += unseen_ratio**2 * covariance[:, CAPACITY, CAPACITY]
+    covariance[:, SOC, SOC] += unseen_ratio**2 * covariance[:, CAPACITY, CAPACITY] + bled_ratio**2 / 3.0
     return replace(was, covariance=covariance)
 
 

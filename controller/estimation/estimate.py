@@ -274,11 +274,20 @@ def _store_soc(
     scale = np.maximum(1.0 + center[:, rack_filter.SCALE], capacity.LEAST_RATIO)
     scale_sigma = np.sqrt(spread[:, rack_filter.SCALE, rack_filter.SCALE])
     state.capacity_in_use = capacity.stated(1.0 / scale, scale_sigma / scale, config.current_gain_ratio)
-    anchored = (sigma < ANCHOR_SIGMA) & (slope > STEEP_V) & (state.block_samples > 0)
+    anchored = (sigma < ANCHOR_SIGMA) & (slope > STEEP_V) & (state.block_samples > 0) & _may_anchor(config, soc)
     state.anchor_time_ns = np.where(anchored, state.time_ns, state.anchor_time_ns)
     ohm = look_up(curves[:, SERIES], at)[:, 0]
     state.series_ohm = ohm
     state.resistance_ohm = ohm * state.resistance.ratio
+
+
+def _may_anchor(config: EstimatorConfig, soc_ratio: Floats) -> Mask:
+    """Whether a voltage may tie the SOC down here: never inside the band that the cell type forbids."""
+    anchors = [cell.anchors for cell in config.cells]
+    low = config.per_cell_type([a.forbidden_low_ratio for a in anchors])
+    return np.asarray(
+        (soc_ratio <= low) | (soc_ratio >= config.per_cell_type([a.forbidden_high_ratio for a in anchors]))
+    )
 
 
 def _follow_capacity(config: EstimatorConfig, state: EstimatorState, means: Floats, has_voltage: Mask) -> None:

@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation.anomalies import AnomalyState, Past
+from controller.estimation.anomalies import SOC_FLOOR, AnomalyState, Past
 from controller.estimation.cell_filter import with_absence
 from controller.estimation.cell_groups import CellGroup
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.state import NEVER, EstimatorState, initial
-from controller.estimation.unseen import unseen_current_a, unseen_ratio, with_unseen
+from controller.estimation.unseen import bled_ratio, unseen_current_a, unseen_ratio, with_unseen
 
 FORMAT = 5
 NOT_SAVED = {"curves", "meter", "warranty"}
@@ -144,6 +144,7 @@ def _after_absence(
     had_anchor = state.anchor_time_ns != NEVER
     away = np.full(config.racks, away_s)
     unseen = unseen_ratio(config, away)
+    bled = bled_ratio(config, away)
     return replace(
         state,
         time_ns=fresh.time_ns,
@@ -163,7 +164,7 @@ def _after_absence(
         beside=fresh.beside,
         capacity=replace(state.capacity, stay=fresh.capacity.stay, anchor=fresh.capacity.anchor),
         groups=tuple(
-            _group_after(group, new, moved_ns, away_s, unseen[group.racks])
+            _group_after(group, new, moved_ns, away_s, unseen[group.racks], bled[group.racks])
             for group, new in zip(state.groups, fresh.groups, strict=True)
         ),
         findings=tuple(replace(f, first_raised_ns=f.first_raised_ns + moved_ns) for f in state.findings),
@@ -171,18 +172,25 @@ def _after_absence(
 
 
 def _group_after(
-    group: CellGroup, fresh: CellGroup, moved_ns: int, away_s: float, unseen: NDArray[np.float64]
+    group: CellGroup,
+    fresh: CellGroup,
+    moved_ns: int,
+    away_s: float,
+    unseen: NDArray[np.float64],
+    bled: NDArray[np.float64],
 ) -> CellGroup:
+    """Return a group after the absence; what a balancer may have done meanwhile is never compared over."""
     anomalies = group.anomalies
+    hours, days = (Past(), Past()) if bled.max() > SOC_FLOOR else (anomalies.hours, anomalies.days)
     return replace(
         group,
         visited_ns=fresh.visited_ns,
         seen_ns=fresh.seen_ns,
-        cells=with_absence(group.cells, away_s, unseen),
+        cells=with_absence(group.cells, away_s, unseen, bled),
         anomalies=replace(
             anomalies,
-            hours=_moved(anomalies.hours, moved_ns),
-            days=_moved(anomalies.days, moved_ns),
+            hours=_moved(hours, moved_ns),
+            days=_moved(days, moved_ns),
             looked_ns=anomalies.looked_ns + moved_ns,
             found=tuple(replace(f, first_raised_ns=f.first_raised_ns + moved_ns) for f in anomalies.found),
         ),

@@ -37,6 +37,11 @@ def unseen_ratio(config: EstimatorConfig, duration_s: Floats) -> Floats:
     return np.minimum(unseen_current_a(config) * duration_s / 3600.0 / config.capacity_ah, 1.0)
 
 
+def bled_ratio(config: EstimatorConfig, duration_s: Floats) -> Floats:
+    """Return the SOC that a balancer may have taken from a cell in a time that nobody saw [rack]: all of it at most."""
+    return np.minimum(config.balancing_a * duration_s / 3600.0 / config.capacity_ah, 1.0)
+
+
 def unseen_current_a(config: EstimatorConfig) -> Floats:
     """Return the 1-sigma of a current that nobody saw [rack]."""
     return UNSEEN_CURRENT_SHARE * np.maximum(config.charge_current_max_a, config.discharge_current_max_a)
