@@ -34,6 +34,8 @@ EDGE_V = 0.003
 EDGE_WITHIN_S = 90.0
 EDGE_SLOPE_V = 1.0
 """On a knee the voltage moves by the charge, not only by the current."""
+EDGE_OFF_BY = 0.05
+"""What a single edge is off by beside the noise (slow pairs, the curve), as a part of it: a large one tells no more."""
 EDGE_LASTS_S = 86400.0
 
 
@@ -220,8 +222,11 @@ def _edges(was: CellSigns, seen: Seen, voltage_v: Cells) -> tuple[Cells, Floats,
         return was.edge_sum, was.edge_weight, was.edge_square
     step_v = np.where(edge, step_v, 0.0)
     step = step_v.astype(np.float32)[:, None]
-    edge_sum = was.edge_sum + step * np.nan_to_num(voltage_v - was.last_v - step)
-    return edge_sum, was.edge_weight + step_v**2, was.edge_square + step_v**4
+    trust = 1.0 / (1.0 + (EDGE_OFF_BY * step_v) ** 2 / (2.0 * seen.noise_v**2))
+    beside = np.nan_to_num(voltage_v - was.last_v - step)
+    weight = trust * step_v**2
+    edge_sum = was.edge_sum + (trust * step_v).astype(np.float32)[:, None] * beside
+    return edge_sum, was.edge_weight + weight, was.edge_square + weight**2
 
 
 def edge_ratio(signs: CellSigns) -> Cells:

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation.anomalies import SOC_FLOOR, AnomalyState, Past
+from controller.estimation.anomalies import SOC_FLOOR, AnomalyState
 from controller.estimation.cell_filter import with_absence
 from controller.estimation.cell_groups import CellGroup
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding, FindingKind, Severity
+from controller.estimation.past_differences import Past
 from controller.estimation.state import NEVER, EstimatorState, initial
 from controller.estimation.unseen import bled_ratio, unseen_current_a, unseen_ratio, with_unseen
 

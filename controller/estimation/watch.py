@@ -16,6 +16,7 @@ from controller.estimation.finding_evidence import Evidence
 from controller.estimation.samples import RackSample
 from controller.estimation.state import NEVER, EstimatorState
 from controller.estimation.thermal import core_per_surface
+from controller.estimation.warm_cells import watch_temperatures
 
 Floats = NDArray[np.float64]
 
@@ -64,14 +65,14 @@ def _visited(
         bled_ratio=_bled(config, sample, racks, elapsed_s),
     )
     cells = visit_cells(was.cells, visit, sample.cell_voltage_v[racks], sample.cell_valid[racks])
-    warmed = anomalies.watch_temperatures(
-        was.anomalies,
+    warm = watch_temperatures(
+        was.anomalies.warmth,
         np.asarray(sample.cell_temperature_degc[racks], dtype=np.float32),
         sample.temperature_valid[racks],
         state.heat_rise_k[racks],
         elapsed_s,
     )
-    warmed = anomalies.with_bled(warmed, visit.bled_ratio)
+    warmed = anomalies.with_bled(replace(was.anomalies, warmth=warm), visit.bled_ratio)
     since_look_ns = now_ns - warmed.looked_ns
     if since_look_ns >= anomalies.LOOK_NS:
         cells = with_jumps(cells, since_look_ns * 1e-9)

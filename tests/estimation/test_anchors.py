@@ -18,8 +18,8 @@ from controller.estimation import (
     initial,
     to_bytes,
 )
-from controller.estimation.anomalies import Past
 from controller.estimation.cell_filter import SOC
+from controller.estimation.past_differences import Past
 from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.cell_types import scaled
 from tests.estimation.equivalent_rack import EquivalentRack

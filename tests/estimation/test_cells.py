@@ -16,8 +16,8 @@ from controller.estimation import (
     initial,
     to_bytes,
 )
-from controller.estimation.anomalies import warmth
 from controller.estimation.thermal import core_per_surface
+from controller.estimation.warm_cells import warmth
 from controller.plant.cell_loader import packaged_cell_type
 from tests.estimation.synthetic_pack import CellFault, Pack, PackSpec, arbitrage, regulation
 
@@ -43,7 +43,7 @@ def troubled() -> tuple[EstimatorConfig, EstimatorState]:
         CellFault("warm_sensor", 0, 31, 6.0, 0.5),
         CellFault("hot", 0, 40, 0.8, 0.5),
     )
-    return watched(PackSpec(CELL, cells=48, days=2.3, seed=21, profile=arbitrage, faults=faults))
+    return watched(PackSpec(CELL, cells=48, days=3.3, seed=21, profile=arbitrage, faults=faults))
 
 
 def test_each_fault_gets_its_name(troubled: tuple[EstimatorConfig, EstimatorState]):
@@ -59,7 +59,7 @@ def test_each_fault_gets_its_name(troubled: tuple[EstimatorConfig, EstimatorStat
 def test_a_hot_cell_is_judged_by_its_core(troubled: tuple[EstimatorConfig, EstimatorState]):
     config, state = troubled
     hot = next(f for f in state.findings if f.kind is FindingKind.THERMAL)
-    surface_k = warmth(state.groups[0].anomalies)[1][0, 40]
+    surface_k = warmth(state.groups[0].anomalies.warmth)[1][0, 40]
     assert core_per_surface(config)[0] == pytest.approx(1.0 + 0.35 / 0.8)
     assert hot.size > 3.0
     assert hot.size < 1.5 * core_per_surface(config)[0] * surface_k
