@@ -36,6 +36,7 @@ from controller.plant.cell_types import BOUND_TO_SIGMA, CellType, SensorSpec, sc
 
 HINT_SIGMA = 0.1
 WIDE = (0.5, 0.5)
+INSUFFICIENT = "insufficient data"
 
 
 class EstimationInputError(ValueError):
@@ -186,16 +187,37 @@ def summary(estimated: EstimatedRecording, *, as_json: bool = False) -> str:
     if as_json:
         known = {name: value if np.isfinite(value) else None for name, value in last.items()}
         counts = {"rows": bad.rows, "findings": len(result.findings), "bad_samples": dict(bad.kinds)}
-        return json.dumps({**known, "quality": word, **counts, "remarks": list(bad.remarks)})
+        life = remaining_life_row(result)
+        return json.dumps({**known, "quality": word, **counts, "remarks": list(bad.remarks), **life})
     age = last["anchor_age_s"]
     anchor = f"last anchor {age / 3600.0:.1f} h ago" if np.isfinite(age) else "no anchor yet"
     lines = [
         f"SOC {_percent(last, 'soc')}, {word}, {anchor}",
         f"capacity {last['capacity_ah']:.4g} Ah [{last['capacity_low_ah']:.4g} .. {last['capacity_high_ah']:.4g}]",
+        _remaining_life_words(result),
     ]
     lines += [text] if (text := bad.text()) else []
     lines += [f"{f.severity.name.lower()}: cell {f.cell}: {f.kind.value}: {f.evidence}" for f in result.findings]
     return "\n".join(lines)
+
+
+def remaining_life_row(result: OfflineResult) -> dict[str, float | str | None]:
+    """Return the interval of days to the end of life, and whether it is earned: `good` or `insufficient data`."""
+    low, high = float(result.last.remaining_days_low[0]), float(result.last.remaining_days_high[0])
+    if not np.isfinite(low):
+        return {
+            "remaining_life_low_days": None,
+            "remaining_life_high_days": None,
+            "remaining_life_quality": INSUFFICIENT,
+        }
+    return {"remaining_life_low_days": low, "remaining_life_high_days": high, "remaining_life_quality": "good"}
+
+
+def _remaining_life_words(result: OfflineResult) -> str:
+    row = remaining_life_row(result)
+    if row["remaining_life_quality"] == INSUFFICIENT:
+        return f"remaining life: {INSUFFICIENT} (a year of monthly capacities, and a fade beyond their uncertainty)"
+    return f"remaining life {row['remaining_life_low_days']:.0f} .. {row['remaining_life_high_days']:.0f} days"
 
 
 def _percent(last: Mapping[str, float], name: str) -> str:
@@ -218,6 +240,8 @@ def finding_row(finding: Finding, start_s: float) -> dict[str, object]:
         row["sensor"] = finding.sensor
     if np.isfinite(finding.days_high):
         row["days_to_limit_low"], row["days_to_limit_high"] = finding.days_low, finding.days_high
+    elif np.isnan(finding.days_high):
+        row["days_to_limit"] = INSUFFICIENT
     return row
 
 

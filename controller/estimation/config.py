@@ -28,7 +28,8 @@ class RackSpec:
     """One rack: its cell type (any size; scaled to `capacity_ah`), cells in series, sensors and current limits.
 
     `sensors` None takes the cell type's own, scaled. `connection_ohm` is what busbars and joints add per cell,
-    `balancing_a` what a balancer draws from a cell while it bleeds (0: there is none).
+    `balancing_a` what a balancer draws from a cell while it bleeds (0: there is none). Racks of one `bus` share
+    a DC bus.
     """
 
     cell: CellType
@@ -40,6 +41,7 @@ class RackSpec:
     connection_ohm: float = 0.0
     temperature_sensors: int = 1
     balancing_a: float = 0.1
+    bus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class EstimatorConfig:
     tables: CellTables
     capacity_ah: Floats
     cells_in_series: NDArray[np.intp]
+    bus_racks: NDArray[np.intp]  # [bus, place], -1: none
     charge_current_max_a: Floats
     discharge_current_max_a: Floats
     connection_ohm: Floats
@@ -70,6 +73,7 @@ class EstimatorConfig:
     hysteresis_per_soc: Floats
     impossible_current_a: Floats
     series_at_25_ohm: Floats  # of the cell type, half full
+    end_of_life_ratio: Floats
 
     @property
     def racks(self) -> int:
@@ -107,6 +111,7 @@ def estimator_config(
         tables=tables,
         capacity_ah=np.array([rack.capacity_ah for rack in racks]),
         cells_in_series=np.array([rack.cells_in_series for rack in racks], dtype=np.intp),
+        bus_racks=_by_bus([rack.bus for rack in racks]),
         charge_current_max_a=np.array([rack.charge_current_max_a for rack in racks]),
         discharge_current_max_a=np.array([rack.discharge_current_max_a for rack in racks]),
         connection_ohm=np.array([rack.connection_ohm for rack in racks]),
@@ -126,7 +131,17 @@ def estimator_config(
         hysteresis_per_soc=tables.hysteresis_per_soc[index],
         impossible_current_a=IMPOSSIBLE_CURRENT_SHARE * most_a,
         series_at_25_ohm=np.array([series_at_25_ohm(cell) for cell in cells])[index],
+        end_of_life_ratio=np.array([cell.ageing.end_of_life_ratio for cell in cells])[index],
     )
+
+
+def _by_bus(bus_of_rack: Sequence[int]) -> NDArray[np.intp]:
+    """Return the racks of each bus [bus, place], filled up with -1."""
+    members = [[k for k, bus in enumerate(bus_of_rack) if bus == number] for number in range(max(bus_of_rack) + 1)]
+    table = np.full((len(members), max(map(len, members))), -1, dtype=np.intp)
+    for row, racks in zip(table, members, strict=True):
+        row[: len(racks)] = racks
+    return table
 
 
 def series_at_25_ohm(cell: CellType) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +22,20 @@ from controller.estimation.cell_tables import (
 )
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.current_doubt import Change, counted, doubtful_voltage, judge
-from controller.estimation.findings import Finding
+from controller.estimation.current_gain import current_gain, watch_gains
 from controller.estimation.integrate import GAP_PERIODS, integrate, take_temperatures, take_voltages
 from controller.estimation.mean_resistance import stated_resistance
 from controller.estimation.power import PowerBasis, power_limits
-from controller.estimation.rack_filter import NORMAL_95, Block, Expectation, Hypotheses, SeenVoltage
+from controller.estimation.present import UNCERTAIN_WIDTH, Estimate, present
+from controller.estimation.rack_filter import Block, Expectation, Hypotheses, SeenVoltage
+from controller.estimation.remaining_life import follow_life, remaining_life
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior
 from controller.estimation.state_of_energy import energy_limits
 from controller.estimation.thermal import cell_heat_w, follow_core, follow_rise
-from controller.estimation.unseen import forgotten, held_v2, unseen_ratio, with_unseen
-from controller.estimation.warranty import FOLD_PERIOD_S, Warranty, folded
+from controller.estimation.unseen import forgotten, held_v2, with_unseen
+from controller.estimation.warranty import FOLD_PERIOD_S, folded
 from controller.estimation.watch import watch_cells
-from controller.image.quality import Quality
-from controller.plant.model import SocSource
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -50,51 +50,6 @@ LASTING_SHARE, FLAT_V = 0.6, 0.5
 """Part of the model's error that is the same each time a SOC is visited: no repetition averages it away. It counts
 where the SOC was learned: a voltage that teaches nothing (steep errors, plateau) brings none of its own."""
 ANCHOR_SIGMA = 0.0125
-UNCERTAIN_WIDTH = 0.12
-"""Width of the 95 % interval above which a SOC is stated as uncertain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Values per rack [rack], bounds are 95 %; power [rack, horizon] at 2 s, 10 s, 30 s and 15 min.
-
-    `soc_ratio` is charge left over present full capacity of the mean cell. `anchor_age_s` is infinite before the first
-    anchor. `quality` holds `controller.image.quality` codes. `soc_used_ratio` follows the configured source;
-    `resistance_ohm` is the mean cell's as it stands, `resistance_at_25_ohm` what that is at 25 degC and half full,
-    `soh_resistance_ratio` the cell type's over it: the state of health of the resistance.
-    Both are measured (`resistance_measured`) once enough steps of the current were seen; before that they lean on the
-    cell type, with wide bounds. `core_degc`: of the hottest core. `soc_disagrees` is an alarm condition: the BMS's SOC
-    has lain outside the bounds for a minute; `bms_jumped` that it has moved by what no charge explains.
-    """
-
-    soc_ratio: Floats
-    soc_low_ratio: Floats
-    soc_high_ratio: Floats
-    soc_used_ratio: Floats
-    soc_disagrees: Mask
-    bms_jumped: Mask
-    soh_ratio: Floats
-    soh_low_ratio: Floats
-    soh_high_ratio: Floats
-    capacity_ah: Floats
-    capacity_low_ah: Floats
-    capacity_high_ah: Floats
-    resistance_ohm: Floats
-    resistance_low_ohm: Floats
-    resistance_high_ohm: Floats
-    resistance_at_25_ohm: Floats
-    resistance_measured: Mask
-    soh_resistance_ratio: Floats
-    core_degc: Floats
-    energy_to_empty_wh: Floats
-    energy_to_full_wh: Floats
-    power_discharge_w: Floats
-    power_charge_w: Floats
-    anchor_age_s: Floats
-    voltage_residual_v: Floats
-    quality: NDArray[np.uint8]
-    findings: tuple[Finding, ...]
-    warranty: Warranty
 
 
 def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
@@ -116,9 +71,11 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
         limit_power(config, state, sample)
         _listen_to_bms(state, sample, now_ns)
         state.power_ns = now_ns
+    _watch_gains(config, state, sample, now_ns)
     if now_ns - state.meter.folded_ns >= FOLD_PERIOD_S * 1e9:
+        _count_for_life(config, state, now_ns)
         _count_for_warranty(config, state, sample, now_ns)
-    return _present(config, state, sample, now_ns)
+    return present(config, state, sample, now_ns)
 
 
 def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> None:
@@ -391,6 +348,22 @@ def _count_for_warranty(config: EstimatorConfig, state: EstimatorState, sample: 
     )
 
 
+def _watch_gains(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> None:
+    """Hold the racks' currents against the converters'."""
+    was, state.gains = state.gains, watch_gains(config, state.gains, sample, now_ns)
+    if state.gains.block_ns != was.block_ns:
+        state.gain_error = current_gain(config, state.gains)
+
+
+def _count_for_life(config: EstimatorConfig, state: EstimatorState, now_ns: int) -> None:
+    """Take the capacity into its history: in true ampere-hours, so with the current's gain open."""
+    ratio = state.capacity_in_use.ratio
+    sigma = np.hypot(state.capacity_in_use.sigma_ratio, config.current_gain_ratio)
+    elapsed_s = max(now_ns - state.meter.folded_ns, 0) * 1e-9
+    state.life = follow_life(state.life, ratio, sigma, state.capacity.pairs, elapsed_s)
+    state.remaining = remaining_life(state.life, ratio, sigma, config.end_of_life_ratio)
+
+
 def _recent(state: EstimatorState, now_ns: int) -> Mask:
     silent_ns = now_ns - state.time_ns
     return np.asarray((state.time_ns != NEVER) & (silent_ns <= GAP_PERIODS * np.maximum(state.period_s, 1.0) * 1e9))
@@ -426,72 +399,3 @@ def _extreme_temperatures(state: EstimatorState, sample: RackSample) -> tuple[Fl
     inside_k = np.nan_to_num(state.core_degc - mean)
     coldest, hottest = np.where(known, coldest, mean), np.where(known, hottest, mean)
     return coldest + np.minimum(inside_k, 0.0), hottest + np.maximum(inside_k, 0.0)
-
-
-def _present(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
-    """Return the values as of each rack's last sample: the last correction plus the charge counted since."""
-    drawn = state.block_drawn_ratio
-    wider = NORMAL_95 * np.hypot(state.block_extra_ratio, _silence(config, state, now_ns))
-    soc = np.minimum(np.maximum(state.soc_ratio - drawn, 0.0), 1.0)
-    low = np.minimum(np.maximum(state.soc_low_ratio - drawn - wider, 0.0), soc)
-    high = np.maximum(np.minimum(state.soc_high_ratio - drawn + wider, 1.0), soc)
-    bms = sample.soc_bms_ratio
-    return Estimate(
-        soc_ratio=soc,
-        soc_low_ratio=low,
-        soc_high_ratio=high,
-        soc_used_ratio=_soc_used(config, soc, bms),
-        soc_disagrees=state.beside.disagrees(now_ns),
-        bms_jumped=state.beside.jumped(now_ns),
-        soh_ratio=state.capacity_in_use.ratio,
-        soh_low_ratio=state.capacity_in_use.low_ratio,
-        soh_high_ratio=state.capacity_in_use.high_ratio,
-        capacity_ah=config.capacity_ah * state.capacity_in_use.ratio,
-        capacity_low_ah=config.capacity_ah * state.capacity_in_use.low_ratio,
-        capacity_high_ah=config.capacity_ah * state.capacity_in_use.high_ratio,
-        resistance_ohm=state.resistance_ohm,
-        resistance_low_ohm=state.series_ohm * state.resistance.low_ratio,
-        resistance_high_ohm=state.series_ohm * state.resistance.high_ratio,
-        resistance_at_25_ohm=config.series_at_25_ohm * state.resistance.ratio,
-        resistance_measured=state.resistance.measured,
-        soh_resistance_ratio=1.0 / state.resistance.ratio,
-        core_degc=state.hottest_core_degc,
-        energy_to_empty_wh=state.energy_to_empty_wh,
-        energy_to_full_wh=state.energy_to_full_wh,
-        power_discharge_w=state.power.discharge_w,
-        power_charge_w=state.power.charge_w,
-        anchor_age_s=np.where(state.anchor_time_ns == NEVER, np.inf, (now_ns - state.anchor_time_ns) * 1e-9),
-        voltage_residual_v=state.residual_v,
-        quality=_quality(state, low, high),
-        findings=state.findings,
-        warranty=state.warranty,
-    )
-
-
-def _silence(config: EstimatorConfig, state: EstimatorState, now_ns: int) -> Floats:
-    """Return the 1-sigma of SOC that may have flowed since each rack's last sample, beyond its usual period."""
-    silent_s = (now_ns - state.time_ns) * 1e-9 - GAP_PERIODS * np.maximum(state.period_s, 1.0)
-    if silent_s.max() <= 0.0:
-        return np.zeros(config.racks)
-    return unseen_ratio(config, np.where(state.time_ns == NEVER, 0.0, np.maximum(silent_s, 0.0)))
-
-
-def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
-    """Return the SOC that the plant runs on; a BMS that serves none leaves ours."""
-    match config.soc_source:
-        case SocSource.ESTIMATOR:
-            return soc
-        case SocSource.BMS:
-            return np.where(np.isfinite(bms), bms, soc)
-        case SocSource.LOWER:
-            return np.fmin(bms, soc)
-
-
-def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
-    """Return good, uncertain where the bounds are wide or the current is in doubt, and never-read at first."""
-    doubtful = (high - low > UNCERTAIN_WIDTH) | state.doubt.suspected
-    quality = doubtful * _UNCERTAIN
-    return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * _NEVER_READ))
-
-
-_UNCERTAIN, _NEVER_READ = np.uint8(Quality.UNCERTAIN), np.uint8(Quality.NEVER_READ)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation.config import EstimatorConfig
-from controller.estimation.estimate import Estimate, estimate
+from controller.estimation.estimate import estimate
 from controller.estimation.findings import Finding
+from controller.estimation.present import Estimate
 from controller.estimation.samples import RackSample
 from controller.estimation.state import INITIAL_SOC_SIGMA, initial
 from controller.image.quality import Quality

@@ -22,7 +22,8 @@ class RackSample:
     `bms_alarm_free`. Cell block: `cell_time_ns` [rack], `cell_voltage_v` and `cell_valid` [rack, cell],
     `cell_temperature_degc` and `temperature_valid` [rack, sensor], padded where racks differ.
     `balancing` [rack, cell]: the cell's bleed resistor is on; None where no BMS tells. `balancing_told` [rack]: whether
-    this rack's does; None: all, if any.
+    this rack's does; None: all, if any. `bus_current_a` [bus]: what the converters of each DC bus take (+ = discharge),
+    NaN where one of them does not tell; None: no bus has any.
     """
 
     source_time_ns: Times
@@ -39,6 +40,7 @@ class RackSample:
     temperature_valid: Mask
     balancing: Mask | None = None
     balancing_told: Mask | None = None
+    bus_current_a: Floats | None = None
 
     @property
     def tells_balancing(self) -> Mask:

@@ -20,13 +20,14 @@ from controller.estimation.anomalies import SOC_FLOOR, AnomalyState
 from controller.estimation.cell_filter import with_absence
 from controller.estimation.cell_groups import CellGroup
 from controller.estimation.config import EstimatorConfig
+from controller.estimation.current_gain import current_gain
 from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.past_differences import Past
 from controller.estimation.state import NEVER, EstimatorState, initial
 from controller.estimation.unseen import bled_ratio, unseen_current_a, unseen_ratio, with_unseen
 
-FORMAT = 5
-NOT_SAVED = {"curves", "meter", "warranty"}
+FORMAT = 6
+NOT_SAVED = {"curves", "meter", "warranty", "life", "remaining", "gain_error"}
 
 Part = TypeVar("Part")
 
@@ -146,6 +147,7 @@ def _after_absence(
     away = np.full(config.racks, away_s)
     unseen = unseen_ratio(config, away)
     bled = bled_ratio(config, away)
+    gains = replace(fresh.gains, mean=state.gains.mean, covariance=state.gains.covariance, blocks=state.gains.blocks)
     return replace(
         state,
         time_ns=fresh.time_ns,
@@ -163,6 +165,8 @@ def _after_absence(
         anchor_time_ns=np.where(had_anchor, moved_ns + state.anchor_time_ns, NEVER),
         unseen=with_unseen(config, state.unseen, unseen_current_a(config), away, unseen),
         beside=fresh.beside,
+        gains=gains,
+        gain_error=current_gain(config, gains),
         capacity=replace(state.capacity, stay=fresh.capacity.stay, anchor=fresh.capacity.anchor),
         groups=tuple(
             _group_after(group, new, moved_ns, away_s, unseen[group.racks], bled[group.racks])

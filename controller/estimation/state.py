@@ -17,10 +17,12 @@ from controller.estimation.cell_groups import CellGroup, initial_groups
 from controller.estimation.cell_tables import curves_at
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.current_doubt import CurrentDoubt, initial_doubt
+from controller.estimation.current_gain import CurrentGain, GainState, initial_gains
 from controller.estimation.findings import Finding
 from controller.estimation.mean_resistance import StatedResistance, StepSums, no_steps, stated_resistance
 from controller.estimation.power import HORIZONS_S, PowerLimits
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
+from controller.estimation.remaining_life import LifeHistory, RemainingLife, initial_life
 from controller.estimation.unseen import Unseen, nothing_unseen
 from controller.estimation.warranty import Meter, Warranty, initial_meter, initial_warranty
 
@@ -83,8 +85,12 @@ class EstimatorState:
     counted_unseen_ratio: Floats  # 1-sigma of charge that may have flowed unseen, summed up
     capacity: CapacityState
     beside: BesideBms
+    gains: GainState
+    gain_error: CurrentGain  # as of the last block
     meter: Meter
-    warranty: Warranty  # retained apart, by rack name
+    warranty: Warranty  # retained apart, by rack name, as is the history of capacities
+    life: LifeHistory
+    remaining: RemainingLife
     findings: tuple[Finding, ...]
     groups: tuple[CellGroup, ...]
 
@@ -152,8 +158,12 @@ def initial(
         counted_unseen_ratio=zeros,
         capacity=initial_capacity(racks, prior(config).scale),
         beside=initial_beside(racks, now_ns),
+        gains=initial_gains(config, now_ns),
+        gain_error=CurrentGain(*[np.full(racks, np.nan)] * 3),
         meter=initial_meter(racks, now_ns),
         warranty=initial_warranty(racks),
+        life=initial_life(racks),
+        remaining=RemainingLife(*[np.full(racks, np.nan)] * 2),
         findings=(),
         groups=initial_groups(config, NEVER, now_ns),
     )

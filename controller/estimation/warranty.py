@@ -9,13 +9,13 @@ Charge and energy are metered at each sample; every `FOLD_PERIOD_S` they are add
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from controller.estimation import rack_records
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -144,12 +144,7 @@ def _in_bins(values: Floats, limits: Sequence[float], seconds: float) -> Floats:
 
 def to_bytes(counters: Warranty, racks: Sequence[str]) -> bytes:
     """Return the counters of the named racks as bytes: they outlive a change of the plant around them."""
-    rows = [np.atleast_2d(getattr(counters, field.name)) for field in fields(Warranty)]
-    head = {"format": FORMAT, "racks": list(racks), "rows": [len(row) for row in rows]}
-    buffer = io.BytesIO()
-    buffer.write(json.dumps(head).encode() + b"\n")
-    np.lib.format.write_array(buffer, np.concatenate(rows), allow_pickle=False)
-    return buffer.getvalue()
+    return rack_records.to_bytes(counters, racks, FORMAT)
 
 
 def from_bytes(data: bytes, racks: Sequence[str], away_s: float) -> Warranty:
@@ -157,22 +152,9 @@ def from_bytes(data: bytes, racks: Sequence[str], away_s: float) -> Warranty:
 
     Racks are found by name, whatever their order. WarrantyError if the bytes can't be used.
     """
-    buffer, fresh = io.BytesIO(data), initial_warranty(len(racks))
     try:
-        head = json.loads(buffer.readline())
-        saved = {name: k for k, name in enumerate(head["racks"])}
-        table = np.lib.format.read_array(buffer, allow_pickle=False)
-        rows = [len(np.atleast_2d(getattr(fresh, field.name))) for field in fields(Warranty)]
-        sound = head["format"] == FORMAT and head["rows"] == rows and table.shape == (sum(rows), len(saved))
-    except (ValueError, TypeError, KeyError, EOFError) as error:
-        raise WarrantyError(f"warranty counters: not readable: {error}") from error
-    if not sound or not (np.isfinite(table).all() and (table >= 0.0).all()):
-        raise WarrantyError(f"warranty counters: expected format {FORMAT} and numbers of at least zero")
-    known = [k for k, name in enumerate(racks) if name in saved]
-    mine = np.zeros((len(table), len(racks)))
-    mine[:, known] = table[:, [saved[racks[k]] for k in known]]
-    parts = np.split(mine, np.cumsum(rows)[:-1])
-    names = [field.name for field in fields(Warranty)]
-    found = {n: part if len(part) > 1 else part[0] for n, part in zip(names, parts, strict=True)}
-    found["uncounted_s"][known] += max(away_s, 0.0)
-    return Warranty(**found)
+        counters, known = rack_records.from_bytes(data, racks, initial_warranty(len(racks)), FORMAT)
+    except ValueError as error:
+        raise WarrantyError(f"warranty counters: {error}") from error
+    counters.uncounted_s[known] += max(away_s, 0.0)
+    return counters

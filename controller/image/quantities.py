@@ -76,6 +76,7 @@ MEASURED: tuple[Quantity, ...] = tuple(_measured(s) for s in SIGNALS.values() if
 COMPUTED: tuple[Quantity, ...] = (
     # estimation of a rack
     _number("rack.soc_estimate", "ratio"),
+    _number("rack.soc_estimator", "ratio"),
     _number("rack.soc_low", "ratio"),
     _number("rack.soc_high", "ratio"),
     _number("rack.soh_estimate", "ratio"),
@@ -87,6 +88,11 @@ COMPUTED: tuple[Quantity, ...] = (
     _number("rack.core_temperature", "degC"),
     _number("rack.resistance_at_25", "ohm"),
     _number("rack.soh_resistance", "ratio"),
+    _number("rack.remaining_life_low", "d"),
+    _number("rack.remaining_life_high", "d"),
+    _number("rack.current_gain_error", "ratio"),
+    _number("rack.current_gain_error_low", "ratio"),
+    _number("rack.current_gain_error_high", "ratio"),
     # warranty counters of a rack; bins by their upper edges in points and degC
     _number("rack.charge_out", "Ah"),
     _number("rack.charge_in", "Ah"),

@@ -29,6 +29,7 @@ FACE_FACTORS = {
     "s": 1.0,
     "ohm": 1.0,
     "Ah": 1.0,
+    "d": 1.0,
 }
 """Face value = base value * factor."""
 
@@ -169,9 +170,17 @@ _RACK = (
     _point("SoC", "rack.soc_estimate", "%", "state of charge in use"),
     _point("SoCLow", "rack.soc_low", "%", "lower 95 % bound of the state of charge"),
     _point("SoCHigh", "rack.soc_high", "%", "upper 95 % bound of the state of charge"),
+    _point("SoCEstimator", "rack.soc_estimator", "%", "state of charge that the estimator states, whichever is in use"),
     _point("SoCBms", "rack.soc", "%", "state of charge that the BMS states"),
     _point("SoH", "rack.soh_estimate", "%", "state of health in use"),
     _point("SoHResistance", "rack.soh_resistance", "%", "resistance of a new cell over the mean cell's, at 25 degC"),
+    _point("RemainingLifeLow", "rack.remaining_life_low", "d", "lower 95 % bound of the days to the end of life"),
+    _point("RemainingLifeHigh", "rack.remaining_life_high", "d", "upper 95 % bound of the days to the end of life"),
+    _point(
+        "CurrentGainError", "rack.current_gain_error", "%", "gain error of the current sensor against the converters"
+    ),
+    _point("CurrentGainErrorLow", "rack.current_gain_error_low", "%", "lower 95 % bound of the current's gain error"),
+    _point("CurrentGainErrorHigh", "rack.current_gain_error_high", "%", "upper 95 % bound of the current's gain error"),
     _point("Voltage", "rack.voltage", "V", "rack voltage"),
     _point("Current", "rack.current", "A", "rack current, + = discharge"),
     _point("Power", "rack.power", "kW", "rack power, + = discharge"),

@@ -17,7 +17,9 @@ CYCLES_OF_A_LIFE = 20_000
 _OF_A_CELL = {"cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"}
 _METER_REGISTERS = {"plant.energy_out", "plant.energy_in", "meter.energy_out", "meter.energy_in"}
 _DAY_S = 86_400.0
-_LIFE_S = 40 * 365.25 * _DAY_S
+_LIFE_DAYS = 40 * 365.25
+_LIFE_S = _LIFE_DAYS * _DAY_S
+_GAIN_ERRORS = {f"rack.current_gain_error{part}" for part in ("", "_low", "_high")}
 _COUNTERS = {
     f"rack.{name}" for name in ("charge_out", "charge_in", "energy_out", "energy_in", "full_cycles", "full_cycles_bms")
 } | {name for name in QUANTITIES if name.startswith("rack.time_at_") or name == "rack.uncounted_time"}
@@ -46,6 +48,8 @@ def span(plant: Plant, owner: Owner, index: int, quantity: str, unit: str, actio
         return Span(0.0, battery.voltage_max_v / battery.cells_in_series * HEADROOM_RATIO)
     if quantity in _METER_REGISTERS:
         return Span(0.0, plant.poi.energy_wh * 1e-6 * CYCLES_OF_A_LIFE)
+    if quantity in _GAIN_ERRORS:
+        return Span(-10.0, 10.0)
     if quantity in _COUNTERS:
         return _life(plant, index, unit)
     return _OF_DTYPE.get(QUANTITIES[quantity].dtype) or _SPANS[unit](plant, owner, index)
@@ -134,6 +138,7 @@ def _duration(_plant: Plant, _owner: Owner, _index: int) -> Span:
 
 _SPANS: dict[str, Callable[[Plant, Owner, int], Span]] = {
     "": _plain,
+    "d": lambda _plant, _owner, _index: Span(0.0, _LIFE_DAYS),
     "MW": _plant_power,
     "MVAr": _plant_power,
     "MVA": _plant_power,

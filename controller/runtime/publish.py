@@ -116,6 +116,7 @@ def published_by_estimation(estimate: Estimate) -> Published:
     """Yield the rack quantities that estimation computes, each with the estimate's quality."""
     quality = estimate.quality
     yield "rack.soc_estimate", estimate.soc_used_ratio, quality
+    yield "rack.soc_estimator", estimate.soc_ratio, quality
     yield "rack.soc_low", estimate.soc_low_ratio, quality
     yield "rack.soc_high", estimate.soc_high_ratio, quality
     yield "rack.soh_estimate", estimate.soh_ratio, quality
@@ -127,10 +128,26 @@ def published_by_estimation(estimate: Estimate) -> Published:
     measured = np.maximum(quality, np.where(estimate.resistance_measured, Quality.GOOD, Quality.UNCERTAIN))
     yield "rack.resistance_at_25", estimate.resistance_at_25_ohm, measured.astype(np.uint8)
     yield "rack.soh_resistance", estimate.soh_resistance_ratio, measured.astype(np.uint8)
+    yield from _lasting(estimate, quality)
     known = np.isfinite(estimate.anchor_age_s)
     age_quality = np.where(known, quality, np.uint8(Quality.NEVER_READ))
     yield "rack.anchor_age", np.where(known, estimate.anchor_age_s, np.nan), age_quality
     yield from _counters(estimate.warranty)
+
+
+def _lasting(estimate: Estimate, quality: NDArray[np.uint8]) -> Published:
+    """Yield what takes long to be known: until then it has no value and waits for its first data.
+
+    What was learned stays good while the SOC is uncertain: its own bounds say how well it is known.
+    """
+    learned = np.where(quality > Quality.UNCERTAIN, quality, np.uint8(Quality.GOOD))
+    earned, seen = np.isfinite(estimate.remaining_days_low), np.isfinite(estimate.gain_error_ratio)
+    life_quality, gain_quality = (np.where(known, learned, np.uint8(Quality.NEVER_READ)) for known in (earned, seen))
+    yield "rack.remaining_life_low", estimate.remaining_days_low, life_quality
+    yield "rack.remaining_life_high", estimate.remaining_days_high, life_quality
+    yield "rack.current_gain_error", estimate.gain_error_ratio, gain_quality
+    yield "rack.current_gain_error_low", estimate.gain_error_low_ratio, gain_quality
+    yield "rack.current_gain_error_high", estimate.gain_error_high_ratio, gain_quality
 
 
 def _counters(warranty: Warranty) -> Published:

@@ -6,6 +6,7 @@ which the next latch writes over.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -34,16 +35,24 @@ class _Cells(TypedDict):
 class RackSampler:
     """Makes each scan's sample of one image; what is not usable is marked invalid, never replaced."""
 
-    def __init__(self, image: Image) -> None:
-        """No cells looked at yet."""
+    def __init__(self, image: Image, pcs_bus: NDArray[np.int64], buses: int) -> None:
+        """No cells looked at yet; `pcs_bus` [pcs] is the DC bus of each converter."""
         self._image = image
+        self._pcs_bus, self._buses = pcs_bus, buses
         self._cells: _Cells | None = None
 
     def sample(self, *, cells_changed: bool) -> RackSample:
         """Return this scan's sample; cells are looked at again only when something about them has changed."""
         if self._cells is None or cells_changed:
             self._cells = _cells(self._image)
-        return _sample(self._image, self._cells)
+        return replace(_sample(self._image, self._cells), bus_current_a=self._bus_current_a())
+
+    def _bus_current_a(self) -> NDArray[np.float64]:
+        """Return what the converters of each bus take, NaN where one of them does not tell or where there is none."""
+        current = self._image["pcs.dc_current"]
+        told = np.where(usable(current.quality), current.value, np.nan)
+        total_a = np.bincount(self._pcs_bus, weights=told, minlength=self._buses)
+        return np.where(np.bincount(self._pcs_bus, minlength=self._buses) > 0, total_a, np.nan)
 
 
 def _sample(image: Image, cells: _Cells) -> RackSample:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from controller.alarms import retained as alarms_retained
 from controller.control import state as control_state
 from controller.estimation import from_bytes as estimator_from_bytes
+from controller.estimation import life_from_bytes, life_to_bytes, warranty_from_bytes, warranty_to_bytes
 from controller.estimation import to_bytes as estimator_to_bytes
-from controller.estimation import warranty_from_bytes, warranty_to_bytes
 from controller.protection import retained as protection_retained
 from controller.runtime.retained import RetainedStateError, load
 from controller.runtime.scan_state import State, Tables
@@ -43,6 +43,7 @@ def learned_parts(tables: Tables, state: State) -> dict[str, bytes]:
     """Return what was learned of racks and cells, by name: a restart may find it a minute old."""
     return {
         "warranty": warranty_to_bytes(state.estimator.warranty, [rack.name for rack in tables.plant.racks]),
+        "life": life_to_bytes(state.estimator.life, [rack.name for rack in tables.plant.racks]),
         "estimator": estimator_to_bytes(state.estimator),
     }
 
@@ -90,12 +91,14 @@ def _take_over(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns:
         lost += alarms_retained.from_bytes(tables.alarms, state.alarms, parts["alarms"], now_ns)
         learned_utc_ns = int(parts.get("learned_utc_ns", parts["saved_utc_ns"]))
         away_s = max(utc_ns - learned_utc_ns, 0) * 1e-9
+        racks = [rack.name for rack in tables.plant.racks]
+        if "life" in parts:
+            state.estimator.life = life_from_bytes(parts["life"], racks, away_s)
         if "warranty" in parts:
-            racks = [rack.name for rack in tables.plant.racks]
             state.estimator.warranty = warranty_from_bytes(parts["warranty"], racks, away_s)
-        counted = state.estimator.warranty
+        counted, life = state.estimator.warranty, state.estimator.life
         state.estimator = estimator_from_bytes(parts["estimator"], tables.estimator, now_ns, away_s)
-        state.estimator.warranty = counted
+        state.estimator.warranty, state.estimator.life = counted, life
     except (KeyError, ValueError) as error:
         return TakenOver(lost, str(error))
     return TakenOver(lost)

@@ -93,7 +93,7 @@ def first_state(tables: Tables, groups: Sequence[PollGroup], now_ns: int) -> Sta
         control=control_state(tables.plant, tables.arrays),
         alarms=new_alarms(tables.alarms, image.arrays),
         conditions=AlarmConditions(tables.alarms, tables.protection),
-        sampler=RackSampler(image),
+        sampler=RackSampler(image, tables.arrays.pcs_bus, len(tables.plant.buses)),
         publisher=Publisher(image),
     )
 
@@ -107,4 +107,5 @@ def _rack_spec(rack: Rack) -> RackSpec:
         charge_current_max_a=battery.charge_current_max_a,
         discharge_current_max_a=battery.discharge_current_max_a,
         temperature_sensors=battery.temperatures,
+        bus=rack.bus,
     )

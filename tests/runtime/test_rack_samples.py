@@ -6,14 +6,19 @@ import numpy as np
 
 from controller.image.image import Image
 from controller.image.layout import plant_layout
+from controller.image.plant_arrays import plant_arrays
 from controller.image.quality import Quality
 from controller.plant.model import Plant
 from controller.runtime.local_plant import local_plant
 from controller.runtime.rack_samples import RackSampler
 
 
+def sampler_of(image: Image, plant: Plant) -> RackSampler:
+    return RackSampler(image, plant_arrays(plant).pcs_bus, len(plant.buses))
+
+
 def test_without_balancing_bits_nothing_is_told(demo_plant: Plant) -> None:
-    sample = RackSampler(Image(plant_layout(demo_plant))).sample(cells_changed=True)
+    sample = sampler_of(Image(plant_layout(demo_plant)), demo_plant).sample(cells_changed=True)
 
     assert sample.balancing is None
     assert not sample.tells_balancing.any()
@@ -23,7 +28,7 @@ def test_bits_count_where_they_can_be_used_and_nowhere_else(demo_plant: Plant) -
     image = Image(plant_layout(demo_plant))
     bits = image["cell.balancing"]
     bits.value[:2, 7], bits.quality[0] = 1, Quality.GOOD
-    sample = RackSampler(image).sample(cells_changed=True)
+    sample = sampler_of(image, demo_plant).sample(cells_changed=True)
 
     assert sample.balancing is not None
     assert np.argwhere(sample.balancing).tolist() == [[0, 7]]
@@ -40,3 +45,14 @@ def test_the_bits_of_the_bms_reach_the_estimator_in_a_scan(demo_plant: Plant) ->
     assert sample.balancing is not None
     assert sample.tells_balancing.all()
     assert np.array_equal(sample.balancing, image["cell.balancing"].value != 0)
+
+
+def test_a_bus_s_current_is_known_only_where_all_its_converters_tell(demo_plant: Plant) -> None:
+    image = Image(plant_layout(demo_plant))
+    current = image["pcs.dc_current"]
+    current.value[:], current.quality[:] = (40.0, 50.0), (Quality.GOOD, Quality.NO_COMMUNICATION)
+    bus_a = sampler_of(image, demo_plant).sample(cells_changed=True).bus_current_a
+
+    assert bus_a is not None
+    assert bus_a[demo_plant.pcs[0].bus] == 40.0
+    assert np.isnan(bus_a[demo_plant.pcs[1].bus])

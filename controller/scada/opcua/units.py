@@ -26,6 +26,7 @@ _UNECE = {
     "": ("C62", "one"),
     "ohm": ("OHM", "ohm"),
     "Ah": ("AMH", "ampere hour"),
+    "d": ("DAY", "day"),
 }
 _NAMESPACE = "http://www.opcfoundation.org/UA/units/un/cefact"
 
