@@ -22,7 +22,7 @@ from controller.plant.signals import Owner
 from controller.plant.site_loader import Sources, load_site
 from controller.plant.yaml_tree import Document
 from controller.points.point_list import Point, point_list
-from controller.protection.explain import Delay, cause_effect_matrix, total_s, worst_case_reaction
+from controller.protection.explain import Delay, cause_effect_matrix, is_known, total_s, worst_case_reaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,15 @@ class Explanation:
 
     def as_json(self) -> dict[str, object]:
         """Return it for machines."""
-        reaction_s = round(total_s(self.reaction), 6) if self.reaction else None
+        at_least_s = round(total_s(self.reaction), 6) if self.reaction else None
+        stated = is_known(self.reaction)
         return {
             "path": self.path,
             "value": self.value,
             "unit": self.unit,
             "origin": [{"file": o.file, "line": o.line, "col": o.col, "text": o.text} for o in self.origin],
-            "reaction_s": reaction_s,
+            "reaction_s": at_least_s if stated else None,
+            **({} if stated else {"reaction_at_least_s": at_least_s}),
             "chain": [asdict(d) for d in self.reaction],
         }
 
@@ -54,10 +56,22 @@ class Explanation:
         lines += [f"  {o.file}:{o.line}:{o.col}  {o.text}" for o in self.origin]
         lines += [f"  {note}" for note in self.notes]
         if self.reaction:
-            lines.append(f"  worst-case reaction {total_s(self.reaction):.3g} s, from the cell to the effect:")
-            lines += [f"    {d.seconds:8.3f} s  {d.name}" for d in self.reaction]
+            lines.append(f"  {_reaction_text(self.reaction)}, from the cell to the effect:")
+            lines += [f"    {_delay_text(d)}" for d in self.reaction]
             lines.append("  the BMS, the fuses and the hard wire act on their own, and faster")
         return "\n".join(lines)
+
+
+def _reaction_text(chain: tuple[Delay, ...]) -> str:
+    if is_known(chain):
+        return f"worst-case reaction {total_s(chain):.3g} s"
+    return f"reaction of more than {total_s(chain):.3g} s (a part of it is not known)"
+
+
+def _delay_text(delay: Delay) -> str:
+    if delay.seconds is None:
+        return f"{'?':>8} s  {delay.name}: not stated in its file (refresh: ...)"
+    return f"{delay.seconds:8.3f} s  {delay.name}"
 
 
 def explain(site: Path, plant: Plant, path: str) -> Explanation | str:

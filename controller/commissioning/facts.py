@@ -180,7 +180,7 @@ def _device_type(device_type: DeviceType) -> Iterator[tuple[str, str]]:
         if device_type.repeat is None
         else f"{device_type.repeat.count} x {device_type.repeat.equipment} every {device_type.repeat.stride}",
     )
-    yield "refresh", f"{device_type.refresh_s:g} s"
+    yield "refresh", "not stated" if device_type.refresh_s is None else f"{device_type.refresh_s:g} s"
     yield "reads", f"{device_type.max_read_registers} registers, gaps of {device_type.max_gap_registers}"
     if device_type.identity is not None:
         identity = device_type.identity

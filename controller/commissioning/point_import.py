@@ -20,7 +20,7 @@ from controller.commissioning.vendor_signals import meaning_of, sign_of, signal_
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceKind
-from controller.plant.messages import Message, did_you_mean, nearest, one_of
+from controller.plant.messages import Message, Severity, did_you_mean, nearest, one_of
 from controller.plant.signals import SIGNALS, Signal, SignalForm
 from controller.plant.site_files import LIBRARY, library_names
 from controller.plant.yaml_tree import Plain, plain, read_document
@@ -34,15 +34,19 @@ PERIODS = {
 }
 SLOW = ("cell.", "meter.energy", "pcs.watchdog")
 CYCLIC = ("setpoint", "heartbeat")
+_REFRESH = "refresh: 200 ms   # how old its registers may be when they are read"
 _BMS_TO_DECIDE = (
+    _REFRESH,
     "communication_timeout: {after: 30 s, then: open}   # what it does when we fall silent",
     "heartbeat: 1 s",
 )
 TO_DECIDE = {
     DeviceKind.PCS: ("communication_timeout: {after: 5 s, then: zero}   # what it does when we fall silent",
-                     "heartbeat: 500 ms"),
+                     "heartbeat: 500 ms", _REFRESH),
     DeviceKind.BANK_BMS: ("control: bank_managed", *_BMS_TO_DECIDE),
     DeviceKind.RACK_BMS: ("control: rack_managed", *_BMS_TO_DECIDE),
+    DeviceKind.METER: (_REFRESH,),
+    DeviceKind.DIGITAL_IO: (_REFRESH,),
 }  # fmt: skip
 
 
@@ -331,9 +335,9 @@ def _checked(request: Request, draft: _Draft) -> Imported:
     if not messages:
         device_type, messages = load_device(document, request.device)
         messages = messages if device_type is None else check_device(device_type, document)
-    if messages:
+    if any(m.severity is Severity.ERROR for m in messages):
         return Imported("", "", "\n\n".join(_told(m, text, draft) for m in messages))
-    return Imported(text, _summary(request, draft), "")
+    return Imported(text, "\n\n".join([_summary(request, draft), *(_told(m, text, draft) for m in messages)]), "")
 
 
 def _told(message: Message, text: str, draft: _Draft) -> str:

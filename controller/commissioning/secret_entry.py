@@ -5,7 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from controller.link.secret_store import SecretError, store_secret
+from controller.plant.messages import did_you_mean
+from controller.plant.site_loader import load_site, site_file
+from controller.plant.yaml_tree import Text, walk
 from controller.scada.opcua.users import UserRecord, UsersError, parse_users, user_record
+
+
+def not_asked_for(name: str, site: Path) -> str:
+    """Return why a secret of this name would never be read by the site, "" if it is asked for or there is no site."""
+    sources = load_site(site).sources if site_file(site).is_file() else None
+    if sources is None:
+        return ""
+    asked = [n.value for loc, n in walk(sources.document.root) if loc[-1:] == ("secret",) and isinstance(n, Text)]
+    if name in asked:
+        return ""
+    known = f"it asks for {', '.join(asked)}" if asked else "it asks for none"
+    hint = did_you_mean(name, asked)
+    return f"{site}: no secret '{name}' is asked for; {hint or known}; nothing was stored"
 
 
 def set_value(name: str, value: str, state: Path) -> Path:

@@ -71,7 +71,7 @@ def _served(plant: Plant) -> Iterator[tuple[str, int, float]]:
         for point in device.type.points:
             if not point.poll_block or point.signal.name not in QUANTITIES:
                 continue
-            period_s = max(device.period_s(point.poll_block), device.type.refresh_s)
+            period_s = max(device.period_s(point.poll_block), device.type.refresh_s or 0.0)
             for binding in device.bindings:
                 if binding.owner is binding_owner(point.signal.owner):
                     yield point.signal.name, binding.equipment, period_s

@@ -207,7 +207,7 @@ class DeviceType:
     gap_s: float = 0.0  # silence it wants between requests
     response_s: float = 0.02  # typical time to answer, for the load computed before start
     timeout_s: float = 0.5
-    refresh_s: float = 0.0  # how old its registers may be when read (its own scan)
+    refresh_s: float | None = None  # how old its registers may be when read (its own scan); None: nobody knows
     contactor_control: ContactorControl = ContactorControl.NONE
     communication_timeout: CommunicationTimeout | None = None
     heartbeat_period_s: float | None = None

@@ -103,7 +103,14 @@ def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> l
                     continue
                 expected = "" if hint else "an inherited name, or a new row with 'signal'"
                 messages.append(error(place, f"no protection named '{name}'", expected, hint))
-    for position, name in enumerate(parsed.off):
+    for position, section in enumerate(parsed.off):
+        name = section.row
+        trips = any("trip.limit" in draft.values for (_, n), draft in base.items() if n == name)
+        if trips and not section.reason and not document.file.startswith("library/"):
+            place = document.place_of(("off", position))
+            message = f"{name} trips, and is switched off without a reason"
+            hint = f'off: [{{row: {name}, reason: "its maker does it, agreed with ..."}}]'
+            messages.append(error(place, message, "a reason that the next reader can judge", hint))
         if name not in {n for _, n in base}:
             place = document.place_of(("off", position))
             hint = did_you_mean(name, [n for _, n in base])
@@ -117,7 +124,8 @@ def _rows(parsed: ProtectionsFile, owner: Owner) -> dict[str, RowSection]:
 
 
 def _laid_over(document: Document, parsed: ProtectionsFile, base: Drafts) -> Drafts:
-    drafts = {key: draft for key, draft in base.items() if key[1] not in parsed.off}
+    off = {section.row for section in parsed.off}
+    drafts = {key: draft for key, draft in base.items() if key[1] not in off}
     for owner in OWNERS:
         for name, section in _rows(parsed, owner).items():
             if (owner, name) not in base and section.signal is None:

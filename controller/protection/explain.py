@@ -6,6 +6,7 @@ scan, the write, the BMS again, the contactor. All figures are worst cases; noth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,15 +24,15 @@ CONTACTOR_OPENS_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """One link of the chain."""
+    """One link of the chain; `seconds` None: nobody has stated it, which is not zero."""
 
     name: str
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class CauseEffect:
-    """One line of the cause-and-effect matrix; `reaction_s` is the slowest equipment's."""
+    """One line of the cause-and-effect matrix; `reaction_s` is the slowest equipment's, NaN where it is not known."""
 
     cause: str
     owner: str
@@ -69,8 +70,13 @@ def worst_case_reaction(
 
 
 def total_s(chain: tuple[Delay, ...]) -> float:
-    """Return the sum of a chain."""
-    return sum(delay.seconds for delay in chain)
+    """Return the sum of a chain's known links: what it takes at least, and at most where all of them are known."""
+    return sum(delay.seconds or 0.0 for delay in chain)
+
+
+def is_known(chain: tuple[Delay, ...]) -> bool:
+    """Tell whether every link of a chain is stated, so that its sum is the worst case."""
+    return all(delay.seconds is not None for delay in chain)
 
 
 def cause_effect_matrix(plant: Plant) -> tuple[CauseEffect, ...]:
@@ -165,8 +171,14 @@ def _row_lines(plant: Plant) -> Iterator[CauseEffect]:
                 delay_s=graded.delay_s,
                 effect=graded.action.value,
                 reset_class=row.reset_class.value if graded.level is Level.TRIP else "auto",
-                reaction_s=max((total_s(chain) for chain in chains), default=0.0),
+                reaction_s=_slowest_s(list(chains)),
             )
+
+
+def _slowest_s(chains: list[tuple[Delay, ...]]) -> float:
+    if not all(is_known(chain) for chain in chains):
+        return math.nan
+    return max((total_s(chain) for chain in chains), default=0.0)
 
 
 def _limit_text(row: ProtectionRow, graded: Graded) -> str:
@@ -193,5 +205,5 @@ def _ladder_lines(plant: Plant) -> Iterator[CauseEffect]:
                 delay_s=0.0,
                 effect=effect,
                 reset_class="auto",
-                reaction_s=float("nan"),
+                reaction_s=math.nan,
             )

@@ -69,7 +69,7 @@ class DeviceImage:
 
     def _refresh_of(self, block: str) -> float:
         shortest_s = min(d.period_s(block) for d in self.devices)
-        return max(self.register_map.device_type.refresh_s, shortest_s / REFRESHES_PER_PERIOD)
+        return max(self.register_map.device_type.refresh_s or 0.0, shortest_s / REFRESHES_PER_PERIOD)
 
     def answer(self, row: int, request: Request) -> bytes:
         """Carry out a request on a device and return the PDU that answers it."""

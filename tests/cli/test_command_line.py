@@ -178,7 +178,18 @@ def test_a_missing_secret_is_an_error_only_where_the_site_shall_run(tmp_path: Pa
     assert f"error: {said}" in here.stderr
 
 
+def test_a_secret_that_no_site_asks_for_is_not_stored(site: Path, tmp_path: Path) -> None:
+    with_secret(site)
+    words = (str(site), "--state", str(tmp_path / "state"))
+    answer = CliRunner().invoke(app, ["secret", "set", "opcua-user", *words], input="hunter2\n")
+
+    assert answer.exit_code == 1
+    assert "no secret 'opcua-user' is asked for; did you mean 'opcua-users'?" in answer.stderr
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_user_is_added_to_a_secret_of_users(site: Path, tmp_path: Path) -> None:
+    with_secret(site)
     words = ["secret", "set", "opcua-users", str(site), "--state", str(tmp_path)]
     for user, role in (("anna", "operator"), ("vera", "viewer"), ("anna", "engineer")):
         answer = CliRunner().invoke(app, [*words, "--user", user, "--role", role], input=f"{user} word\n")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from controller.cli import app
 from controller.commissioning.explanation import Explainer
 from controller.commissioning.watchdogs import coordination_lines, watchdog_lines, watchdog_text
+from controller.plant.demo_site import write_demo_site
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site
 
@@ -136,3 +137,19 @@ def test_the_watchdog_table_is_printed(demo_plant: Plant, repository: Path) -> N
     assert answer.stdout.rstrip("\n") == watchdog_text(demo_plant)
     assert "zero in 1 s" in answer.stdout
     assert len(data["devices"]) == 5
+
+
+def test_a_chain_with_an_unknown_link_says_so(tmp_path: Path) -> None:
+    site = write_demo_site(tmp_path)
+    changed = site.read_text().replace("use:\n", "use:\n  - ours.yaml\n")
+    site.write_text(changed.replace("type: generic-rack-bms", "type: ours"))
+    (tmp_path / "ours.yaml").write_text(
+        "schema: device/v1\nextends: generic-rack-bms\nwithout: [refresh]\ndevice: ours\n"
+    )
+    shown = bess("explain", str(tmp_path), "B02-R03.cell_voltage_high")
+    machine = json.loads(bess("explain", str(tmp_path), "B02-R03.cell_voltage_high", "--json").stdout)
+
+    assert "reaction of more than" in shown.stdout
+    assert "? s  device refresh: not stated" in shown.stdout
+    assert machine["reaction_s"] is None
+    assert machine["reaction_at_least_s"] > 5

@@ -30,6 +30,9 @@ device: acme
 kind: %s
 maker: ACME
 source: {document: d, pages: 1}
+refresh: 100 ms
+control: rack_managed
+communication_timeout: {after: 30 s, then: open}
 blocks:
   fast: {every: 1 s}
 """
@@ -99,7 +102,7 @@ def test_generic_maps_serve_every_signal_of_their_equipment():
 def test_a_point_says_how_its_value_is_made():
     device_type, messages = points(
         "pcs.dc_voltage: {at: input 20, as: u16, scale: 0.1, offset: -5, unit: kV, block: fast, missing: [0xFFFF, 7],"
-        " range: [0 V, 2 kV], words: low_first}\n"
+        " range: [0 V, 2 kV]}\n"
         "pcs.dc_current: {at: holding 3, as: i16, unit: A, block: fast, sign: charge_positive}\n"
         "pcs.temperature: {at: input 30, as: i16, unit: degF, block: fast}"
     )
@@ -109,7 +112,7 @@ def test_a_point_says_how_its_value_is_made():
     assert voltage.place == RegisterPlace(RegisterTable.INPUT, 20)
     assert (voltage.scale, voltage.offset, voltage.unit_factor, voltage.unit) == (0.1, -5.0, 1e3, "kV")
     assert (voltage.missing, voltage.valid_min, voltage.valid_max) == ((0xFFFF, 7), 0.0, 2000.0)
-    assert (voltage.words, voltage.sign, voltage.poll_block) == (WordOrder.LOW_FIRST, 1, "fast")
+    assert (voltage.words, voltage.sign, voltage.poll_block) == (WordOrder.HIGH_FIRST, 1, "fast")
     assert (current.sign, current.words) == (-1, WordOrder.HIGH_FIRST)
     assert 212 * temperature.unit_factor + temperature.unit_offset == pytest.approx(100)
 

@@ -9,7 +9,7 @@ import pytest
 
 from controller.plant.protection_rows import Action, Level
 from controller.plant.signals import Owner
-from controller.protection.explain import CONTACTOR_OPENS_S, cause_effect_matrix, total_s, worst_case_reaction
+from controller.protection.explain import CONTACTOR_OPENS_S, cause_effect_matrix, is_known, total_s, worst_case_reaction
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,16 @@ def test_a_disconnection_is_slower_than_its_delay(demo, rows):
     assert chain[-1][1] == CONTACTOR_OPENS_S
     assert "converter ramps to zero" in names
     assert total_s(worst_case_reaction(demo, row, 13)) > 8.0
+
+
+def test_what_nobody_states_is_not_zero(demo, rows):
+    unsaid = [replace(d, type=replace(d.type, refresh_s=None)) for d in demo.devices]
+    plant, row = replace(demo, devices=tuple(unsaid)), rows[Owner.RACK, "cell_voltage_high"]
+    assert ("device refresh", None) in chain_of(plant, row, 13)
+    assert not is_known(worst_case_reaction(plant, row, 13))
+    assert is_known(worst_case_reaction(demo, row, 13))
+    lines = [line for line in cause_effect_matrix(plant) if line.cause == row.name and line.owner == "rack"]
+    assert all(math.isnan(line.reaction_s) for line in lines)
 
 
 def test_a_warning_ends_at_the_scan(demo, rows):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from controller.plant.cell_types import CellType
 from controller.plant.checks.context import CheckContext
@@ -10,6 +10,7 @@ from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, BmsTrip
 
 ENERGY_TOLERANCE = 0.10
+LEAST_OF_CELLS, MOST_OF_CELLS = 0.25, 6.0
 
 
 def _batteries(context: CheckContext) -> dict[str, BatteryType]:
@@ -92,6 +93,25 @@ def nominal_voltage_v(cell: CellType) -> float:
     return (cell.ocv.charge_v[row][middle] + cell.ocv.discharge_v[row][middle]) / 2
 
 
+def resistance_fits_cells(context: CheckContext) -> Iterator[Message]:
+    """A rack resists as its cells do, and a little more for its joints: factors are a slip of milli, micro or ohm."""
+    for name, battery in _batteries(context).items():
+        impedance = battery.cell.impedance
+        row, middle = nearest_index(impedance.temperature_degc, 25.0), nearest_index(impedance.soc_ratio, 0.5)
+        cells_ohm = impedance.series_ohm[row][middle] * battery.cells_in_series / battery.cells_in_parallel
+        low, high = cells_ohm * LEAST_OF_CELLS, cells_ohm * MOST_OF_CELLS
+        if not low <= battery.resistance_ohm <= high:
+            message = f"{name} is said to have {battery.resistance_ohm * 1e3:.4g} mohm; its cells alone have about"
+            message += f" {cells_ohm * 1e3:.3g} mohm"
+            expected = f"{low * 1e3:.3g} to {high * 1e3:.3g} mohm for the whole rack, busbars included"
+            yield error(context.at("batteries", name, "resistance"), message, expected)
+
+
+def nearest_index(values: Sequence[float], wanted: float) -> int:
+    """Return which of the values is nearest."""
+    return min(range(len(values)), key=lambda k: abs(values[k] - wanted))
+
+
 def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:
     """The BMS's own trips lie where the cell is still safe."""
     for name, battery in _batteries(context).items():
@@ -131,5 +151,6 @@ BATTERY_CHECKS = (
     windows_are_ordered,
     currents_fit_cells,
     energy_fits_cells,
+    resistance_fits_cells,
     bms_trips_are_possible,
 )

@@ -42,8 +42,15 @@ class CheckContext:
 
     def point_place(self, device_type: DeviceType, signal: str) -> Place:
         """Return where a device file states a point."""
-        document = self.files.documents[self.files.name_of(Path(device_type.file))]
-        return document.place_of(("points", signal), key=True)
+        return self.device_document(device_type).place_of(("points", signal), key=True)
+
+    def block_place(self, device_type: DeviceType, block: str) -> Place:
+        """Return where a device file states a polling class."""
+        return self.device_document(device_type).place_of(("blocks", block))
+
+    def device_document(self, device_type: DeviceType) -> Document:
+        """Return the device file of a type."""
+        return self.files.documents[self.files.name_of(Path(device_type.file))]
 
     def text(self, *keys: str | int) -> str:
         """Return a value of the site file as written."""

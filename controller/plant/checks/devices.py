@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from controller.plant.checks.bms import bms_says_what_it_does
+from controller.plant.checks.readings import points_can_be_read
 from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
 from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable, Repeat
 from controller.plant.messages import Message, error, warning
@@ -44,6 +46,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_reads(device_type, spans, document),
         *_belongs(device_type, document),
         *_commands(device_type, document),
+        *points_can_be_read(device_type, document),
         *_modicon(device_type, document),
         *_hygiene(device_type, document),
     ]
@@ -178,3 +181,8 @@ def _hygiene(device_type: DeviceType, document: Document) -> Iterator[Message]:
     if device_type.source is None:
         place = document.place_of(("device",))
         yield warning(place, f"{device_type.name} does not say where its map was read", "source: {document, pages}")
+    if device_type.refresh_s is None:
+        place = document.place_of(("device",))
+        message = f"{device_type.name} does not say how old its registers may be: no reaction time can be stated"
+        yield warning(place, message, "refresh: 200 ms", "its manual tells as scan or update time; else measure it")
+    yield from bms_says_what_it_does(device_type, document)

@@ -47,7 +47,8 @@ def current_transformers_fit(context: CheckContext) -> Iterator[Message]:
         if plant_a > ends[0] * CT_OVERLOAD:
             yield error(place, message, f"a primary of at least {plant_a / CT_OVERLOAD:.0f} A")
         elif ends[0] > plant_a * CT_FAR_TOO_LARGE:
-            yield warning(place, message, f"a primary below {plant_a * CT_FAR_TOO_LARGE:.0f} A, or it measures noise")
+            expected = f"a primary below {plant_a * CT_FAR_TOO_LARGE:.0f} A: a tenfold one is a slip, or measures noise"
+            yield error(place, message, expected)
 
 
 def voltage_transformers_fit(context: CheckContext) -> Iterator[Message]:

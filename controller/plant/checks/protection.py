@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.messages import Message, Place, did_you_mean, error, one_of, warning
-from controller.plant.model import BatteryType, BmsTrip, Device
+from controller.plant.model import BatteryType, BmsTrip, Device, InterlockKind
 from controller.plant.protection_loader import DraftRow
-from controller.plant.protection_rows import Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
+from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import covered, is_about, known_kinds
 from controller.plant.signals import SIGNALS, Owner, SignalForm
 
@@ -156,7 +157,7 @@ def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
 
 def rows_are_fed(context: CheckContext) -> Iterator[Message]:
     """A row whose signal no device serves protects nothing."""
-    served = _served(context.plant.devices)
+    served = served_signals(context.plant.devices)
     for row in context.plant.protection:
         about = covered(context.plant, row)
         equipments = {key for key in served if key[0] is row.owner and about[key[1]]}
@@ -167,13 +168,15 @@ def rows_are_fed(context: CheckContext) -> Iterator[Message]:
         inherited = _draft(context, row).place.file.startswith("library/")
         which = "no device" if len(blind) == len(equipments) else "not every device"
         message = f"{row.name} needs {row.signal}, which {which} serves"
-        hint = f"write 'off: [{row.name}]' in the protection file if that is meant"
+        trips = row.levels[-1].level is Level.TRIP
+        off = f'{{row: {row.name}, reason: "..."}}' if trips else row.name
+        hint = f"write 'off: [{off}]' in the protection file if that is meant"
         yield (warning if inherited else error)(
             _place(context, row, "signal"), message, "a point in the device file", hint
         )
 
 
-def _served(devices: tuple[Device, ...]) -> dict[tuple[Owner, int], set[str]]:
+def served_signals(devices: tuple[Device, ...]) -> dict[tuple[Owner, int], set[str]]:
     """Return the signals that reach each equipment; cells and sensors count as their rack's."""
     names_of: dict[int, dict[Owner, set[str]]] = {}
     served: dict[tuple[Owner, int], set[str]] = {}
@@ -221,7 +224,51 @@ def only_names_what_there_is(context: CheckContext) -> Iterator[Message]:
             yield error(_place(context, rows[0], "only"), message, f"a row whose 'only' has {interlock.kind}")
 
 
+def rows_say_what_they_do(context: CheckContext) -> Iterator[Message]:
+    """What would act differently if it were guessed is said: the side, a trip's effect, who may reset it."""
+    for row in context.plant.protection:
+        draft, trip = _draft(context, row), row.levels[-1]
+        if "direction" not in draft.values:
+            message = f"{row.name} does not say on which side it is dangerous; it is taken as high"
+            yield warning(draft.place, message, "direction: high, or low")
+        if trip.level is Level.TRIP and trip.action is Action.ANNUNCIATE:
+            place = _place(context, row, "trip.action" if "trip.action" in draft.values else "trip.limit")
+            effects = one_of([action.value for action in Action if action is not Action.ANNUNCIATE])
+            message = f"{row.name}: a trip that only annunciates takes nothing to safety"
+            yield error(place, message, f"action: {effects}", "what is only told is a warning or an alarm")
+
+
+def trips_say_who_resets(context: CheckContext) -> Iterator[Message]:
+    """A trip without a reset class comes back by itself, which somebody must have wanted."""
+    for row in context.plant.protection:
+        draft = _draft(context, row)
+        if row.levels[-1].level is Level.TRIP and "reset_class" not in draft.values:
+            message = f"{row.name} trips, but does not say who may reset it; it would come back by itself"
+            yield warning(draft.place, message, "reset_class: remote, local or service; auto if that is meant")
+
+
+def chains_are_in_one_row(context: CheckContext) -> Iterator[Message]:
+    """A hard-wired chain is healthy on one side only, and two rows about it do the same."""
+    rows = [row for row in context.plant.protection if row.owner is Owner.INTERLOCK]
+    kinds = dict.fromkeys(interlock.kind.value for interlock in context.plant.interlocks)
+    for kind in kinds:
+        mine = [row for row in rows if is_about(row, kind)]
+        for one, other in pairwise(sorted(mine, key=lambda row: row.file.startswith("library/"), reverse=True)):
+            place, also = _place(context, other, "only"), [_place(context, one, "only")]
+            hint = f"restrict one of them: only: [{', '.join(k.value for k in InterlockKind if k.value != kind)}]"
+            message = f"chains of kind {kind} stand in two rows, {one.name} and {other.name}"
+            if one.signal == other.signal and one.direction is not other.direction:
+                message += ", one of which trips while they are healthy"
+                yield error(place, message, "one row for a kind of chain", hint, also)
+            elif one.levels[-1].action is not other.levels[-1].action:
+                message += f": {one.levels[-1].action.value} and {other.levels[-1].action.value}"
+                yield error(place, message, "one effect for a kind of chain", hint, also)
+
+
 PROTECTION_CHECKS = (
+    rows_say_what_they_do,
+    trips_say_who_resets,
+    chains_are_in_one_row,
     only_names_what_there_is,
     limits_are_ordered,
     resets_are_inside,

@@ -13,6 +13,7 @@ from controller.plant.model import DcBus, Pcs, Plant, Transformer, UnloadsContac
 VOLTAGE_TOLERANCE = 0.05
 AMPLE_ENERGY = 2.0
 MOST_LOSS = 0.05
+FAR_OFF_CURRENT = 4.0
 MOST_AUXILIARY = 0.5
 
 
@@ -69,7 +70,13 @@ def dc_current_fits(context: CheckContext) -> Iterator[Message]:
         if needed_a > pcs.dc_current_max_a:
             message = f"{pcs.name} needs {needed_a:.0f} A for full power at {lowest_v:.0f} V"
             expected = f"dc.current of at least {needed_a:.0f} A, or less power at low voltage"
-            yield warning(context.place("pcs", pcs.index, "dc", "current"), message, expected)
+            made = error if needed_a > FAR_OFF_CURRENT * pcs.dc_current_max_a else warning
+            yield made(context.place("pcs", pcs.index, "dc", "current"), message, expected)
+        elif pcs.dc_current_max_a > FAR_OFF_CURRENT * needed_a:
+            message = f"{pcs.name} is said to bear {pcs.dc_current_max_a:.0f} A DC; full power at the lowest voltage"
+            message += f" of {lowest_v:.0f} V needs {needed_a:.0f} A"
+            expected = f"dc.current near {needed_a:.0f} A, as its data sheet has it"
+            yield error(context.place("pcs", pcs.index, "dc", "current"), message, expected)
 
 
 def racks_carry_pcs(context: CheckContext) -> Iterator[Message]:

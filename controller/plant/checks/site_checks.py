@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from controller.plant.checks.batteries import BATTERY_CHECKS
+from controller.plant.checks.bms import BMS_CHECKS
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import LINK_CHECKS
 from controller.plant.checks.meters import METER_CHECKS
+from controller.plant.checks.pace import PACE_CHECKS
 from controller.plant.checks.protection import PROTECTION_CHECKS
 from controller.plant.checks.ratings import RATING_CHECKS
+from controller.plant.checks.readings import READING_CHECKS
 from controller.plant.checks.schedule import SCHEDULE_CHECKS
 from controller.plant.checks.settings import SETTING_CHECKS
 from controller.plant.messages import Message, Place
@@ -20,6 +23,9 @@ CHECKS: tuple[Check, ...] = (
     *BATTERY_CHECKS,
     *RATING_CHECKS,
     *PROTECTION_CHECKS,
+    *BMS_CHECKS,
+    *READING_CHECKS,
+    *PACE_CHECKS,
     *LINK_CHECKS,
     *METER_CHECKS,
     *SETTING_CHECKS,

@@ -182,8 +182,8 @@ class DeviceFile(Section):
     """Typical time to answer, for the load computed before start."""
     timeout: Annotated[Time, within("1 ms", "60 s")] = 0.5
     """How long an answer may take."""
-    refresh: Annotated[Time, within("0 s", "10 min")] = 0.0
-    """How old a register may be when it is read."""
+    refresh: Annotated[Time, within("0 s", "10 min")] | None = None
+    """How old a register may be when it is read; not stated is unknown, not zero."""
     identify: IdentifySection | None = None
     """How one knows that this device is meant."""
     control: Annotated[ContactorControl, choice(ContactorControl)] = ContactorControl.NONE

@@ -71,6 +71,15 @@ class RowSection(Section):
     """Who may reset the latch."""
 
 
+class OffSection(Section):
+    """An inherited row that a site does without."""
+
+    row: Identifier
+    """Its name."""
+    reason: Words | None = None
+    """Why; required where the row trips."""
+
+
 class ProtectionsFile(Section):
     """A whole protection file: rows by the equipment they protect."""
 
@@ -80,8 +89,8 @@ class ProtectionsFile(Section):
     """A preset of the library, with its version."""
     extends: Words | None = None
     """A protection file of the folder, in place of base."""
-    off: list[Identifier] = Field(default=[])
-    """Inherited rows that this site does without."""
+    off: list[Annotated[OffSection, shorthand("row", OffSection, Identifier)]] = Field(default=[])
+    """Inherited rows that this site does without: a name, or row and reason (required where the row trips)."""
     rack: dict[str, RowSection] = Field(default={})
     """Rows of racks."""
     bank: dict[str, RowSection] = Field(default={})

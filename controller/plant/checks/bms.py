@@ -1,0 +1,73 @@
+"""What a BMS does by itself: who opens its contactors, what it does when we are silent, which racks go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from controller.plant.checks.context import CheckContext
+from controller.plant.device_types import DeviceKind, DeviceType
+from controller.plant.messages import Message, warning
+from controller.plant.model import Bank, Plant
+from controller.plant.signals import Owner
+from controller.plant.yaml_tree import Document
+
+BMS_KINDS = (DeviceKind.BANK_BMS, DeviceKind.RACK_BMS)
+
+
+def bms_says_what_it_does(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """A BMS states who sequences its contactors and what it does when we fall silent: neither may be guessed."""
+    if device_type.kind not in BMS_KINDS:
+        return
+    place, name = document.place_of(("device",)), device_type.name
+    if device_type.communication_timeout is None:
+        message = f"{name} does not say what it does when this controller is silent: it may open under load"
+        hint = "its manual tells; 'then: none' where it does nothing"
+        yield warning(place, message, "communication_timeout: {after: 30 s, then: open}", hint)
+    if not document.text_at(("control",)):
+        message = f"{name} does not say who closes and opens its contactors, so no rack of it is ever asked to"
+        yield warning(place, message, "control: rack_managed, bank_managed, or none where nobody may ask")
+
+
+def barred_racks_hold_their_bank(context: CheckContext) -> Iterator[Message]:
+    """A rack that must stay open keeps its whole bank open, where only the bank as a whole can be asked to connect."""
+    plant = context.plant
+    out = [rack.index for rack in plant.racks if rack.out_of_service is not None]
+    if not out:
+        return
+    own = _asked_alone(plant)
+    for pattern, section in context.site.exceptions.items():
+        if section.state is None:
+            continue
+        matched = set(context.names.index["racks"].find(pattern)) & set(out)
+        barred = [plant.racks[k] for k in sorted(matched) if k not in own and plant.racks[k].bank >= 0]
+        banks = [plant.banks[k] for k in dict.fromkeys(rack.bank for rack in barred)]
+        if banks:
+            who = barred[0].name if len(barred) == 1 else f"{barred[0].name} and {len(barred) - 1} more"
+            message = f"{who} must stay open, and {_whole(banks)}: {_racks_of(banks)} stay open with it"
+            hint = "ask the maker for a connect request a rack (rack.connect_request), or expect the loss of the bank"
+            place = context.document.place_of(("exceptions", pattern), key=True)
+            yield warning(place, message, "racks that can be connected one by one", hint)
+
+
+def _whole(banks: Sequence[Bank]) -> str:
+    if len(banks) == 1:
+        return f"{banks[0].name} connects only as a whole"
+    return f"{banks[0].name} and {len(banks) - 1} more banks connect only as a whole"
+
+
+def _racks_of(banks: Sequence[Bank]) -> str:
+    return f"all {sum(len(bank.racks) for bank in banks)} racks"
+
+
+def _asked_alone(plant: Plant) -> set[int]:
+    """Return the racks that have a connect request of their own."""
+    return {
+        binding.equipment
+        for device in plant.devices
+        if device.type.point("rack.connect_request") is not None
+        for binding in device.bindings
+        if binding.owner is Owner.RACK
+    }
+
+
+BMS_CHECKS = (barred_racks_hold_their_bank,)

@@ -1,0 +1,171 @@
+"""What a register can show: whether it holds what the racks of this site reach, and what protection waits for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from controller.plant.checks.context import CheckContext
+from controller.plant.checks.protection import served_signals
+from controller.plant.device_loader import words_of
+from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType
+from controller.plant.messages import Message, error, warning
+from controller.plant.model import BatteryType, SocSource
+from controller.plant.signals import Owner, SignalForm
+from controller.plant.yaml_tree import Document
+
+_HAIR = 1e-6
+
+
+def reach_of(point: DevicePoint) -> tuple[float, float]:
+    """Return between which base values a point can be read and believed: its type, scaled, within its `range`.
+
+    A SunSpec point takes its type and scale from the device: only its `range` is known.
+    """
+    low, high = _reach_of_type(point)
+    if point.valid_min is not None and point.valid_max is not None:
+        low, high = max(low, point.valid_min), min(high, point.valid_max)
+    return low, high
+
+
+def _reach_of_type(point: DevicePoint) -> tuple[float, float]:
+    bits = 16 * words_of(point.register_type)
+    if not bits or point.register_type.startswith(("f", "string")):
+        return -math.inf, math.inf
+    raw = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if point.register_type.startswith("i") else (0.0, 2.0**bits - 1)
+    ends = sorted(_base_value(point, end) for end in raw)
+    return ends[0], ends[1]
+
+
+def _base_value(point: DevicePoint, raw: float) -> float:
+    return point.sign * ((raw * point.scale + point.offset) * point.unit_factor + point.unit_offset)
+
+
+# ------------------------------------------------------------------------------------------------- of a device file
+
+
+def points_can_be_read(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """A scale makes values differ, a missing value fits its register, a word order needs two words."""
+    for point in device_type.points:
+        name, words = point.signal.name, words_of(point.register_type)
+        if point.scale == 0:
+            place = document.place_of(("points", name, "scale"))
+            yield error(place, f"{name} has scale 0: it would read the same for ever", "such as scale: 0.1")
+        if 0 < words <= 4 and point.register_type != "bool":
+            yield from _missing_fits(point, words, document)
+        if words == 1 and document.text_at(("points", name, "words")):
+            place = document.place_of(("points", name, "words"))
+            message = f"{name} is {point.register_type}, one register: it has no word order"
+            yield error(place, message, "no 'words', or a type of two registers such as u32")
+        if name == "rack.soc" and point.scale != 0:
+            yield from _soc_reaches_full(point, document)
+
+
+def _missing_fits(point: DevicePoint, words: int, document: Document) -> Iterator[Message]:
+    for raw in point.missing:
+        if not -(2 ** (16 * words - 1)) <= raw < 2 ** (16 * words):
+            name = point.signal.name
+            place = document.place_of(("points", name, "missing"))
+            message = f"{name} can never read {raw:#X}: {point.register_type} has {16 * words} bits"
+            yield error(place, message, f"at most {2 ** (16 * words) - 1:#X}, as the maker's list has it")
+
+
+def _soc_reaches_full(point: DevicePoint, document: Document) -> Iterator[Message]:
+    low, high = reach_of(point)
+    if low > _HAIR or high < 1.0 - _HAIR:
+        place = document.place_of(("points", "rack.soc"), key=True)
+        message = f"rack.soc can only show {100 * low:.4g} % to {100 * high:.4g} %"
+        yield error(place, message, "0 % to 100 %", "look at scale, unit and range")
+
+
+# ------------------------------------------------------------------------------------------------- of this site
+
+
+def racks_can_be_shown(context: CheckContext) -> Iterator[Message]:
+    """Voltages and currents that the racks of this site reach stand inside what their device can show."""
+    for device_type, battery in _pairs(context):
+        for name, low, high, unit in _reached(battery):
+            point = device_type.point(name)
+            if point is None or point.scale == 0:
+                continue
+            least, most = reach_of(point)
+            if least > low + _HAIR or most < high - _HAIR:
+                message = f"{name} of {device_type.name} can only show {least:.4g} to {most:.4g} {unit},"
+                message += f" but {battery.name} reaches {low:.4g} to {high:.4g} {unit}"
+                expected = f"type, scale, unit and range that hold {low:.4g} to {high:.4g} {unit}"
+                also = [context.document.place_of(("batteries", battery.name), key=True)]
+                yield error(context.point_place(device_type, name), message, expected, see_also=also)
+
+
+def _pairs(context: CheckContext) -> Iterator[tuple[DeviceType, BatteryType]]:
+    """Return every kind of device with every battery that it shows, once."""
+    racks = context.plant.racks
+    seen: set[tuple[int, int]] = set()
+    for device in context.plant.devices:
+        for binding in device.bindings:
+            if binding.owner is not Owner.RACK:
+                continue
+            battery = racks[binding.equipment].battery
+            if (id(device.type), id(battery)) not in seen:
+                seen.add((id(device.type), id(battery)))
+                yield device.type, battery
+
+
+def _reached(battery: BatteryType) -> tuple[tuple[str, float, float, str], ...]:
+    window = (battery.voltage_min_v / battery.cells_in_series, battery.voltage_max_v / battery.cells_in_series, "V")
+    return (
+        ("rack.voltage", battery.voltage_min_v, battery.voltage_max_v, "V"),
+        ("rack.current", -battery.charge_current_max_a, battery.discharge_current_max_a, "A"),
+        ("cell.voltage", *window),
+        ("rack.cell_voltage_max", *window),
+        ("rack.cell_voltage_min", *window),
+    )
+
+
+def every_sensor_is_shown(context: CheckContext) -> Iterator[Message]:
+    """A device that shows temperatures shows all of the rack's: the sensor left out is the one that gets hot."""
+    for device_type, battery in _pairs(context):
+        point = device_type.point("cell.temperature")
+        if point is not None and point.count < battery.temperatures:
+            message = f"{device_type.name} shows {point.count} temperatures, but {battery.name} has"
+            message += f" {battery.temperatures} sensors: nobody watches the rest"
+            hint = f"or mend cells.temps_per_module of {battery.name}, if it has no more sensors"
+            place = context.point_place(device_type, "cell.temperature")
+            yield error(place, message, f"count: {battery.temperatures}", hint)
+
+
+def somebody_tells_soc(context: CheckContext) -> Iterator[Message]:
+    """A plant that runs on the BMS's SOC has a BMS that states it."""
+    source = context.plant.control.soc_source
+    if source is SocSource.ESTIMATOR:
+        return
+    served = served_signals(context.plant.devices)
+    for device in context.plant.devices:
+        racks = [b.equipment for b in device.bindings if b.owner is Owner.RACK]
+        blind = next((rack for rack in racks if "rack.soc" not in served[Owner.RACK, rack]), None)
+        if blind is not None and device.type.kind in (DeviceKind.BANK_BMS, DeviceKind.RACK_BMS):
+            name = context.plant.racks[blind].name
+            message = f"{device.type.name} states no SOC of {name}, and this site runs on the SOC of the BMS"
+            document = context.device_document(device.type)
+            place = document.place_of(("points",), key=True)
+            yield warning(place, message, "a point rack.soc, or controls.soc_source: estimator")
+
+
+def trips_can_be_read(context: CheckContext) -> Iterator[Message]:
+    """A trip's limit lies inside what the device can show: beyond it a value is bad, and bad never trips."""
+    rows = [row for row in context.plant.protection if row.levels[-1].level.name == "TRIP"]
+    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+        for row in rows:
+            point = device_type.point(row.signal)
+            plain = row.reduction.value in ("none", "highest", "lowest")
+            if point is None or not plain or point.signal.form is not SignalForm.QUANTITY or point.scale == 0:
+                continue
+            (low, high), limit = reach_of(point), row.levels[-1].limit
+            if not low <= limit <= high:
+                message = f"{row.name} trips at {limit:.4g} {point.signal.unit}, but {device_type.name} can only show"
+                message += f" {row.signal} from {low:.4g} to {high:.4g}: it would be bad data and never trip"
+                place = context.point_place(device_type, row.signal)
+                yield error(place, message, f"a range and scale that hold {limit:.4g} {point.signal.unit}")
+
+
+READING_CHECKS = (racks_can_be_shown, every_sensor_is_shown, somebody_tells_soc, trips_can_be_read)
