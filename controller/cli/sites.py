@@ -174,6 +174,9 @@ def secret_set(
     from controller.runtime.folders import folders_of
 
     folder = state.resolve() if state is not None else folders_of(load(site).site_id, simulated=False).state
+    if stranger := secret_entry.not_asked_for(name, site):
+        print(stranger, file=sys.stderr)
+        raise typer.Exit(NO)
     asked = f"password of {user}" if user else f"value of {name}"
     value = typer.prompt(asked, hide_input=True, confirmation_prompt=True) if sys.stdin.isatty() else sys.stdin.read()
     if user:

@@ -33,12 +33,8 @@ def _reach_of_type(point: DevicePoint) -> tuple[float, float]:
     if not bits or point.register_type.startswith(("f", "string")):
         return -math.inf, math.inf
     raw = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if point.register_type.startswith("i") else (0.0, 2.0**bits - 1)
-    ends = sorted(_base_value(point, end) for end in raw)
-    return ends[0], ends[1]
-
-
-def _base_value(point: DevicePoint, raw: float) -> float:
-    return point.sign * ((raw * point.scale + point.offset) * point.unit_factor + point.unit_offset)
+    first, last = (point.sign * ((r * point.scale + point.offset) * point.unit_factor + point.unit_offset) for r in raw)
+    return min(first, last), max(first, last)
 
 
 # ------------------------------------------------------------------------------------------------- of a device file
