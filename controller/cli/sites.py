@@ -148,10 +148,10 @@ def upgrade_config(
 ) -> None:
     """Bring a site's files into the newest form; comments and layout stay. Without --write only shows what would be."""
     from controller.commissioning import upgrade
-    from controller.plant.site_loader import site_file
+    from controller.plant.site_loader import site_file, why_unread
 
     if not site_file(site).is_file():
-        print(f"error: {site_file(site)}: there is no such file", file=sys.stderr)
+        print(f"error: {site_file(site)}: {why_unread(site_file(site))}", file=sys.stderr)
         raise typer.Exit(UNUSABLE)
     found = upgrade.upgrades(site)
     for each in found:

@@ -40,6 +40,8 @@ class SiteFiles:
             if path.is_file():
                 large = path.stat().st_size > MAX_BYTES
                 return f"'{text}' has more than {MAX_BYTES} bytes" if large else f"'{text}' can't be read"
+            if path.exists():
+                return f"'{text}' is no regular file"
         except (OSError, ValueError):
             return f"'{text}' can't be read"
         return f"there is no file '{text}'"

@@ -91,7 +91,7 @@ def load_site(path: str | Path, *, today: dt.date | None = None) -> LoadResult:
     files = SiteFiles(file.parent)
     document = files.read(file)
     if document is None:
-        missing = error(Place(str(file)), "there is no such file", f"a folder with {SITE_FILE}, or that file")
+        missing = error(Place(str(file)), why_unread(file), f"a folder with {SITE_FILE}, or that file")
         return LoadResult(None, (missing,), {})
     extender = Extender(files)
     loading = _Loading(files, extender.whole(document), today, extender.messages)
@@ -99,6 +99,18 @@ def load_site(path: str | Path, *, today: dt.date | None = None) -> LoadResult:
     messages = in_order(loading.all_messages())
     failed = any(m.severity is Severity.ERROR for m in messages)
     return LoadResult(None if failed else plant, messages, files.documents, loading.sources)
+
+
+def why_unread(file: Path) -> str:
+    """Return why a site file can't be read: it is not there, is something else, or is not ours to read."""
+    try:
+        if file.is_file():
+            return "this file can't be read"
+        if file.exists() and not file.is_dir():
+            return "this is no regular file"
+    except (OSError, ValueError):
+        return "this file can't be read"
+    return "there is no such file"
 
 
 def load_site_or_raise(path: str | Path) -> Plant:

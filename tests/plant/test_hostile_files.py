@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import subprocess
@@ -90,7 +91,7 @@ def test_other_line_ends_and_a_byte_order_mark_are_fine(tmp_path, ends):
 
 
 def test_a_device_or_a_folder_is_no_site(tmp_path):
-    assert load_site("/dev/zero").plant is None
+    assert "this is no regular file" in load_site("/dev/zero").text()
     (tmp_path / "site.yaml").mkdir()
     assert "there is no such file" in load_site(tmp_path).text()
 
@@ -118,6 +119,17 @@ def circle(path: Path) -> None:
     path.symlink_to(path.name)
 
 
+def test_a_pipe_is_said_to_be_no_regular_file_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "site.yaml")
+    for path in (tmp_path, tmp_path / "site.yaml"):
+        assert "error: this is no regular file" in load_site(path).text()
+
+
+def pipe_for_file(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def folder_for_file(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -134,8 +146,11 @@ def link_outside(path: Path) -> None:
 )
 @pytest.mark.parametrize(
     ("replaced", "said"),
-    [(circle, "there is no file '{}'"), (folder_for_file, "'{}' is a folder"), (link_outside, "'{}' is outside")],
-)
+    [
+        (circle, "there is no file '{}'"), (folder_for_file, "'{}' is a folder"), (link_outside, "'{}' is outside"),
+        (pipe_for_file, "'{}' is no regular file"),
+    ],
+)  # fmt: skip
 def test_what_stands_in_a_file_s_place_is_named(tmp_path, name, replaced, said):
     site = twins(tmp_path)
     replaced(site / name)
