@@ -18,6 +18,7 @@ from controller.plant.messages import nearest
 from controller.plant.model import Plant
 from controller.plant.origins import Origin, key_origin, origins_of, paths_of
 from controller.plant.protection_rows import Level, ProtectionRow
+from controller.plant.row_coverage import is_about, watches_as
 from controller.plant.signals import Owner
 from controller.plant.site_loader import Sources, load_site
 from controller.plant.yaml_tree import Document
@@ -264,12 +265,10 @@ _ROW_KEYS = {"reset", "delay", "action", "signal", "direction", "description", "
 
 
 def _bms_trips(plant: Plant, row: ProtectionRow) -> Iterator[str]:
-    """Yield the BMS's own trip of the same name: ours are graded against it."""
-    if row.owner is not Owner.RACK:
-        return
+    """Yield the BMS's own trip of the same value: ours are graded against it."""
     for battery in {rack.battery.name: rack.battery for rack in plant.racks}.values():
         for trip in battery.bms_trips:
-            if trip.row == row.name:
+            if watches_as(row, trip) and is_about(row, battery.name):
                 limit = quantity_text(trip.limit, unit_of(row))
                 yield f"the BMS of {battery.name} itself trips at {limit} after {trip.delay_s:g} s"
 

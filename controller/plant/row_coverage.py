@@ -1,13 +1,13 @@
 """Which equipment a protection row is about: all of its owner's, or what its `only` names.
 
 Rule: `only` lists battery types for a row of racks, kinds of chain for a row of interlocks. Rows of other equipment
-have none.
+have none. A row watches what a BMS trip watches if it compares the same value on the same side, whatever its name.
 """
 
 from __future__ import annotations
 
-from controller.plant.model import InterlockKind, Plant
-from controller.plant.protection_rows import ProtectionRow
+from controller.plant.model import BmsTrip, InterlockKind, Plant
+from controller.plant.protection_rows import Direction, ProtectionRow, Qualifier, Reduction
 from controller.plant.signals import Owner
 
 
@@ -41,3 +41,25 @@ def is_about(row: ProtectionRow, kind: str) -> bool:
 def covered(plant: Plant, row: ProtectionRow) -> tuple[bool, ...]:
     """Return which equipment of its owner a row is about, by index."""
     return tuple(is_about(row, kind) for kind in kinds_of(plant, row.owner))
+
+
+def watches_as(row: ProtectionRow, trip: BmsTrip) -> bool:
+    """Whether a row compares what one of the BMS's own trips compares: the same value on the same side.
+
+    A row that is looked at in one state only (while charging) has no counterpart, unless the state is part of it.
+    """
+    signals, direction, reductions = _WATCHED[trip.row]
+    same = row.owner is Owner.RACK and row.signal in signals and row.direction is direction
+    always = row.qualifier in {Qualifier.ALWAYS, Qualifier.CONNECTED} or row.name == trip.row
+    return same and row.reduction in reductions and always
+
+
+_HIGHEST, _LOWEST = frozenset({Reduction.HIGHEST, Reduction.NONE}), frozenset({Reduction.LOWEST, Reduction.NONE})
+_WATCHED = {
+    "cell_voltage_high": ({"cell.voltage", "rack.cell_voltage_max"}, Direction.HIGH, _HIGHEST),
+    "cell_voltage_low": ({"cell.voltage", "rack.cell_voltage_min"}, Direction.LOW, _LOWEST),
+    "cell_temperature_high": ({"cell.temperature", "rack.cell_temperature_max"}, Direction.HIGH, _HIGHEST),
+    "cell_temperature_low": ({"cell.temperature", "rack.cell_temperature_min"}, Direction.LOW, _LOWEST),
+    "charge_current_high": ({"rack.current"}, Direction.HIGH, {Reduction.CHARGE, Reduction.MAGNITUDE}),
+    "discharge_current_high": ({"rack.current"}, Direction.HIGH, {Reduction.DISCHARGE, Reduction.MAGNITUDE}),
+}

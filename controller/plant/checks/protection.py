@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ from controller.plant.messages import Message, Place, did_you_mean, error, one_o
 from controller.plant.model import BatteryType, BmsTrip, Device, InterlockKind
 from controller.plant.protection_loader import DraftRow
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
-from controller.plant.row_coverage import covered, is_about, known_kinds
+from controller.plant.row_coverage import covered, is_about, known_kinds, watches_as
 from controller.plant.signals import SIGNALS, Owner, SignalForm
 
 
@@ -118,11 +119,16 @@ def _bears(battery: BatteryType, signal: str, direction: Direction, qualifier: Q
 def rows_are_graded(context: CheckContext) -> Iterator[Message]:
     """We warn and derate before the BMS trips, and our own trip comes not before it: it is the back-up."""
     batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}
-    rows = {row.name: row for row in context.plant.protection if row.owner is Owner.RACK}
     for name, battery in batteries.items():
         for trip in battery.bms_trips:
-            if trip.row in rows and is_about(rows[trip.row], name):
-                yield from _graded(context, rows[trip.row], trip, name)
+            rows = [row for row in context.plant.protection if watches_as(row, trip) and is_about(row, name)]
+            for row in rows:
+                yield from _graded(context, row, trip, name)
+            if not rows:
+                message = f"the BMS of {name} trips itself by {trip.row}, but no row of ours watches the same"
+                yield warning(
+                    context.at("batteries", name, "bms_trips", trip.row), message, f"a row such as {trip.row}"
+                )
 
 
 def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: str) -> Iterator[Message]:
@@ -130,14 +136,27 @@ def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: s
     for level in row.levels:
         word = level.level.name.lower()
         place, text = _place(context, row, f"{word}.limit"), _text(context, row, f"{word}.limit")
-        if level.level is not Level.TRIP and not _outside(row, trip.limit, level.limit):
+        if level.level is not Level.TRIP and not _further_out(row, trip.limit, level.limit):
             message = f"{row.name}: {word} ({text}) comes only after the BMS of {battery} has tripped"
             yield warning(place, message, f"{word} inside the BMS's own trip", see_also=also)
-        inside = _outside(row, trip.limit, level.limit)
-        same = level.limit == trip.limit and level.delay_s <= trip.delay_s
-        if level.level is Level.TRIP and (inside or same) and level.delay_s <= trip.delay_s:
+        if level.level is Level.TRIP and _comes_first(row, level, trip):
             message = f"{row.name}: trip ({text}) comes before the BMS of {battery} trips itself"
-            yield warning(place, message, "a back-up: later or further out than the BMS's own trip", see_also=also)
+            yield warning(place, message, "a back-up: further out than the BMS's own trip, or later", see_also=also)
+
+
+def _comes_first(row: ProtectionRow, ours: Graded, trip: BmsTrip) -> bool:
+    """Whether our trip acts before the BMS's own.
+
+    A current jumps over both limits, so a longer delay makes ours the later one. A voltage or a temperature drifts: it
+    may stay between the two for hours, and then a delay helps only where both limits are one.
+    """
+    later, same = ours.delay_s > trip.delay_s, not _further_out(row, trip.limit, ours.limit)
+    return not _further_out(row, ours.limit, trip.limit) and not (later and (same or row.signal == "rack.current"))
+
+
+def _further_out(row: ProtectionRow, value: float, limit: float) -> bool:
+    """Tell whether a value is outside a limit by more than the rounding of their units (140 degF is 60 degC)."""
+    return _outside(row, value, limit) and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
