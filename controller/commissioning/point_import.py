@@ -16,6 +16,7 @@ from controller.commissioning.device_yaml import device_yaml, flow
 from controller.commissioning.tables import Cell, Complaints, Sheet, TableError, as_csv, read_sheets, write_sheets
 from controller.commissioning.vendor_columns import vendor_tables
 from controller.commissioning.vendor_entries import Entry, Options, entries_of
+from controller.commissioning.vendor_racks import HOW_TO_SAY_IT, with_racks
 from controller.commissioning.vendor_signals import meaning_of, sign_of, signal_of
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
@@ -120,6 +121,7 @@ class _Draft:
     unbound: list[str]
     without: list[str]  # sheets that hold no list
     said: list[str] = field(default_factory=list)  # what the list says besides, what was assumed
+    taken: tuple[str, ...] = ()  # what was taken from its notes, told at once
 
 
 def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complaints) -> _Draft | None:
@@ -131,12 +133,15 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     if kind is None or not tables:
         return None
     entries = [e for table in tables for e in entries_of(table, request.options, complaints)]
+    taken: tuple[str, ...] = ()
+    if kind is DeviceKind.BANK_BMS:
+        notes = [text for table in tables for text in table.asides]
+        entries, taken = with_racks(entries, list(dict.fromkeys(notes)), complaints)
     binder = _Binder(kind, entries, complaints)
     binder.bind()
     if not complaints.lines and not binder.points:
-        hint = (
-            "rows of racks have their number: 'Rack 1 voltage', 'Rack 2 voltage'" if kind is DeviceKind.BANK_BMS else ""
-        )
+        every = f"rows of racks have their number: 'Rack 1 voltage', 'Rack 2 voltage'; or {HOW_TO_SAY_IT}"
+        hint = every if kind is DeviceKind.BANK_BMS else ""
         message = f"none of the {len(entries)} rows is a signal of a {kind} that is known by its name"
         complaints.add(str(request.file), message, "another --kind, or a column 'signal' that binds them", hint)
     if complaints.lines:
@@ -147,7 +152,7 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     said = [f"The list also says: {text}" for table in tables for text in table.asides]
     if unsaid:
         said.append(f"The list does not state the word order of {len(unsaid)} values; assumed: {order}.")
-    return _Draft(tree, binder.comments, binder.cells, binder.unbound, without, said)
+    return _Draft(tree, binder.comments, binder.cells, binder.unbound, without, [*said, *taken], taken)
 
 
 def _kind(request: Request, complaints: Complaints) -> DeviceKind | None:
@@ -225,13 +230,14 @@ class _Binder:
             if found is None:
                 self._complain(entry, f"no signal named '{entry.signal}'", "", did_you_mean(entry.signal, SIGNALS))
             return found
-        bank = self.kind is DeviceKind.BANK_BMS and entry.racks == 1
+        bank = self.kind is DeviceKind.BANK_BMS and not entry.of_rack
         found = (
             None
             if entry.signal == "-"
             else signal_of(entry.name, self.kind, repeated=entry.count > 1, bank=bank, writable=entry.writable)
         )
-        fits = found is not None and (entry.writable or not found.command) and self._suits(entry, found)
+        known = not entry.of_rack or entry.racks > 1  # of racks, it must be known how many
+        fits = known and found is not None and (entry.writable or not found.command) and self._suits(entry, found)
         if found is None or not fits or (found.name in self.points and not entry.signal):
             self._leave(entry, found)
             return None
@@ -358,5 +364,6 @@ def _summary(request: Request, draft: _Draft) -> str:
     if draft.unbound:
         lines.append(f"{len(draft.unbound)} rows have no signal of ours; they are kept as comments:")
         lines += [f"  {line}" for line in draft.unbound]
+    lines += draft.taken
     lines += [f"sheet '{name}' holds no point list and was not read" for name in draft.without]
     return "\n".join(lines)

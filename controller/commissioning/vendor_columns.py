@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from controller.commissioning.tables import Cell, Sheet
+from controller.commissioning.vendor_notes import is_remark, repetition_of
 
 HEADINGS: dict[str, tuple[str, ...]] = {
     "signal": ("signal", "our signal"),
@@ -60,11 +61,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class VendorTable:
-    """A point list: its columns and its rows; `asides`: texts above the header and titles between the rows."""
+    """A point list: its columns and its rows; `asides`: texts above the header and between the rows.
+
+    `titles`: under which title each row stands, "" if under none.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     asides: tuple[str, ...]
+    titles: tuple[str, ...]
 
     def cell(self, row: int, role: str) -> Cell:
         """Return the first filled cell of a role in a row; an empty one at the right place if there is none."""
@@ -91,7 +96,7 @@ def vendor_tables(sheets: Sequence[Sheet]) -> tuple[list[VendorTable], list[str]
     """Return the point lists of a file's sheets, and the names of sheets that hold none."""
     tables, without = [], []
     for sheet in sheets:
-        found = _table(sheet)
+        found = _table(sheet, sheet.name if len(sheets) > 1 else "")
         if found is None:
             if any(c.text for row in sheet.rows for c in row):
                 without.append(sheet.name)
@@ -100,25 +105,34 @@ def vendor_tables(sheets: Sequence[Sheet]) -> tuple[list[VendorTable], list[str]
     return tables, without
 
 
-def _table(sheet: Sheet) -> VendorTable | None:
+def _table(sheet: Sheet, title: str) -> VendorTable | None:
     for number, row in enumerate(sheet.rows):
         columns = tuple(_column(cell) for cell in row)
         roles = {c.role for c in columns if c.role}
         if len(roles) >= ENOUGH and "address" in roles:
             above = [c.text for other in sheet.rows[:number] for c in other if c.text]
-            return _filled(columns, sheet.rows[number + 1 :], above)
+            return _filled(columns, sheet.rows[number + 1 :], above, title)
     return None
 
 
-def _filled(columns: tuple[Column, ...], below: Sequence[Sequence[Cell]], above: list[str]) -> VendorTable:
-    rows, asides = [], above
+def _filled(columns: tuple[Column, ...], below: Sequence[Sequence[Cell]], above: list[str], title: str) -> VendorTable:
+    rows, titles, asides = [], [], above
     for row in below:
         filled = [c for c in row if c.text]
-        if len(filled) == 1 and not any(c.isdigit() for c in filled[0].text[:3]):
-            asides.append(filled[0].text)
+        if _is_aside(filled):
+            asides.append(", ".join(c.text for c in filled))
+            title = title if is_remark(asides[-1]) else asides[-1]
         elif filled:
             rows.append(tuple(row))
-    return VendorTable(columns, tuple(rows), tuple(asides))
+            titles.append(title)
+    return VendorTable(columns, tuple(rows), tuple(asides), tuple(titles))
+
+
+def _is_aside(filled: list[Cell]) -> bool:
+    """Whether a row is a text and no point: one cell alone, or a note that the file's commas have parted."""
+    if len(filled) == 1 and not any(c.isdigit() for c in filled[0].text[:3]):
+        return True
+    return 1 <= len(filled) < ENOUGH and repetition_of(", ".join(c.text for c in filled)) is not None
 
 
 def _column(cell: Cell) -> Column:

@@ -33,6 +33,7 @@ from controller.plant.messages import Complaint
 
 T = TypeVar("T")
 _RACK_NUMBER = re.compile(r"((?:rack|cluster|string|bms)[ _#-]*)(\d+)", re.IGNORECASE)
+_TITLE_OF_ONE = re.compile(r"\s*((?:rack|cluster)[ _#-]*\d+)\b(?: data| block| registers| values)?\W*", re.IGNORECASE)
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 _WRITE = re.compile(r"\b(?:write|set to)\s+(\d{1,5})\b", re.IGNORECASE)
 """A command of one value, said in words: `write 1`."""
@@ -55,7 +56,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One point. `racks`, `rack_stride`: how often it repeats for racks; `count`, `stride`: its elements."""
+    """One point. `racks`, `rack_stride`: how often it repeats for racks; `count`, `stride`: its elements.
+
+    `title`: what stands above its rows; `of_rack`: it is a rack's, however often that is.
+    """
 
     cell: Cell  # where its name stands
     name: str
@@ -80,6 +84,8 @@ class Entry:
     stride: int = 0
     racks: int = 1
     rack_stride: int = 0
+    title: str = ""
+    of_rack: bool = False
 
     @property
     def width(self) -> int:
@@ -149,8 +155,9 @@ class _Reader:
             return None
         span = length if length is not None else _span(address)
         count = self._count(row, span, words_of(kind), length_cell if length is not None else at)
-        return self._described(row, replace(scaled, cell=name, name=name.text, table=table, address=address.first,
-                                            type=kind, count=count))  # fmt: skip
+        title = self.table.titles[row]
+        return self._described(row, replace(scaled, cell=name, name=_named(name.text, title), table=table, title=title,
+                                            address=address.first, type=kind, count=count))  # fmt: skip
 
     def _taken(self, cell: Cell, value: T | Complaint) -> T | None:
         if isinstance(value, Complaint):
@@ -262,6 +269,12 @@ class _Reader:
             (ends[1], ends[2]) if ends else (self.table.cell(row, "minimum").text, self.table.cell(row, "maximum").text)
         )
         return low, high
+
+
+def _named(name: str, title: str) -> str:
+    """Return a name with the rack of the title that it stands under: `Rack 2` over `Voltage` is `Rack 2 Voltage`."""
+    rack = _TITLE_OF_ONE.fullmatch(title)
+    return f"{rack[1]} {name}" if rack and not _RACK_NUMBER.search(name) else name
 
 
 def _span(address: object) -> int | None:

@@ -92,6 +92,12 @@ def words_of_name(text: str) -> str:
     return " ".join(re.sub(r"[^a-z0-9]+", " ", spaced.casefold()).split())
 
 
+def is_of_cells(name: str) -> bool:
+    """Whether a row of elements is of cells or their sensors."""
+    folded = words_of_name(name)
+    return any(re.search(pattern, folded) for pattern, _ in _CELLS)
+
+
 def signal_of(
     name: str, kind: DeviceKind, *, repeated: bool = False, bank: bool = False, writable: bool = False
 ) -> Signal | None:
