@@ -302,7 +302,7 @@ banks:
 _PROTECTIONS = """# The preset for this chemistry; the data sheet of the cell wins over it. A row written here changes
 # the preset's row, number by number, and `bess explain SITE cell_voltage_high` shows where each number comes from:
 #   rack:
-#     cell_voltage_high: {{trip: 3.62 V}}
+#     cell_voltage_high: {{alarm: 3.58 V}}
 schema: protections/v1
 base: {base}
 """

@@ -42,6 +42,10 @@ def limits_are_ordered(context: CheckContext) -> Iterator[Message]:
                 yield _disorder(context, row, inner, outer)
 
 
+def _in_order(row: ProtectionRow) -> bool:
+    return all(_outside(row, outer.limit, inner.limit) for inner, outer in pairwise(row.levels))
+
+
 def _disorder(context: CheckContext, row: ProtectionRow, inner: Graded, outer: Graded) -> Message:
     above = "above" if row.direction is Direction.HIGH else "below"
     short = "at or below" if row.direction is Direction.HIGH else "at or above"
@@ -122,7 +126,7 @@ def rows_are_graded(context: CheckContext) -> Iterator[Message]:
     for name, battery in batteries.items():
         for trip in battery.bms_trips:
             rows = [row for row in context.plant.protection if watches_as(row, trip) and is_about(row, name)]
-            for row in rows:
+            for row in filter(_in_order, rows):
                 yield from _graded(context, row, trip, name)
             if not rows:
                 message = f"the BMS of {name} trips itself by {trip.row}, but no row of ours watches the same"
