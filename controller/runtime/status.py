@@ -180,9 +180,9 @@ def read_status(run: RunDirectory) -> Status:
         snapshot = LinkedPlant(run, image_layout(plant), sealed.hash, clock).snapshot()
     except SiteChangedError as error:
         return Status(running=False, problem=str(error), site=plant.site_id, folder=str(run.folder))
-    running = not snapshot.is_stale(clock.mono_ns())
-    status = Status(running, "", plant.site_id, str(run.folder))
-    status.processes, status.state = _processes(run, clock.mono_ns())
+    processes, state = _processes(run, clock.mono_ns())
+    running = bool(processes) and not snapshot.is_stale(clock.mono_ns())  # what has just ended is not stale yet
+    status = Status(running, "", plant.site_id, str(run.folder), processes=processes, state=state)
     status.problem = "" if running else _why_silent(snapshot, status.processes)
     status.faces = {p["role"]: p["endpoint"] for p in status.processes if p["endpoint"]}
     status.links = _links(run)
