@@ -238,7 +238,7 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     SystemAlarm.RETAINED_STATE_LOST: _alarm(
         Axis.PLANT,
         "retained state could not be used",
-        "Compare trips, lock-outs and limits with the journal; the plant starts only when asked.",
+        "Compare trips, lock-outs and limits with the journal; set them anew, then reset the fast stop if one holds.",
     ),
     SystemAlarm.RETAINED_STATE_FAILING: _alarm(
         Axis.PLANT, "retained state is not written", "Check the disk: a restart would forget newer trips and limits."

@@ -23,6 +23,10 @@ UNREADABLE = "unreadable"
 """The name under which parts say why a file of theirs could not be read."""
 
 
+HOLDS_AFTER_LOSS = "the controller, whose retained state was lost"
+"""Who latches the fast stop then."""
+
+
 class TakenOver(NamedTuple):
     """What could not be kept, item by item; and why nothing (more) could be used at all, "" if it could."""
 
@@ -72,14 +76,13 @@ def load_parts(decided: Path, learned: Path) -> dict[str, bytes]:
 def take_over(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns: int, utc_ns: int) -> TakenOver:
     """Bring a fresh state to what was retained, with `saved_utc_ns`; {} leaves it fresh. Never raises for bad parts.
 
-    Where not all can be used, a stop or a lock-out may be among what is lost: a person starts the plant then.
+    Where what was decided is lost, a stop, a limit or a lock-out may be among it: a fast stop of our own holds the
+    plant until a person has looked and resets it. Contactors stay as they are.
     """
     if not parts:
         return TakenOver()
     taken = _take_over(tables, state, parts, now_ns, utc_ns)
     problem = parts[UNREADABLE].decode() if UNREADABLE in parts else taken.problem
-    if problem:
-        state.control.plant.auto_start_done = True
     return TakenOver(taken.lost, problem)
 
 
@@ -89,16 +92,28 @@ def _take_over(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns:
         control_state.from_bytes(state.control, tables.plant, parts["control"], now_ns)
         state.protection, lost = protection_retained.from_bytes(tables.protection, parts["protection"])
         lost += alarms_retained.from_bytes(tables.alarms, state.alarms, parts["alarms"], now_ns)
-        learned_utc_ns = int(parts.get("learned_utc_ns", parts["saved_utc_ns"]))
-        away_s = max(utc_ns - learned_utc_ns, 0) * 1e-9
-        racks = [rack.name for rack in tables.plant.racks]
-        if "life" in parts:
-            state.estimator.life = life_from_bytes(parts["life"], racks, away_s)
-        if "warranty" in parts:
-            state.estimator.warranty = warranty_from_bytes(parts["warranty"], racks, away_s)
-        counted, life = state.estimator.warranty, state.estimator.life
-        state.estimator = estimator_from_bytes(parts["estimator"], tables.estimator, now_ns, away_s)
-        state.estimator.warranty, state.estimator.life = counted, life
     except (KeyError, ValueError) as error:
-        return TakenOver(lost, str(error))
+        state.control.plant.fast_stop = HOLDS_AFTER_LOSS
+        return TakenOver(lost, _why(error))
+    try:
+        _learn(tables, state, parts, now_ns, utc_ns)
+    except (KeyError, ValueError) as error:
+        return TakenOver(lost, _why(error))
     return TakenOver(lost)
+
+
+def _learn(tables: Tables, state: State, parts: Mapping[str, bytes], now_ns: int, utc_ns: int) -> None:
+    learned_utc_ns = int(parts.get("learned_utc_ns", parts["saved_utc_ns"]))
+    away_s = max(utc_ns - learned_utc_ns, 0) * 1e-9
+    racks = [rack.name for rack in tables.plant.racks]
+    if "life" in parts:
+        state.estimator.life = life_from_bytes(parts["life"], racks, away_s)
+    if "warranty" in parts:
+        state.estimator.warranty = warranty_from_bytes(parts["warranty"], racks, away_s)
+    counted, life = state.estimator.warranty, state.estimator.life
+    state.estimator = estimator_from_bytes(parts["estimator"], tables.estimator, now_ns, away_s)
+    state.estimator.warranty, state.estimator.life = counted, life
+
+
+def _why(error: KeyError | ValueError) -> str:
+    return f"it lacks its part {error}" if isinstance(error, KeyError) else str(error)

@@ -14,6 +14,7 @@ from controller.plant.model import Plant
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.runtime.retained import load, save
 from controller.runtime.retained_parts import (
+    HOLDS_AFTER_LOSS,
     UNREADABLE,
     decided_parts,
     learned_parts,
@@ -100,21 +101,31 @@ def test_what_was_decided_outlives_what_was_learned(worked: LocalPlant, tmp_path
     assert {"control", "alarms", "protection"} <= parts.keys()
 
 
-@pytest.mark.parametrize("torn", ["retained", "learned"])
-def test_a_person_starts_the_plant_where_a_stop_or_a_lock_out_may_be_lost(
-    worked: LocalPlant, tmp_path: Path, torn: str
+def test_a_fast_stop_holds_the_plant_where_a_stop_a_limit_or_a_lock_out_may_be_lost(
+    worked: LocalPlant, tmp_path: Path
 ) -> None:
     decided, learned = tmp_path / "retained", tmp_path / "learned"
     tables, utc_ns = worked.tables, worked.clock.utc_ns()
-    save(decided, decided_parts(tables, worked.state, worked.clock.mono_ns()), utc_ns=utc_ns)
-    save(learned, learned_parts(tables, worked.state), utc_ns=utc_ns)
-    state = first_state(tables, (), 5)
-    take_over(tables, state, load_parts(decided, learned), 5, utc_ns)
-    assert not state.control.plant.auto_start_done, "what is whole keeps nobody from an automatic start"
 
-    path = tmp_path / torn
-    path.write_bytes(path.read_bytes()[:120])
-    state = first_state(tables, (), 5)
-    taken = take_over(tables, state, load_parts(decided, learned), 5, utc_ns)
-    assert torn in taken.problem
-    assert state.control.plant.auto_start_done
+    def started() -> tuple[str, str]:
+        state = first_state(tables, (), 5)
+        taken = take_over(tables, state, load_parts(decided, learned), 5, utc_ns)
+        return state.control.plant.fast_stop, taken.problem
+
+    def keep() -> None:
+        save(decided, decided_parts(tables, worked.state, worked.clock.mono_ns()), utc_ns=utc_ns)
+        save(learned, learned_parts(tables, worked.state), utc_ns=utc_ns)
+
+    assert started() == ("", ""), "the first start of all"
+    keep()
+    assert started() == ("", "")
+    learned.write_bytes(learned.read_bytes()[:120])
+    held_by, problem = started()
+    assert (held_by, "learned" in problem) == ("", True), "estimates begin anew, nobody decided anything in them"
+    keep()
+    decided.write_bytes(decided.read_bytes()[:120])
+    held_by, problem = started()
+    assert (held_by, "retained" in problem) == (HOLDS_AFTER_LOSS, True)
+    keep()
+    decided.unlink()
+    assert started() == (HOLDS_AFTER_LOSS, "it lacks its part 'control'")
