@@ -66,9 +66,14 @@ def watchdog_text(plant: Plant) -> str:
     for found in coordination_lines(plant):
         verdict = "ok" if found.in_time else "TOO LATE"
         second.append((found.converters, found.bms, f"{found.at_zero_s:g} s", f"{found.opens_s:g} s", verdict))
+    unstated = _unstated(plant)
+    if len(second) > 1:
+        lines += _aligned(second)
+    unknown = "its file states no communication_timeout; it may open under load"
+    lines += [f"  not known of {name}: {unknown}" for name in unstated]
     if len(second) == 1:
-        return "\n".join([*lines, "  no BMS of this site opens its contactors by itself when we fall silent"])
-    lines += _aligned(second)
+        alone = [] if unstated else ["  no BMS of this site opens its contactors by itself when we fall silent"]
+        return "\n".join([*lines, *alone])
     return "\n".join(
         [*lines, "", "These are what the files state. Read each back on site: some devices ship with it disabled."]
     )
@@ -79,7 +84,14 @@ def watchdog_json(plant: Plant) -> dict[str, object]:
     return {
         "devices": [asdict(line) for line in watchdog_lines(plant)],
         "coordination": [asdict(line) for line in coordination_lines(plant)],
+        "bms_timeout_not_stated": _unstated(plant),
     }
+
+
+def _unstated(plant: Plant) -> list[str]:
+    """Return the BMS types whose files do not say what they do when we fall silent."""
+    bms = (d.type for d in plant.devices if any(b.owner in {Owner.RACK, Owner.BANK} for b in d.bindings))
+    return sorted({type_.name for type_ in bms if type_.communication_timeout is None})
 
 
 def _line(devices: list[Device]) -> WatchdogLine:
@@ -95,11 +107,16 @@ def _line(devices: list[Device]) -> WatchdogLine:
         heartbeat_s=device_type.heartbeat_period_s or max(beats, default=None),
         set_points_s=max(written, default=None),
         timeout_s=None if timeout is None else timeout.after_s,
-        then="nothing" if timeout is None else timeout.then.value,
+        then=_when_silent(devices) if timeout is None else timeout.then.value,
         ramp_s=0.0 if timeout is None else timeout.ramp_s,
         three_periods_s=3 * slowest_s,
         in_time=None if timeout is None or not slowest_s else 3 * slowest_s <= timeout.after_s,
     )
+
+
+def _when_silent(devices: list[Device]) -> str:
+    watched = any(b.owner in {Owner.RACK, Owner.BANK, Owner.PCS} for device in devices for b in device.bindings)
+    return "not stated" if watched else "-"
 
 
 def _coordination(plant: Plant) -> Iterator[CoordinationLine]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from controller.commissioning.watchdogs import watchdog_json, watchdog_text
 from controller.plant.demo_site import demo_site_files
 
 OWN = """schema: device/v1
@@ -50,3 +51,11 @@ def test_a_barred_rack_keeps_its_bank_open(changed, state):
     assert f"B01-R01 and 8 more must stay open, and {kept}" in many
     assert not [m for m in alone if "as a whole" in m], "it has an endpoint of its own"
     assert told(changed, OWN, STATES % ("B01-R03", state)) == [], "each rack is asked by itself"
+
+
+def test_a_bms_that_states_no_timeout_is_no_comfort_in_the_watchdog_table(changed):
+    site = demo_site_files()["site.yaml"].replace("type: generic-bank-bms", "type: our-bank")
+    site = site.replace("use:\n", "use:\n  - devices/our.yaml\n")
+    plant = changed(site_yaml=site, devices__our_yaml=f"{OWN}without: [communication_timeout]\n").plant
+    assert "not known of our-bank: its file states no communication_timeout" in watchdog_text(plant)
+    assert watchdog_json(plant)["bms_timeout_not_stated"] == ["our-bank"]
