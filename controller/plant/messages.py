@@ -21,12 +21,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A stretch of a file: line and column count from 1; `width` is how many characters the caret underlines."""
+    """A stretch of a file: line and column count from 1; `width` is how many characters the caret underlines.
+
+    `secret`: what stands there must not be shown.
+    """
 
     file: str
     line: int = 1
     col: int = 1
     width: int = 1
+    secret: bool = False
 
     def __str__(self) -> str:
         """Return file:line:col."""
@@ -95,10 +99,23 @@ def render(messages: Sequence[Message], lines_of: Mapping[str, Sequence[str]], a
 
     `lines_of` gives the lines of each file by the name that the messages use.
     """
-    shown = [_render_one(m, lines_of.get(m.place.file, ())) for m in messages[:at_most]]
+    hidden = _hidden(messages, lines_of)
+    shown = [_render_one(m, hidden.get(m.place.file, ())) for m in messages[:at_most]]
     if len(messages) > at_most:
         shown.append(f"and {len(messages) - at_most} more like this")
     return "\n\n".join(shown)
+
+
+def _hidden(messages: Sequence[Message], lines_of: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the lines of each file, with stars for secrets: other complaints may show the same line."""
+    hidden = dict(lines_of)
+    for place in (m.place for m in messages if m.place.secret and m.place.file in lines_of):
+        lines = list(hidden[place.file])
+        begin, end = place.col - 1, place.col - 1 + place.width
+        line = lines[place.line - 1]
+        lines[place.line - 1] = line[:begin] + "*" * len(line[begin:end]) + line[end:]
+        hidden[place.file] = lines
+    return hidden
 
 
 def _render_one(message: Message, lines: Sequence[str]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from controller.plant.messages import Message, error, warning
-from controller.plant.schema.messages import SECRET_WORDS, label_of
+from controller.plant.schema.messages import SECRET_NAME, SECRET_WORDS, label_of
+from controller.plant.schema.types import IDENTIFIER
 from controller.plant.yaml_tree import Document, Text, walk
 
 _TIME = re.compile(r"\d{1,2}:[0-5]\d(:[0-5]\d)?")
@@ -19,9 +21,10 @@ def check_text(document: Document) -> Iterator[Message]:
         if not isinstance(node, Text):
             continue
         key = loc[-1] if loc else ""
-        if key in SECRET_WORDS or _PASSWORD_IN_URL.search(node.value):
-            message = f"{label_of(loc)} is a secret written in the file"
-            yield error(node.place, message, "{secret: NAME}", "store it with: bess secret set NAME")
+        no_name = key == SECRET_NAME and not IDENTIFIER.fullmatch(node.value)
+        if no_name or key in SECRET_WORDS or _PASSWORD_IN_URL.search(node.value):
+            place, message = replace(node.place, secret=True), f"{label_of(loc)} is a secret written in the file"
+            yield error(place, message, "{secret: NAME}", "store it with: bess secret set NAME")
         elif not node.quoted and _TIME.fullmatch(node.value):
             number = _as_number(node.value)
             hint = f"many YAML readers turn {node.value} into the number {number}"

@@ -20,6 +20,9 @@ SECRET_WORDS = frozenset(
 )
 """Keys whose text is a secret: complained about as such (`checks_text`), not as unknown keys."""
 
+SECRET_NAME = "secret"  # noqa: S105 (a key, no password)
+"""The key whose text names a secret; a text that can't be a name may be the secret itself (`checks.text`)."""
+
 Model = TypeVar("Model", bound=Section)
 
 
@@ -44,6 +47,8 @@ def _messages(document: Document, model: type[Section], wrong: ValidationError) 
         if loc in commas:
             continue
         if kind == "extra_forbidden" and loc[-1] in SECRET_WORDS and document.text_at(loc):
+            continue
+        if loc[-1:] == (SECRET_NAME,) and kind == COMPLAINT and document.text_at(loc):
             continue
         if kind == "missing" and _is_misspelt(str(loc[-1]), unknown.get(loc[:-1], ())):
             continue

@@ -213,9 +213,12 @@ _TEXT: dict[str, Any] = {"type": ["string", "number", "boolean"], UNIT: "text"}
 Words = Annotated[str, BeforeValidator(_words), WithJsonSchema(_TEXT)]
 
 
+IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@/-]*")
+
+
 def _identifier(value: object) -> str:
     text = single(value, "a name")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@/-]*", text):
+    if not IDENTIFIER.fullmatch(text):
         fail(f"can't be a name ('{text}')", "letters, digits, - and _")
     return text
 
