@@ -173,6 +173,7 @@ LEAVE, IN, OUT = Wanted.LEAVE, Wanted.CONNECTED, Wanted.DISCONNECTED
         (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, "in_state_s": 61.0}, R.DISCONNECTED),
         (R.CONNECTING, {"contactor": C.PRECHARGING, "wanted": IN}, R.CONNECTING),
         (R.CONNECTING, {"contactor": C.FAULT, "wanted": IN}, R.DISCONNECTED),
+        (R.CONNECTED, {"contactor": C.FAULT, "wanted": IN}, R.DISCONNECTED),
         (R.CONNECTING, {"contactor": C.OPEN, "wanted": IN, "in_state_s": 61.0}, R.DISCONNECTED),
         (R.CONNECTING, {"contactor": C.PRECHARGING, "wanted": OUT}, R.DISCONNECTING),
         (R.CONNECTING, {}, R.CONNECTED),

@@ -133,3 +133,12 @@ def test_a_healthy_start_raises_no_alarm(demo_plant: Plant) -> None:
     rig.run(60.0)
     assert rig.value("Plant.State") == 3
     assert rig.alarms(unacknowledged=True) == set()
+
+
+def test_a_rack_whose_contactors_drop_out_under_load_is_told(running: PlantRig) -> None:
+    running.hold(0.6 * MW, 6.0)
+    running.fault("contactor B02-R03 stuck_open")
+    running.hold(0.6 * MW, 5.0)
+    assert running.value("Plant.RacksConnected") == 23
+    assert "B02-R03 rack_opened_by_itself" in running.alarms()
+    assert running.number("Plant.ActivePower") == pytest.approx(0.6, abs=0.03), "the others carry on"

@@ -101,7 +101,7 @@ def _connecting(inputs: RackInputs) -> RackSequenceState:
 
 
 def _connected(inputs: RackInputs) -> RackSequenceState:
-    if inputs.contactor == ContactorState.OPEN:
+    if inputs.contactor in {ContactorState.OPEN, ContactorState.FAULT}:  # a fault: no longer closed as it was
         return RackSequenceState.DISCONNECTED
     leaving = inputs.wanted is Wanted.DISCONNECTED
     return RackSequenceState.UNLOADING if leaving else RackSequenceState.CONNECTED
