@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from controller.plant.device_types import DeviceKind
+from controller.plant.device_types import BMS_KINDS, DeviceKind
 from controller.plant.signals import SIGNALS, BmsAlarm, Signal, SignalForm
 
 _CELL_EXTREMES = (
@@ -107,7 +107,7 @@ def signal_of(
     `writable`: a counter that may be written is ours to advance.
     """
     folded = words_of_name(name)
-    if repeated and kind in {DeviceKind.BANK_BMS, DeviceKind.RACK_BMS}:
+    if repeated and kind in BMS_KINDS:
         return next((SIGNALS[signal] for pattern, signal in _CELLS if re.search(pattern, folded)), None)
     prefix, patterns = _PREFIX[kind]
     found = next((part for pattern, part in patterns if re.search(pattern, folded)), None)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from controller.plant.checks.links import MARGIN_S
-from controller.plant.device_types import TimeoutAction
+from controller.plant.device_types import BMS_KINDS, DeviceKind, TimeoutAction
 from controller.plant.model import Device, Plant
 from controller.plant.signals import Owner
 
@@ -90,7 +90,7 @@ def watchdog_json(plant: Plant) -> dict[str, object]:
 
 def _unstated(plant: Plant) -> list[str]:
     """Return the BMS types whose files do not say what they do when we fall silent."""
-    bms = (d.type for d in plant.devices if any(b.owner in {Owner.RACK, Owner.BANK} for b in d.bindings))
+    bms = (d.type for d in plant.devices if d.type.kind in BMS_KINDS)
     return sorted({type_.name for type_ in bms if type_.communication_timeout is None})
 
 
@@ -107,16 +107,15 @@ def _line(devices: list[Device]) -> WatchdogLine:
         heartbeat_s=device_type.heartbeat_period_s or max(beats, default=None),
         set_points_s=max(written, default=None),
         timeout_s=None if timeout is None else timeout.after_s,
-        then=_when_silent(devices) if timeout is None else timeout.then.value,
+        then=_when_silent(device_type.kind) if timeout is None else timeout.then.value,
         ramp_s=0.0 if timeout is None else timeout.ramp_s,
         three_periods_s=3 * slowest_s,
         in_time=None if timeout is None or not slowest_s else 3 * slowest_s <= timeout.after_s,
     )
 
 
-def _when_silent(devices: list[Device]) -> str:
-    watched = any(b.owner in {Owner.RACK, Owner.BANK, Owner.PCS} for device in devices for b in device.bindings)
-    return "not stated" if watched else "-"
+def _when_silent(kind: DeviceKind) -> str:
+    return "not stated" if kind in {*BMS_KINDS, DeviceKind.PCS} else "-"
 
 
 def _coordination(plant: Plant) -> Iterator[CoordinationLine]:

@@ -23,6 +23,9 @@ class DeviceKind(StrEnum):
     DIGITAL_IO = "digital_io"
 
 
+BMS_KINDS = frozenset({DeviceKind.BANK_BMS, DeviceKind.RACK_BMS})
+
+
 class RegisterTable(StrEnum):
     """The four Modbus tables."""
 

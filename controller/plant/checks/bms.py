@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.device_types import DeviceKind, DeviceType
+from controller.plant.checks.protection import served_signals
+from controller.plant.device_types import BMS_KINDS, DeviceType
 from controller.plant.messages import Message, warning
-from controller.plant.model import Bank, Plant
+from controller.plant.model import Bank
 from controller.plant.signals import Owner
 from controller.plant.yaml_tree import Document
-
-BMS_KINDS = (DeviceKind.BANK_BMS, DeviceKind.RACK_BMS)
 
 
 def bms_says_what_it_does(device_type: DeviceType, document: Document) -> Iterator[Message]:
@@ -34,7 +33,8 @@ def barred_racks_hold_their_bank(context: CheckContext) -> Iterator[Message]:
     out = [rack.index for rack in plant.racks if rack.out_of_service is not None]
     if not out:
         return
-    own = _asked_alone(plant)
+    served = served_signals(plant.devices)
+    own = {rack for rack in out if "rack.connect_request" in served.get((Owner.RACK, rack), ())}
     for pattern, section in context.site.exceptions.items():
         if section.state is None:
             continue
@@ -57,17 +57,6 @@ def _whole(banks: Sequence[Bank]) -> str:
 
 def _racks_of(banks: Sequence[Bank]) -> str:
     return f"all {sum(len(bank.racks) for bank in banks)} racks"
-
-
-def _asked_alone(plant: Plant) -> set[int]:
-    """Return the racks that have a connect request of their own."""
-    return {
-        binding.equipment
-        for device in plant.devices
-        if device.type.point("rack.connect_request") is not None
-        for binding in device.bindings
-        if binding.owner is Owner.RACK
-    }
 
 
 BMS_CHECKS = (barred_racks_hold_their_bank,)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.protection import served_signals
 from controller.plant.device_loader import words_of
-from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType
+from controller.plant.device_types import BMS_KINDS, DevicePoint, DeviceType
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, SocSource
 from controller.plant.signals import Owner, SignalForm
@@ -139,7 +139,7 @@ def somebody_tells_soc(context: CheckContext) -> Iterator[Message]:
     for device in context.plant.devices:
         racks = [b.equipment for b in device.bindings if b.owner is Owner.RACK]
         blind = next((rack for rack in racks if "rack.soc" not in served[Owner.RACK, rack]), None)
-        if blind is not None and device.type.kind in (DeviceKind.BANK_BMS, DeviceKind.RACK_BMS):
+        if blind is not None and device.type.kind in BMS_KINDS:
             name = context.plant.racks[blind].name
             message = f"{device.type.name} states no SOC of {name}, and this site runs on the SOC of the BMS"
             document = context.device_document(device.type)
