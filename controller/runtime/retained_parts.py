@@ -21,8 +21,6 @@ from controller.runtime.scan_state import State, Tables
 
 UNREADABLE = "unreadable"
 """The name under which parts say why a file of theirs could not be read."""
-
-
 HOLDS_AFTER_LOSS = "the controller, whose retained state was lost"
 """Who latches the fast stop then."""
 
@@ -45,9 +43,10 @@ def decided_parts(tables: Tables, state: State, now_ns: int) -> dict[str, bytes]
 
 def learned_parts(tables: Tables, state: State) -> dict[str, bytes]:
     """Return what was learned of racks and cells, by name: a restart may find it a minute old."""
+    racks = [rack.name for rack in tables.plant.racks]
     return {
-        "warranty": warranty_to_bytes(state.estimator.warranty, [rack.name for rack in tables.plant.racks]),
-        "life": life_to_bytes(state.estimator.life, [rack.name for rack in tables.plant.racks]),
+        "warranty": warranty_to_bytes(state.estimator.warranty, racks),
+        "life": life_to_bytes(state.estimator.life, racks),
         "estimator": estimator_to_bytes(state.estimator),
     }
 
