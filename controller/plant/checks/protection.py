@@ -7,54 +7,35 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.messages import Message, Place, did_you_mean, error, one_of, warning
+from controller.plant.checks.rows import draft_of, is_outside, place_of_row, text_of_row
+from controller.plant.messages import Message, did_you_mean, error, one_of, warning
 from controller.plant.model import BatteryType, BmsTrip, Device, InterlockKind
-from controller.plant.protection_loader import DraftRow
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import covered, is_about, known_kinds, watches_as
 from controller.plant.signals import SIGNALS, Owner, SignalForm
-
-
-def _draft(context: CheckContext, row: ProtectionRow) -> DraftRow:
-    return context.drafts[row.owner, row.name]
-
-
-def _place(context: CheckContext, row: ProtectionRow, key: str) -> Place:
-    draft = _draft(context, row)
-    return draft.values[key].place if key in draft.values else draft.place
-
-
-def _text(context: CheckContext, row: ProtectionRow, key: str) -> str:
-    value = _draft(context, row).values.get(key)
-    return str(value.value) if value else ""
-
-
-def _outside(row: ProtectionRow, value: float, limit: float) -> bool:
-    """Tell whether a value is further out on the row's dangerous side than a limit."""
-    return value > limit if row.direction is Direction.HIGH else value < limit
 
 
 def limits_are_ordered(context: CheckContext) -> Iterator[Message]:
     """Warning before alarm before trip."""
     for row in context.plant.protection:
         for inner, outer in zip(row.levels, row.levels[1:], strict=False):
-            if not _outside(row, outer.limit, inner.limit):
+            if not is_outside(row, outer.limit, inner.limit):
                 yield _disorder(context, row, inner, outer)
 
 
 def _in_order(row: ProtectionRow) -> bool:
-    return all(_outside(row, outer.limit, inner.limit) for inner, outer in pairwise(row.levels))
+    return all(is_outside(row, outer.limit, inner.limit) for inner, outer in pairwise(row.levels))
 
 
 def _disorder(context: CheckContext, row: ProtectionRow, inner: Graded, outer: Graded) -> Message:
     above = "above" if row.direction is Direction.HIGH else "below"
     short = "at or below" if row.direction is Direction.HIGH else "at or above"
     first, second = inner.level.name.lower(), outer.level.name.lower()
-    mine, other = _text(context, row, f"{second}.limit"), _text(context, row, f"{first}.limit")
+    mine, other = text_of_row(context, row, f"{second}.limit"), text_of_row(context, row, f"{first}.limit")
     message = (
         f"{row.name}: {second} ({mine}) comes {short} {first} ({other}); it would never {_VERBS[inner.level]} first"
     )
-    places = [_place(context, row, f"{second}.limit"), _place(context, row, f"{first}.limit")]
+    places = [place_of_row(context, row, f"{second}.limit"), place_of_row(context, row, f"{first}.limit")]
     places.sort(key=lambda place: place.file.startswith("library/"))  # point at what the site's own file says
     return error(places[0], message, f"{second} {above} {first}", see_also=places[1:])
 
@@ -66,13 +47,13 @@ def resets_are_inside(context: CheckContext) -> Iterator[Message]:
     """A condition ends inside its first limit, or it would chatter."""
     for row in context.plant.protection:
         first = row.levels[0]
-        if not _outside(row, first.limit, row.reset):
+        if not is_outside(row, first.limit, row.reset):
             side = "below" if row.direction is Direction.HIGH else "above"
             word = first.level.name.lower()
-            message = f"{row.name}: reset ({_text(context, row, 'reset')}) does not lie {side} {word}"
-            message += f" ({_text(context, row, f'{word}.limit')}); it would come and go"
-            also = [_place(context, row, f"{word}.limit")]
-            yield error(_place(context, row, "reset"), message, f"reset {side} {word}", see_also=also)
+            message = f"{row.name}: reset ({text_of_row(context, row, 'reset')}) does not lie {side} {word}"
+            message += f" ({text_of_row(context, row, f'{word}.limit')}); it would come and go"
+            also = [place_of_row(context, row, f"{word}.limit")]
+            yield error(place_of_row(context, row, "reset"), message, f"reset {side} {word}", see_also=also)
 
 
 def trips_are_inside_cells(context: CheckContext) -> Iterator[Message]:
@@ -87,12 +68,12 @@ def trips_are_inside_cells(context: CheckContext) -> Iterator[Message]:
                 continue
             row, limit = (min if direction is Direction.HIGH else max)(mine, key=lambda t: t[1])
             bears = _bears(battery, signal, direction, qualifier)
-            if _outside(row, limit, bears + (1e-9 if direction is Direction.HIGH else -1e-9)):
+            if is_outside(row, limit, bears + (1e-9 if direction is Direction.HIGH else -1e-9)):
                 unit = SIGNALS[signal].unit
-                text = _text(context, row, "trip.limit")
+                text = text_of_row(context, row, "trip.limit")
                 message = f"{row.name}: trip ({text}) is outside what cell {battery.cell.name} bears"
                 side = "at most" if direction is Direction.HIGH else "at least"
-                yield error(_place(context, row, "trip.limit"), message, f"{side} {bears:g} {unit}")
+                yield error(place_of_row(context, row, "trip.limit"), message, f"{side} {bears:g} {unit}")
 
 
 _ENVELOPE = (
@@ -139,7 +120,7 @@ def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: s
     also = [context.at("batteries", battery, "bms_trips", trip.row)]
     for level in row.levels:
         word = level.level.name.lower()
-        place, text = _place(context, row, f"{word}.limit"), _text(context, row, f"{word}.limit")
+        place, text = place_of_row(context, row, f"{word}.limit"), text_of_row(context, row, f"{word}.limit")
         if level.level is not Level.TRIP and not _further_out(row, trip.limit, level.limit):
             message = f"{row.name}: {word} ({text}) comes only after the BMS of {battery} has tripped"
             yield warning(place, message, f"{word} inside the BMS's own trip", see_also=also)
@@ -160,7 +141,7 @@ def _comes_first(row: ProtectionRow, ours: Graded, trip: BmsTrip) -> bool:
 
 def _further_out(row: ProtectionRow, value: float, limit: float) -> bool:
     """Tell whether a value is outside a limit by more than the rounding of their units (140 degF is 60 degC)."""
-    return _outside(row, value, limit) and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-9)
+    return is_outside(row, value, limit) and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
@@ -172,10 +153,10 @@ def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
             continue
         for level in row.levels:
             key = f"{level.level.name.lower()}.limit"
-            if "of rated" in _text(context, row, key):
-                message = f"{row.name}: {_text(context, row, key)} is {level.limit:g} A for every rack,"
+            if "of rated" in text_of_row(context, row, key):
+                message = f"{row.name}: {text_of_row(context, row, key)} is {level.limit:g} A for every rack,"
                 message += " although the batteries differ"
-                yield warning(_place(context, row, key), message, "one rated current, or limits in A")
+                yield warning(place_of_row(context, row, key), message, "one rated current, or limits in A")
 
 
 def rows_are_fed(context: CheckContext) -> Iterator[Message]:
@@ -188,14 +169,14 @@ def rows_are_fed(context: CheckContext) -> Iterator[Message]:
         blind = [key for key in equipments if not wanted & served[key]]
         if not blind:
             continue
-        inherited = _draft(context, row).place.file.startswith("library/")
+        inherited = draft_of(context, row).place.file.startswith("library/")
         which = "no device" if len(blind) == len(equipments) else "not every device"
         message = f"{row.name} needs {row.signal}, which {which} serves"
         trips = row.levels[-1].level is Level.TRIP
         off = f'{{row: {row.name}, reason: "..."}}' if trips else row.name
         hint = f"write 'off: [{off}]' in the protection file if that is meant"
         yield (warning if inherited else error)(
-            _place(context, row, "signal"), message, "a point in the device file", hint
+            place_of_row(context, row, "signal"), message, "a point in the device file", hint
         )
 
 
@@ -239,23 +220,23 @@ def only_names_what_there_is(context: CheckContext) -> Iterator[Message]:
             if name not in known:
                 expected = one_of(known) if known else f"no 'only' in a row of a {row.owner}"
                 message = f"{row.name}: there is no '{name}' that it could be about"
-                yield error(_place(context, row, "only"), message, expected, did_you_mean(name, known))
+                yield error(place_of_row(context, row, "only"), message, expected, did_you_mean(name, known))
     for interlock in plant.interlocks:
         rows = [row for row in plant.protection if row.owner is Owner.INTERLOCK]
         if rows and not any(is_about(row, interlock.kind.value) for row in rows):
             message = f"no protection row is about {interlock.name}, a chain of kind {interlock.kind}"
-            yield error(_place(context, rows[0], "only"), message, f"a row whose 'only' has {interlock.kind}")
+            yield error(place_of_row(context, rows[0], "only"), message, f"a row whose 'only' has {interlock.kind}")
 
 
 def rows_say_what_they_do(context: CheckContext) -> Iterator[Message]:
     """What would act differently if it were guessed is said: the side, a trip's effect, who may reset it."""
     for row in context.plant.protection:
-        draft, trip = _draft(context, row), row.levels[-1]
+        draft, trip = draft_of(context, row), row.levels[-1]
         if "direction" not in draft.values:
             message = f"{row.name} does not say on which side it is dangerous; it is taken as high"
             yield warning(draft.place, message, "direction: high, or low")
         if trip.level is Level.TRIP and trip.action is Action.ANNUNCIATE:
-            place = _place(context, row, "trip.action" if "trip.action" in draft.values else "trip.limit")
+            place = place_of_row(context, row, "trip.action" if "trip.action" in draft.values else "trip.limit")
             effects = one_of([action.value for action in Action if action is not Action.ANNUNCIATE])
             message = f"{row.name}: a trip that only annunciates takes nothing to safety"
             yield error(place, message, f"action: {effects}", "what is only told is a warning or an alarm")
@@ -264,7 +245,7 @@ def rows_say_what_they_do(context: CheckContext) -> Iterator[Message]:
 def trips_say_who_resets(context: CheckContext) -> Iterator[Message]:
     """A trip without a reset class comes back by itself, which somebody must have wanted."""
     for row in context.plant.protection:
-        draft = _draft(context, row)
+        draft = draft_of(context, row)
         if row.levels[-1].level is Level.TRIP and "reset_class" not in draft.values:
             message = f"{row.name} trips, but does not say who may reset it; it would come back by itself"
             yield warning(draft.place, message, "reset_class: remote, local or service; auto if that is meant")
@@ -277,7 +258,7 @@ def chains_are_in_one_row(context: CheckContext) -> Iterator[Message]:
     for kind in kinds:
         mine = [row for row in rows if is_about(row, kind)]
         for one, other in pairwise(sorted(mine, key=lambda row: row.file.startswith("library/"), reverse=True)):
-            place, also = _place(context, other, "only"), [_place(context, one, "only")]
+            place, also = place_of_row(context, other, "only"), [place_of_row(context, one, "only")]
             hint = f"restrict one of them: only: [{', '.join(k.value for k in InterlockKind if k.value != kind)}]"
             message = f"chains of kind {kind} stand in two rows, {one.name} and {other.name}"
             if one.signal == other.signal and one.direction is not other.direction:

@@ -1,0 +1,30 @@
+"""Where a protection row and its values stand in the files, and on which side of a limit a value lies."""
+
+from __future__ import annotations
+
+from controller.plant.checks.context import CheckContext
+from controller.plant.messages import Place
+from controller.plant.protection_loader import DraftRow
+from controller.plant.protection_rows import Direction, ProtectionRow
+
+
+def draft_of(context: CheckContext, row: ProtectionRow) -> DraftRow:
+    """Return a row as its files put it together."""
+    return context.drafts[row.owner, row.name]
+
+
+def place_of_row(context: CheckContext, row: ProtectionRow, key: str) -> Place:
+    """Return where a value of a row stands (`trip.limit`), or the row itself where no file states it."""
+    draft = draft_of(context, row)
+    return draft.values[key].place if key in draft.values else draft.place
+
+
+def text_of_row(context: CheckContext, row: ProtectionRow, key: str) -> str:
+    """Return a value of a row as written, "" where no file states it."""
+    value = draft_of(context, row).values.get(key)
+    return str(value.value) if value else ""
+
+
+def is_outside(row: ProtectionRow, value: float, limit: float) -> bool:
+    """Tell whether a value is further out on the row's dangerous side than a limit."""
+    return value > limit if row.direction is Direction.HIGH else value < limit
