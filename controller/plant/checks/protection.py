@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.checks.rows import draft_of, is_outside, place_of_row, text_of_row
+from controller.plant.checks.rows import draft_of, is_in_order, is_outside, place_of_row, text_of_row
 from controller.plant.messages import Message, did_you_mean, error, one_of, warning
 from controller.plant.model import BatteryType, BmsTrip, Device, InterlockKind
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
@@ -21,10 +21,6 @@ def limits_are_ordered(context: CheckContext) -> Iterator[Message]:
         for inner, outer in zip(row.levels, row.levels[1:], strict=False):
             if not is_outside(row, outer.limit, inner.limit):
                 yield _disorder(context, row, inner, outer)
-
-
-def _in_order(row: ProtectionRow) -> bool:
-    return all(is_outside(row, outer.limit, inner.limit) for inner, outer in pairwise(row.levels))
 
 
 def _disorder(context: CheckContext, row: ProtectionRow, inner: Graded, outer: Graded) -> Message:
@@ -107,7 +103,7 @@ def rows_are_graded(context: CheckContext) -> Iterator[Message]:
     for name, battery in batteries.items():
         for trip in battery.bms_trips:
             rows = [row for row in context.plant.protection if watches_as(row, trip) and is_about(row, name)]
-            for row in filter(_in_order, rows):
+            for row in filter(is_in_order, rows):
                 yield from _graded(context, row, trip, name)
             if not rows:
                 message = f"the BMS of {name} trips itself by {trip.row}, but no row of ours watches the same"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from controller.plant.checks.context import CheckContext
 from controller.plant.messages import Place
 from controller.plant.protection_loader import DraftRow
@@ -28,3 +30,8 @@ def text_of_row(context: CheckContext, row: ProtectionRow, key: str) -> str:
 def is_outside(row: ProtectionRow, value: float, limit: float) -> bool:
     """Tell whether a value is further out on the row's dangerous side than a limit."""
     return value > limit if row.direction is Direction.HIGH else value < limit
+
+
+def is_in_order(row: ProtectionRow) -> bool:
+    """Tell whether warning comes before alarm and alarm before trip; where not, that is said, and nothing else."""
+    return all(is_outside(row, outer.limit, inner.limit) for inner, outer in pairwise(row.levels))

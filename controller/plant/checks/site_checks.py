@@ -16,6 +16,7 @@ from controller.plant.checks.ratings import RATING_CHECKS
 from controller.plant.checks.readings import READING_CHECKS
 from controller.plant.checks.schedule import SCHEDULE_CHECKS
 from controller.plant.checks.settings import SETTING_CHECKS
+from controller.plant.checks.trips import TRIP_CHECKS
 from controller.plant.messages import Message, Place
 
 Check = Callable[[CheckContext], Iterator[Message]]
@@ -23,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *BATTERY_CHECKS,
     *RATING_CHECKS,
     *PROTECTION_CHECKS,
+    *TRIP_CHECKS,
     *BMS_CHECKS,
     *READING_CHECKS,
     *PACE_CHECKS,
