@@ -165,15 +165,15 @@ def _inside(context: CheckContext, row: ProtectionRow, battery: BatteryType) -> 
             yield made(place_of_row(context, row, key), message, f"a limit near {edge:.4g} {unit}", see_also=also)
 
 
-def _severity(row: ProtectionRow, graded: Graded, depth: float) -> Callable[..., Message] | None:
+def _severity(row: ProtectionRow, graded: Graded, depth_ratio: float) -> Callable[..., Message] | None:
     """Return how bad it is that a level acts so deep inside a window; None: not at all."""
     voltage = row.signal in _VOLTAGES
     most = MOST_INSIDE_RATIO if voltage else MOST_INSIDE_OF_TEMPERATURES_RATIO
     if graded.level is not Level.TRIP:
-        return error if depth > 2 * MOST_INSIDE_RATIO else None
-    if depth > most:
+        return error if depth_ratio > 2 * MOST_INSIDE_RATIO else None
+    if depth_ratio > most:
         return error
-    return warning if voltage and depth > SLACK_RATIO else None
+    return warning if voltage and depth_ratio > SLACK_RATIO else None
 
 
 def _window_of(row: ProtectionRow, battery: BatteryType) -> tuple[float, float, str]:
