@@ -1,9 +1,10 @@
 """Do the racks of a DC bus measure what its converters take? Finds currents that are measured the wrong way round.
 
 Rule: what the racks of a bus give is what its converters take, but for losses and the sensors' errors. Where the sums
-lie apart by more, a rack whose current runs against the bus's power, and so explains the gap, is under suspicion; ten
-seconds of it are a finding. It is over once the sums agree under load: at rest nothing can be seen. Circulating
-currents cancel in the sum and are no gap. Looked at once a second; a value that is missing stops the clock of its bus.
+lie apart by more, racks whose current runs against the bus's power are under suspicion, if turning them round would
+close at least half of the gap; ten seconds of it are a finding. It is over once the sums agree under load: at rest
+nothing can be seen. Circulating currents cancel in the sum and are no gap, and the small one of a rack that froze at
+rest explains none. Looked at once a second; a value that is missing stops the clock of its bus.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ LOOK_EACH_NS = 1_000_000_000
 WRONG_AFTER_S = 10.0
 RATING_ERROR_RATIO, READING_ERROR_RATIO = 0.01, 0.04
 """What sums may lie apart: sensors' offsets and standby losses of the rating, gains and efficiency of the reading."""
+
+EXPLAINED_RATIO = 0.5
+"""Of the gap: so much of it the racks under suspicion must explain."""
 
 
 class BusBalance:
@@ -49,7 +53,9 @@ class BusBalance:
         gap_w = self._relations.bus_of_rack.dot(rack_w) - taken_w  # NaN where one of either is unknown
         apart_w = self._offset_w + READING_ERROR_RATIO * np.abs(taken_w)
         against = (rack_w * taken_w[rack_bus] < 0.0) & (rack_w * gap_w[rack_bus] > 0.0)
-        suspect = against & (np.abs(gap_w) > apart_w)[rack_bus]
+        turned_w = 2.0 * self._relations.bus_of_rack.dot(np.where(against, rack_w, 0.0))
+        explained = (np.abs(gap_w) > apart_w) & (np.abs(turned_w) >= EXPLAINED_RATIO * np.abs(gap_w))
+        suspect = against & explained[rack_bus]
         loaded = (np.abs(taken_w) > 2.0 * apart_w)[rack_bus]
         self._suspect_s[suspect] += min(passed_ns, 2 * LOOK_EACH_NS) * 1e-9
         self._suspect_s[loaded & ~suspect] = 0.0

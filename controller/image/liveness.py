@@ -7,7 +7,9 @@ periods are frozen, whatever its heartbeat does, unless a cell has moved from th
 without such samples it takes 30 s at least, because one coarse voltage may stand for a while.
 
 Under load is a rack that shows current, and one that says it is connected to a bus which others show to be loaded: the
-racks beside it, or the converters by their power. A rack that froze at rest would otherwise pass for one at rest.
+racks beside it, or the converters by their power. A rack that froze at rest would otherwise pass for one at rest. What
+was found frozen stays so, also at rest, until one of its values or cells moves: the power that its loss takes from the
+bus must not be what brings it back.
 
 One that stood longer, in samples that did arrive, takes belief from everything its equipment says, a bank's heartbeat
 from all of its racks: the sample times go back to the last move, so that age judges them (`quality`) and whatever
@@ -158,7 +160,7 @@ class _RackValues:
         arrived = self._time_ns != self._left_ns
         if not (cells_changed or arrived.any()):
             return self._any
-        moved = ~self._load.look()
+        moved = ~(self._load.look() | self.stands)
         for value, last in zip(self._values, self._last, strict=True):
             moved |= value != last
             last[:] = value

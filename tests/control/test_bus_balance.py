@@ -55,3 +55,12 @@ def test_a_converter_that_measures_too_much_is_no_rack_s_fault(plant_at_work: Lo
     assert FaultMenu(plant_at_work.fake.devices).execute("scale PCS02 ActivePower 1.5") == "ok"
 
     assert _found(plant_at_work, MW, 30) == set()
+
+
+def test_a_current_that_hardly_flows_explains_no_gap(plant_at_work: LocalPlant) -> None:
+    """It runs against the bus's power, as one that froze at rest does, but turning it round would close nothing."""
+    menu = FaultMenu(plant_at_work.fake.devices)
+    for fault in ("sign B02-R05 Current", "scale B02-R05 Current 0.02"):
+        assert menu.execute(fault) == "ok"
+
+    assert _found(plant_at_work, 1.5 * MW, 30) == set()

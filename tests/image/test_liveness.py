@@ -121,6 +121,23 @@ def test_a_rack_that_froze_at_rest_is_found_once_its_bus_is_loaded(bench, others
     assert bench.age_s("rack.current", FROZEN - 1) == 0.0
 
 
+@pytest.mark.parametrize("moves", ["rack.voltage", "rack.current"])
+def test_a_rack_that_was_found_frozen_stays_so_at_rest_until_it_moves(bench, moves):
+    bench.current_a, bench.power_w = 50.0, 1e6
+    bench.image["rack.contactor"].value[:] = ContactorState.CLOSED
+    bench.run(2)
+    bench.still["rack.voltage"] = bench.still["rack.current"] = FROZEN
+    bench.image["rack.current"].value[FROZEN] = 0.0
+    bench.run(12)
+    assert bench.age_s("rack.current", FROZEN) > 10.0
+    bench.current_a, bench.power_w = 0.0, 0.0
+    bench.run(60)
+    assert bench.age_s("rack.current", FROZEN) > 60.0, "rest is no sign of life"
+    bench.image[moves].value[FROZEN] += 0.1
+    bench.run(1)
+    assert bench.age_s("rack.current", FROZEN) == 0.0
+
+
 @pytest.mark.parametrize("opened", ["rack.contactor", "bank.state"])
 def test_a_rack_beside_a_loaded_bus_may_stand_still(bench, opened):
     rack = 3  # of a bank

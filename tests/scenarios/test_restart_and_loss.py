@@ -128,6 +128,26 @@ def test_a_rack_whose_values_stand_still_is_as_good_as_lost(
     assert running.number("Plant.ActivePower") == pytest.approx(0.8, abs=0.04)
 
 
+@pytest.mark.parametrize(("device", "block"), [("B02-R03", 2), ("B01-R03", 1)])
+def test_a_rack_that_froze_at_rest_stays_lost_until_it_moves(running: PlantRig, device: str, block: int) -> None:
+    """Its loss took the power away, without power it passed for one at rest, and so it came back, for ever."""
+    running.fault(f"freeze {device}")
+    running.run(10.0)
+    seen: set[str] = set()
+    running.hold(1.5 * MW, 22.0)
+    assert f"{device} data_age" in running.alarms()
+    for _ in range(60):
+        running.hold(1.5 * MW, 1.0)
+        seen |= running.alarms()
+        assert running.number(f"Plant.Block0{block}.PCS0{block}.ActivePower") == pytest.approx(0.0, abs=20.0)
+        assert f"{device} data_age" in running.alarms()
+    assert not any("current_sign_wrong" in alarm for alarm in seen)
+    running.fault(f"clear {device}")
+    running.hold(1.5 * MW, 20.0)
+    assert running.alarms() == set()
+    assert running.number("Plant.ActivePower") == pytest.approx(1.5, abs=0.05)
+
+
 def test_a_healthy_start_raises_no_alarm(demo_plant: Plant) -> None:
     rig = rig_of(demo_plant)
     rig.run(60.0)
