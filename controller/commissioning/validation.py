@@ -10,6 +10,7 @@ from pathlib import Path
 from controller.commissioning.frozen_maps import frozen_file, frozen_map
 from controller.commissioning.party_maps import party_messages
 from controller.link.secret_store import SecretError, find_secret, readable_by_others, variable_of
+from controller.plant.figures import counted
 from controller.plant.messages import Message, Place, Severity, error, in_order, warning
 from controller.plant.model import Plant
 from controller.plant.site_loader import LoadResult, Sources, load_site, site_file
@@ -94,8 +95,9 @@ def _frozen_map(site: Path, plant: Plant) -> Iterator[Message]:
         file = frozen_file(site)
         name = file.relative_to(site_file(site).parent).as_posix()
         text = str(wrong).removeprefix(f"{file}: ")
+        line = _line_of(file, text)
         hint = "put the point back, or agree a new map with its readers and freeze it anew"
-        yield error(Place(name, _line_of(file, text)), text, "every frozen point, where it was", hint)
+        yield error(Place(name, line), text.removeprefix(f"line {line}: "), "every frozen point, where it was", hint)
 
 
 def _line_of(file: Path, text: str) -> int:
@@ -129,14 +131,14 @@ def _escaped(text: str) -> str:
 
 
 def _summary(found: Validation) -> str:
-    counts = f"{_count(len(found.errors), 'error')}, {_count(len(found.warnings), 'warning')}"
+    counts = f"{counted(len(found.errors), 'error')}, {counted(len(found.warnings), 'warning')}"
     plant = found.result.plant
     if plant is None:
         return counts
     cells = sum(r.battery.cells_in_series * r.battery.cells_in_parallel for r in plant.racks)
-    inventory = f"{len(plant.racks)} racks, {cells} cells, {len(plant.pcs)} PCS, {len(plant.meters)} meters"
-    return f"{plant.site_id}: {inventory}, {len(plant.devices)} devices on {len(plant.links)} links; {counts}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    inventory = ", ".join((
+        counted(len(plant.racks), "rack"), counted(cells, "cell"), f"{len(plant.pcs)} PCS",
+        counted(len(plant.meters), "meter"),
+        f"{counted(len(plant.devices), 'device')} on {counted(len(plant.links), 'connection')}",
+    ))  # fmt: skip
+    return f"{plant.site_id}: {inventory}; {counts}"

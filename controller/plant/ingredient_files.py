@@ -42,12 +42,22 @@ class IngredientFiles:
         if self._used is None:
             self._used = {}
             for position, text in enumerate(site.use):
+                if self._is_used_twice(site, position):
+                    continue
                 document = self._use(("use", position), text)
                 if document is not None:
                     self._used.setdefault(document.text_at(("schema",)), []).append(document)
                 self._broken |= document is None
             self._check_schemas(self._used)
         return self._used.get(schema, [])
+
+    def _is_used_twice(self, site: SiteFile, position: int) -> bool:
+        located = [self.files.located(text) for text in site.use]
+        first = located.index(located[position])
+        if first < position:
+            message, other = f"'{site.use[position]}' stands here twice", self.findings.place(("use", first))
+            self.findings.complain_of_two(("use", position), message, other, "each file once", "delete one of them")
+        return first < position
 
     def _use(self, loc: Loc, text: str) -> Document | None:
         path = self.files.located(text)
@@ -152,8 +162,8 @@ class IngredientFiles:
         """Return the schedule's entries, from the site file or from a file of its own."""
         documents = self._documents(site, SCHEDULE)
         if len(documents) + bool(site.schedule) > 1:
-            place = documents[-1].place_of(())
-            self.messages.append(error(place, "a second schedule", "one: in the site file, or in a file under 'use'"))
+            expected = "one: in the site file, or in a file under 'use'"
+            self.messages.append(self._second(site, documents, "schedule", expected))
         if not documents:
             return self._entries(self.findings.document, site.schedule)
         parsed, messages = check(documents[0], ScheduleFile)
@@ -201,14 +211,20 @@ class IngredientFiles:
         """Return the site's protection rows, inherited ones included."""
         documents = self._documents(site, PROTECTIONS)
         if len(documents) > 1:
-            place = documents[1].place_of(())
-            self.messages.append(error(place, "a second protection file", "one protection file a site"))
+            self.messages.append(self._second(site, documents, "protection file", "one protection file a site"))
         if not documents:
             if not self._broken and not self.findings.messages and not self.messages:
                 hint = "use a file with 'schema: protections/v1' and 'base: lfp-utility@1'"
                 self.findings.complain(("use",), "no protection file is in use", "one protection file", hint)
             return None
         return self._protection_file(documents[0], (documents[0].file,))
+
+    def _second(self, site: SiteFile, documents: Sequence[Document], what: str, expected: str) -> Message:
+        """The last of several files that say the same; the place is where the site uses it."""
+        names = [self.files.name_of(self.files.located(text)) for text in site.use]
+        place = self.findings.place(("use", names.index(documents[-1].file)))
+        also = [d.place_of(()) for d in documents[:-1]] or [self.findings.place((what,), key=True)]
+        return error(place, f"'{documents[-1].file}' is a second {what}", expected, see_also=also)
 
     def _protection_file(self, document: Document, below: tuple[str, ...]) -> Drafts | None:
         if self.files.has_error(document):

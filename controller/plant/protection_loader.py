@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from controller.plant.device_loader import DIMENSION_OF_UNIT
+from controller.plant.figures import span
 from controller.plant.messages import Complaint, Message, Place, did_you_mean, error, one_of
 from controller.plant.protection_rows import (
     Action,
@@ -24,7 +25,7 @@ from controller.plant.schema.messages import check
 from controller.plant.schema.protections import LevelSection, ProtectionsFile, RowSection
 from controller.plant.schema.types import Section
 from controller.plant.signals import SIGNALS, Owner, Signal, SignalForm
-from controller.plant.units import Dimension, parse_quantity
+from controller.plant.units import UNITS, Dimension, parse_quantity
 from controller.plant.yaml_tree import Document, Loc
 
 OWNERS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER, Owner.INTERLOCK)
@@ -173,6 +174,11 @@ _MEANT: Mapping[Dimension, tuple[float, float]] = {
     Dimension.RESISTANCE: (0.0, 1e9),
 }
 """Between which limits, in base units, a row's number can be meant."""
+_SAID_IN: Mapping[Dimension, str] = {
+    dimension: next(u.name for u in UNITS.values() if (u.dimension, u.factor, u.offset) == (dimension, 1.0, 0.0))
+    for dimension in _MEANT
+    if dimension is not Dimension.RATIO
+}
 
 
 @dataclass
@@ -277,7 +283,7 @@ class RowBuilder:
             return 0.0
         low, high = _MEANT.get(dimension, (-math.inf, math.inf)) if dimension else (0.0, 1.0)
         if not low <= value <= high:
-            reach = f"from {low:g} to {high:g} in base units"
+            reach = f"from {span(low, high, _SAID_IN.get(dimension, ''))}" if dimension else "yes or no"
             self._complain(limit.place, f"{draft.name}.{word} can't be meant so ({text})", reach)
         return value
 

@@ -190,9 +190,19 @@ def _no_unit(number: str, dimension: Dimension) -> Complaint:
     return Complaint("has no unit", example_of(dimension), hint)
 
 
+_OTHER_SPELLINGS = {
+    "m": "min", "mins": "min", "minute": "min", "minutes": "min", "sec": "s", "secs": "s", "second": "s",
+    "seconds": "s", "msec": "ms", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "day": "d", "days": "d",
+    "C": "degC", "°C": "degC", "F": "degF", "°F": "degF", "percent": "%", "Ω": "ohm", "mΩ": "mohm", "kΩ": "kohm",
+    "µV": "uV", "µs": "us", "volt": "V", "volts": "V", "amp": "A", "amps": "A", "watt": "W", "watts": "W",
+}  # fmt: skip
+"""What people write for a unit, where the nearest of our spellings would be another one (`m` is no `ms`)."""
+
+
 def _unknown_unit(number: str, unit_text: str, dimension: Dimension) -> Complaint:
     candidates = [u.name for u in UNITS.values() if u.dimension is dimension]
-    near = nearest(unit_text, candidates) or nearest(unit_text, UNITS)
+    meant = _OTHER_SPELLINGS.get(unit_text, "")
+    near = (meant if meant in candidates else None) or nearest(unit_text, candidates) or nearest(unit_text, UNITS)
     hint = f"did you mean '{number} {near}'?" if near else ""
     return Complaint(f"has an unknown unit '{unit_text}'", example_of(dimension), hint)
 

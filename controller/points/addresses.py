@@ -163,7 +163,7 @@ def read_frozen(text: str) -> dict[str, Place]:
             place = Place(int(row["unit"]), int(row["address"]), WireType(row["type"]), int(row["rank"]))
             tag = row["tag"]
         except (KeyError, ValueError, TypeError) as error:
-            message = f"line {line}: not a row of a frozen map: expected tag,unit,address,type,rank ({error})"
+            message = f"line {line}: this is no row of a frozen map; expected such as Plant.SoC,2,130,float32,16"
             raise FrozenMapError(message) from error
         if tag in places:
             message = f"line {line}: {tag} is written twice"

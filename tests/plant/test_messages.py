@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def test_no_message_speaks_of_how_it_is_made():
     banned = ("pydantic", "traceback", "NoneType", "dict", "str ", "float", "Error(", "_type", "validation")
     text = (GOLDEN / "messages.txt").read_text(encoding="utf-8")
     assert [word for word in banned if word in text] == []
+
+
+def test_no_number_is_shown_as_a_program_writes_it():
+    lines = (GOLDEN / "messages.txt").read_text(encoding="utf-8").splitlines()
+    said = "\n".join(line for line in lines if "|" not in line)
+    a_program_writes = r"\d[eE][+-]?\d|\bnan\b|(?<![\w.])-0(?![.\d])|0X|\b1 (?:racks|cells|containers|errors)\b"
+    assert re.findall(a_program_writes, said) == []
 
 
 def test_messages_are_sorted_and_said_once():

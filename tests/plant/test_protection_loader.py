@@ -125,7 +125,7 @@ def test_a_second_protection_file_is_refused(changed):
         "  - protections.yaml\n  - more.yaml\n",
         more_yaml=files["protections.yaml"],
     )
-    assert [m.message for m in result.errors] == ["a second protection file"]
+    assert [m.message for m in result.errors] == ["'more.yaml' is a second protection file"]
 
 
 def test_a_file_of_an_unknown_kind_is_refused(changed):

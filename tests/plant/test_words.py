@@ -66,10 +66,10 @@ def test_an_empty_window_is_told_where_it_is_written_and_nowhere_else(changed) -
 
 simulation:"""
     result = changed("soc: {min: 5 %, max: 95 %}", "soc: {min: 95 %, max: 5 %}")
-    assert told(result)[2] == "controls.soc.min is not below soc.max"
+    assert told(result)[2] == "controls.limits.soc.min is not below limits.soc.max"
 
     text = (result.documents["site.yaml"]).data.decode().replace("simulation:", schedule)
-    assert told(changed(site_yaml=text))[2] == "controls.soc.min is not below soc.max"
+    assert told(changed(site_yaml=text))[2] == "controls.limits.soc.min is not below limits.soc.max"
 
 
 def test_a_bank_file_without_repeat_is_told_what_it_lacks(changed) -> None:

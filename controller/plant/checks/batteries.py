@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from controller.plant.cell_types import CellType
 from controller.plant.checks.context import CheckContext
+from controller.plant.figures import number, quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, BmsTrip
 
@@ -71,8 +72,8 @@ def energy_fits_cells(context: CheckContext) -> Iterator[Message]:
     for name, battery in _batteries(context).items():
         if not energy_is_credible(battery):
             expected_wh = _energy_of_cells_wh(battery)
-            message = f"energy is {battery.energy_wh / 1e3:.4g} kWh, but {battery.capacity_ah:g} Ah"
-            message += f" in {battery.cells_in_series} cells make about {float(f'{expected_wh / 1e3:.2g}'):g} kWh"
+            message = f"energy is {quantity(battery.energy_wh, 'Wh')}, but {battery.capacity_ah:g} Ah"
+            message += f" in {battery.cells_in_series} cells make about {quantity(expected_wh, 'Wh', 2)}"
             yield error(context.at("batteries", name, "energy"), message, "energy, capacity and cells that fit")
 
 
@@ -101,9 +102,9 @@ def resistance_fits_cells(context: CheckContext) -> Iterator[Message]:
         cells_ohm = impedance.series_ohm[row][middle] * battery.cells_in_series / battery.cells_in_parallel
         low, high = cells_ohm * LEAST_OF_CELLS, cells_ohm * MOST_OF_CELLS
         if not low <= battery.resistance_ohm <= high:
-            message = f"{name} is said to have {battery.resistance_ohm * 1e3:.4g} mohm; its cells alone have about"
-            message += f" {cells_ohm * 1e3:.3g} mohm"
-            expected = f"{low * 1e3:.3g} to {high * 1e3:.3g} mohm for the whole rack, busbars included"
+            message = f"{name} is said to have {quantity(battery.resistance_ohm, 'ohm')}; its cells alone have about"
+            message += f" {quantity(cells_ohm, 'ohm', 3)}"
+            expected = f"{span(low, high, 'ohm', 3)} for the whole rack, busbars included"
             yield error(context.at("batteries", name, "resistance"), message, expected)
 
 
@@ -119,14 +120,14 @@ def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:
             wrong = _bms_trip_wrong(battery, trip)
             if wrong:
                 place = context.at("batteries", name, "bms_trips", trip.row, "limit")
-                yield error(place, f"bms_trips.{trip.row} ({trip.limit:g}) {wrong[0]}", wrong[1])
+                yield error(place, f"bms_trips.{trip.row} ({number(trip.limit)}) {wrong[0]}", wrong[1])
 
 
 def _bms_trip_wrong(battery: BatteryType, trip: BmsTrip) -> tuple[str, str] | None:
     low, high, unit = _bms_trip_range(battery, trip.row)
     if low <= trip.limit <= high:
         return None
-    return "is far from what the rack bears", f"from {low:.4g} {unit} to {high:.4g} {unit}"
+    return "is far from what the rack bears", f"from {span(low, high, unit)}"
 
 
 def _bms_trip_range(battery: BatteryType, row: str) -> tuple[float, float, str]:

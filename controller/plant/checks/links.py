@@ -14,6 +14,8 @@ from controller.plant.poll_load import WRITES, BlockLoad, likeness, link_loads
 from controller.plant.signals import Owner
 
 MARGIN_S = 2.0
+LEAST_TIMEOUT_S = 1.0
+"""A converter's own watchdog is set in seconds: less than one is not to be had."""
 COMPARE_FIRST, UNTRIED = "compare them with it before use", "document only"
 """How library files say that their numbers were not read in the maker's own list, and that nobody tried them."""
 LOAD_ERROR = 0.90
@@ -110,9 +112,12 @@ def _coordination(context: CheckContext, pcs: Device, bms: Device) -> Iterator[M
         message = f"if we die, {pcs.name} is at zero after {at_zero_s:g} s, but {bms.name} opens its contactors"
         message += f" after {bms_timeout.after_s:g} s"
         longest_s = bms_timeout.after_s - pcs_timeout.ramp_s - MARGIN_S
-        place = place_of_device(context, pcs, "watchdog")
+        places = [place_of_device(context, pcs, "watchdog"), place_of_device(context, bms, "type")]
         expected = f"a PCS watchdog of at most {longest_s:g} s (time-out + ramp + {MARGIN_S:g} s margin)"
-        yield error(place, message, expected, see_also=[place_of_device(context, bms, "type")])
+        if longest_s < max(LEAST_TIMEOUT_S, 3 * _longest_write_period_s(pcs)):  # no watchdog could be so short
+            places.reverse()
+            expected = f"a BMS that waits for at least {at_zero_s:g} s: 'communication_timeout' of {bms.type.name}"
+        yield error(places[0], message, expected, see_also=places[1:])
 
 
 def links_bear_their_load(context: CheckContext) -> Iterator[Message]:

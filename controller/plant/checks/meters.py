@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
+from controller.plant.figures import number, quantity
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import Meter, MeterRole
 
@@ -42,12 +43,13 @@ def current_transformers_fit(context: CheckContext) -> Iterator[Message]:
         plant_a = poi.apparent_va / (math.sqrt(3.0) * meter.voltage_v)
         if meter.role not in _AT_POI or not _near(meter.voltage_v, poi.voltage_v):
             continue
-        message = f"{meter.name} has a current transformer for {ends[0]:g} A; the plant's {poi.apparent_va / 1e6:g} MVA"
-        message += f" at {meter.voltage_v / 1e3:g} kV are {plant_a:.0f} A"
+        message = f"{meter.name} has a current transformer for {ends[0]:g} A; the plant's"
+        message += f" {quantity(poi.apparent_va, 'VA')} at {quantity(meter.voltage_v, 'V')} are {number(plant_a, 3)} A"
         if plant_a > ends[0] * CT_OVERLOAD:
-            yield error(place, message, f"a primary of at least {plant_a / CT_OVERLOAD:.0f} A")
+            yield error(place, message, f"a primary of at least {number(plant_a / CT_OVERLOAD)} A")
         elif ends[0] > plant_a * CT_FAR_TOO_LARGE:
-            expected = f"a primary below {plant_a * CT_FAR_TOO_LARGE:.0f} A: a tenfold one is a slip, or measures noise"
+            expected = f"a primary below {number(plant_a * CT_FAR_TOO_LARGE)} A:"
+            expected += " a tenfold one is a slip, or measures noise"
             yield error(place, message, expected)
 
 
@@ -63,10 +65,10 @@ def voltage_transformers_fit(context: CheckContext) -> Iterator[Message]:
             message = f"the voltage transformer of {meter.name} has a secondary of {ends[1]:g} V"
             yield error(place, message, "primary/secondary in V, such as 33000/110", hint)
         elif not _near(ends[0], meter.voltage_v) and not _near(ends[0] * math.sqrt(3.0), meter.voltage_v):
-            message = f"the voltage transformer of {meter.name} is for {ends[0] / 1e3:g} kV,"
-            message += f" but it measures {meter.voltage_v / 1e3:g} kV"
+            message = f"the voltage transformer of {meter.name} is for {quantity(ends[0], 'V')},"
+            message += f" but it measures {quantity(meter.voltage_v, 'V')}"
             also = [context.place("meters", meter.index, "voltage")]
-            yield error(place, message, f"a primary of {meter.voltage_v:g} V", see_also=also)
+            yield error(place, message, f"a primary of {number(meter.voltage_v)} V", see_also=also)
 
 
 def meters_at_the_poi_have_its_voltage(context: CheckContext) -> Iterator[Message]:
@@ -74,7 +76,8 @@ def meters_at_the_poi_have_its_voltage(context: CheckContext) -> Iterator[Messag
     poi = context.plant.poi
     for meter in context.plant.meters:
         if meter.role is MeterRole.POI_CONTROL and not _near(meter.voltage_v, poi.voltage_v):
-            message = f"{meter.name} measures {meter.voltage_v / 1e3:g} kV, the POI has {poi.voltage_v / 1e3:g} kV"
+            message = f"{meter.name} measures {quantity(meter.voltage_v, 'V')}, the POI has"
+            message += f" {quantity(poi.voltage_v, 'V')}"
             also = [context.at("site", "poi", "voltage")]
             place = context.place("meters", meter.index, "voltage")
             yield warning(place, message, "a meter at the POI's voltage", see_also=also)

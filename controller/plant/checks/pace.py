@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import place_of_device
+from controller.plant.figures import number
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import Device
 from controller.plant.protection_rows import Level, ProtectionRow, Reduction
@@ -24,7 +25,7 @@ def scans_feed_watchdogs(context: CheckContext) -> Iterator[Message]:
         device = min(late, key=_timeout_s)
         message = f"a scan each {scan_s:g} s writes too seldom for {device.name}, which gives up after"
         message += f" {_timeout_s(device):g} s"
-        expected = f"a scan of at most {_timeout_s(device) / 3:.3g} s (3 scans within its time-out)"
+        expected = f"a scan of at most {number(_timeout_s(device) / 3, 3)} s (3 scans within its time-out)"
         yield error(place, message, expected, see_also=[place_of_device(context, device, "watchdog")])
         return
     beats = [(beat_s, d) for d in context.plant.devices if (beat_s := d.type.heartbeat_period_s) is not None]

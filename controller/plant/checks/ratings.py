@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from controller.plant.checks.batteries import energy_is_credible
 from controller.plant.checks.context import CheckContext
+from controller.plant.figures import number, quantity
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import DcBus, Pcs, Plant, Transformer, UnloadsContactors
 
@@ -37,13 +38,13 @@ def windows_fit(context: CheckContext) -> Iterator[Message]:
             battery = rack.battery
             also = [context.at("batteries", battery.name, "window")]
             if battery.voltage_max_v > pcs.dc_voltage_max_v:
-                message = f"{rack.name} reaches {battery.voltage_max_v:.0f} V, but {pcs.name} bears only"
-                message += f" {pcs.dc_voltage_max_v:.0f} V"
-                yield error(high, message, f"dc.max of at least {battery.voltage_max_v:.0f} V", see_also=also)
+                message = f"{rack.name} reaches {quantity(battery.voltage_max_v, 'V')}, but {pcs.name} bears only"
+                message += f" {quantity(pcs.dc_voltage_max_v, 'V')}"
+                yield error(high, message, f"dc.max of at least {quantity(battery.voltage_max_v, 'V')}", see_also=also)
             if battery.voltage_min_v < pcs.dc_voltage_min_v:
-                message = f"{rack.name} falls to {battery.voltage_min_v:.0f} V, but {pcs.name} works only from"
-                message += f" {pcs.dc_voltage_min_v:.0f} V"
-                yield error(low, message, f"dc.min of at most {battery.voltage_min_v:.0f} V", see_also=also)
+                message = f"{rack.name} falls to {quantity(battery.voltage_min_v, 'V')}, but {pcs.name} works only from"
+                message += f" {quantity(pcs.dc_voltage_min_v, 'V')}"
+                yield error(low, message, f"dc.min of at most {quantity(battery.voltage_min_v, 'V')}", see_also=also)
 
 
 def _bus_of(plant: Plant, pcs: Pcs) -> DcBus:
@@ -55,8 +56,10 @@ def ac_voltage_fits(context: CheckContext) -> Iterator[Message]:
     for pcs in context.plant.pcs:
         needed_v = math.sqrt(2.0) * pcs.ac_voltage_v
         if pcs.dc_voltage_min_v < needed_v:
-            message = f"{pcs.name} can't make {pcs.ac_voltage_v:.0f} V AC from {pcs.dc_voltage_min_v:.0f} V DC"
-            yield error(context.place("pcs", pcs.index, "ac_voltage"), message, f"dc.min of at least {needed_v:.0f} V")
+            message = f"{pcs.name} can't make {quantity(pcs.ac_voltage_v, 'V')} AC from"
+            message += f" {quantity(pcs.dc_voltage_min_v, 'V')} DC"
+            expected = f"dc.min of at least {quantity(math.ceil(needed_v), 'V')}"
+            yield error(context.place("pcs", pcs.index, "ac_voltage"), message, expected)
 
 
 def dc_current_fits(context: CheckContext) -> Iterator[Message]:
@@ -68,14 +71,14 @@ def dc_current_fits(context: CheckContext) -> Iterator[Message]:
             continue
         needed_a = pcs.power_w / pcs.efficiency_ratio / lowest_v
         if needed_a > pcs.dc_current_max_a:
-            message = f"{pcs.name} needs {needed_a:.0f} A for full power at {lowest_v:.0f} V"
-            expected = f"dc.current of at least {needed_a:.0f} A, or less power at low voltage"
+            message = f"{pcs.name} needs {quantity(needed_a, 'A')} for full power at {quantity(lowest_v, 'V')}"
+            expected = f"dc.current of at least {quantity(needed_a, 'A')}, or less power at low voltage"
             made = error if needed_a > FAR_OFF_CURRENT * pcs.dc_current_max_a else warning
             yield made(context.place("pcs", pcs.index, "dc", "current"), message, expected)
         elif pcs.dc_current_max_a > FAR_OFF_CURRENT * needed_a:
-            message = f"{pcs.name} is said to bear {pcs.dc_current_max_a:.0f} A DC; full power at the lowest voltage"
-            message += f" of {lowest_v:.0f} V needs {needed_a:.0f} A"
-            expected = f"dc.current near {needed_a:.0f} A, as its data sheet has it"
+            message = f"{pcs.name} is said to bear {quantity(pcs.dc_current_max_a, 'A')} DC; full power at the"
+            message += f" lowest voltage of {quantity(lowest_v, 'V')} needs {quantity(needed_a, 'A')}"
+            expected = f"dc.current near {quantity(needed_a, 'A')}, as its data sheet has it"
             yield error(context.place("pcs", pcs.index, "dc", "current"), message, expected)
 
 
@@ -88,7 +91,8 @@ def racks_carry_pcs(context: CheckContext) -> Iterator[Message]:
         )
         pcs_w = sum(plant.pcs[p].power_w for p in bus.pcs)
         if bus.racks and bus.pcs and rack_w < pcs_w:
-            message = f"the racks of {bus.name} carry {rack_w / 1e6:.3g} MW, its PCS have {pcs_w / 1e6:.3g} MW"
+            message = f"the racks of {bus.name} carry {quantity(rack_w, 'W', 3)},"
+            message += f" its PCS have {quantity(pcs_w, 'W', 3)}"
             yield warning(context.place("buses", bus.index, "racks"), message, "racks that carry the PCS's power")
 
 
@@ -98,18 +102,17 @@ def pcs_make_rating(context: CheckContext) -> Iterator[Message]:
     power_w = sum(pcs.power_w for pcs in plant.pcs)
     apparent_va = sum(pcs.apparent_va for pcs in plant.pcs)
     if power_w < poi.power_w * 0.999:
-        message = f"the PCS add up to {power_w / 1e6:.4g} MW, less than the plant's {poi.power_w / 1e6:.4g} MW"
-        yield error(context.at("site", "rating", "power"), message, f"at most {power_w / 1e6:.4g} MW, or more PCS")
+        message = f"the PCS add up to {quantity(power_w, 'W')}, less than the plant's {quantity(poi.power_w, 'W')}"
+        yield error(context.at("site", "rating", "power"), message, f"at most {quantity(power_w, 'W')}, or more PCS")
     if apparent_va < poi.apparent_va * 0.999:
-        message = (
-            f"the PCS add up to {apparent_va / 1e6:.4g} MVA, less than the plant's {poi.apparent_va / 1e6:.4g} MVA"
-        )
-        yield error(context.at("site", "rating", "apparent"), message, f"at most {apparent_va / 1e6:.4g} MVA")
+        message = f"the PCS add up to {quantity(apparent_va, 'VA')}, less than the plant's"
+        message += f" {quantity(poi.apparent_va, 'VA')}"
+        yield error(context.at("site", "rating", "apparent"), message, f"at most {quantity(apparent_va, 'VA')}")
     if poi.apparent_va < poi.power_w:
         yield error(context.at("site", "rating", "apparent"), "rating.apparent is below rating.power", "MVA above MW")
     for key, limit_w in (("export_limit", poi.export_limit_w), ("import_limit", poi.import_limit_w)):
         if limit_w > power_w * 1.5:
-            message = f"{key} is {limit_w / 1e6:.4g} MW, but the PCS add up to {power_w / 1e6:.4g} MW"
+            message = f"{key} is {quantity(limit_w, 'W')}, but the PCS add up to {quantity(power_w, 'W')}"
             yield warning(context.at("site", "poi", key), message, "a limit near the plant's rating")
 
 
@@ -128,23 +131,22 @@ def transformers_carry_pcs(context: CheckContext) -> Iterator[Message]:
         mine = [pcs for pcs in plant.pcs if pcs.transformer == transformer.index]
         apparent_va = sum(pcs.apparent_va for pcs in mine)
         if apparent_va > transformer.apparent_va:
-            message = (
-                f"{transformer.name} has {transformer.apparent_va / 1e6:.4g} MVA, its PCS {apparent_va / 1e6:.4g} MVA"
-            )
+            message = f"{transformer.name} has {quantity(transformer.apparent_va, 'VA')},"
+            message += f" its PCS {quantity(apparent_va, 'VA')}"
             place = context.place("transformers", transformer.index, "apparent")
-            yield error(place, message, f"at least {apparent_va / 1e6:.4g} MVA")
+            yield error(place, message, f"at least {quantity(apparent_va, 'VA')}")
         if not mine:
             place = context.place("transformers", transformer.index, "name")
             yield warning(place, f"no PCS is on {transformer.name}", f"a PCS with transformer: {transformer.name}")
         for pcs in mine:
             if not _near(pcs.ac_voltage_v, transformer.secondary_v):
-                message = f"{pcs.name} makes {pcs.ac_voltage_v:.0f} V, {transformer.name} has"
-                message += f" {transformer.secondary_v:.0f} V on its side"
+                message = f"{pcs.name} makes {quantity(pcs.ac_voltage_v, 'V')}, {transformer.name} has"
+                message += f" {quantity(transformer.secondary_v, 'V')} on its side"
                 also = [context.place("transformers", transformer.index, "secondary")]
                 yield error(context.place("pcs", pcs.index, "ac_voltage"), message, "one voltage", see_also=also)
         if mine and not _near(transformer.primary_v, plant.poi.voltage_v):
-            message = f"{transformer.name} has {transformer.primary_v / 1e3:g} kV towards a POI of"
-            message += f" {plant.poi.voltage_v / 1e3:g} kV"
+            message = f"{transformer.name} has {quantity(transformer.primary_v, 'V')} towards a POI of"
+            message += f" {quantity(plant.poi.voltage_v, 'V')}"
             place = context.place("transformers", transformer.index, "primary")
             yield warning(
                 place,
@@ -159,13 +161,14 @@ def losses_make_sense(context: CheckContext) -> Iterator[Message]:
     for transformer in context.plant.transformers:
         for key, loss_w in (("no_load_loss", transformer.no_load_loss_w), ("load_loss", transformer.load_loss_w)):
             if loss_w > MOST_LOSS * transformer.apparent_va:
-                message = f"{key} of {transformer.name} is {loss_w / transformer.apparent_va:.0%} of its rating"
+                percent = number(100 * loss_w / transformer.apparent_va, 2)
+                message = f"{key} of {transformer.name} is {percent} % of its rating"
                 place = context.place("transformers", transformer.index, key)
-                yield error(place, message, f"at most {MOST_LOSS * transformer.apparent_va / 1e3:.4g} kW")
+                yield error(place, message, f"at most {quantity(MOST_LOSS * transformer.apparent_va, 'W')}")
     for auxiliary in context.plant.auxiliaries:
         if auxiliary.power_w > MOST_AUXILIARY * context.plant.poi.power_w:
-            message = f"{auxiliary.name} takes {auxiliary.power_w / 1e6:.4g} MW of the plant's"
-            message += f" {context.plant.poi.power_w / 1e6:.4g} MW"
+            message = f"{auxiliary.name} takes {quantity(auxiliary.power_w, 'W')} of the plant's"
+            message += f" {quantity(context.plant.poi.power_w, 'W')}"
             place = context.place("auxiliaries", auxiliary.index, "power")
             yield error(place, message, f"at most {MOST_AUXILIARY:.0%} of the plant's power")
 
@@ -187,12 +190,12 @@ def energy_makes_rating(context: CheckContext) -> Iterator[Message]:
     usable_wh = installed_wh * window * efficiency - _transformer_losses_wh(plant)
     place, sold_wh = context.at("site", "rating", "energy"), plant.poi.energy_wh
     if usable_wh < sold_wh:
-        message = f"the racks deliver {usable_wh / 1e6:.4g} MWh, less than the plant's {sold_wh / 1e6:.4g} MWh"
+        message = f"the racks deliver {quantity(usable_wh, 'Wh')}, less than the plant's {quantity(sold_wh, 'Wh')}"
         losses = "SOC window x efficiency - transformer losses"
-        expected = f"at most {usable_wh / 1e6:.4g} MWh ({installed_wh / 1e6:.4g} MWh x {losses})"
+        expected = f"at most {quantity(usable_wh, 'Wh')} ({quantity(installed_wh, 'Wh')} x {losses})"
         yield error(place, message, expected)
     elif usable_wh > AMPLE_ENERGY * sold_wh:
-        message = f"the racks deliver {usable_wh / 1e6:.4g} MWh, far more than the plant's {sold_wh / 1e6:.4g} MWh"
+        message = f"the racks deliver {quantity(usable_wh, 'Wh')}, far more than the plant's {quantity(sold_wh, 'Wh')}"
         yield warning(place, message, "a rating near what is installed")
 
 

@@ -9,6 +9,7 @@ from controller.plant.checks.context import CheckContext
 from controller.plant.checks.protection import served_signals
 from controller.plant.device_loader import words_of
 from controller.plant.device_types import BMS_KINDS, DevicePoint, DeviceType
+from controller.plant.figures import quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, SocSource
 from controller.plant.signals import Owner, SignalForm
@@ -62,15 +63,15 @@ def _missing_fits(point: DevicePoint, words: int, document: Document) -> Iterato
         if not -(2 ** (16 * words - 1)) <= raw < 2 ** (16 * words):
             name = point.signal.name
             place = document.place_of(("points", name, "missing"))
-            message = f"{name} can never read {raw:#X}: {point.register_type} has {16 * words} bits"
-            yield error(place, message, f"at most {2 ** (16 * words) - 1:#X}, as the maker's list has it")
+            message = f"{name} can never read {raw:#x}: {point.register_type} has {16 * words} bits"
+            yield error(place, message, f"at most {2 ** (16 * words) - 1:#x}, as the maker's list has it")
 
 
 def _soc_reaches_full(point: DevicePoint, document: Document) -> Iterator[Message]:
     low, high = reach_of(point)
     if low > _HAIR or high < 1.0 - _HAIR:
         place = document.place_of(("points", "rack.soc"), key=True)
-        message = f"rack.soc can only show {100 * low:.4g} % to {100 * high:.4g} %"
+        message = f"rack.soc can only show {span(100 * low, 100 * high, '%')}"
         yield error(place, message, "0 % to 100 %", "look at scale, unit and range")
 
 
@@ -86,9 +87,9 @@ def racks_can_be_shown(context: CheckContext) -> Iterator[Message]:
                 continue
             least, most = reach_of(point)
             if least > low + _HAIR or most < high - _HAIR:
-                message = f"{name} of {device_type.name} can only show {least:.4g} to {most:.4g} {unit},"
-                message += f" but {battery.name} reaches {low:.4g} to {high:.4g} {unit}"
-                expected = f"type, scale, unit and range that hold {low:.4g} to {high:.4g} {unit}"
+                message = f"{name} of {device_type.name} can only show {span(least, most, unit)},"
+                message += f" but {battery.name} reaches {span(low, high, unit)}"
+                expected = f"type, scale, unit and range that hold {span(low, high, unit)}"
                 also = [context.document.place_of(("batteries", battery.name), key=True)]
                 yield error(context.point_place(device_type, name), message, expected, see_also=also)
 
@@ -158,10 +159,11 @@ def trips_can_be_read(context: CheckContext) -> Iterator[Message]:
                 continue
             (low, high), limit = reach_of(point), row.levels[-1].limit
             if not low <= limit <= high:
-                message = f"{row.name} trips at {limit:.4g} {point.signal.unit}, but {device_type.name} can only show"
-                message += f" {row.signal} from {low:.4g} to {high:.4g}: it would be bad data and never trip"
+                message = f"{row.name} trips at {quantity(limit, point.signal.unit)}, but {device_type.name} can only"
+                message += f" show {row.signal} from {span(low, high, point.signal.unit)}:"
+                message += " it would be bad data and never trip"
                 place = context.point_place(device_type, row.signal)
-                yield error(place, message, f"a range and scale that hold {limit:.4g} {point.signal.unit}")
+                yield error(place, message, f"a range and scale that hold {quantity(limit, point.signal.unit)}")
 
 
 READING_CHECKS = (racks_can_be_shown, every_sensor_is_shown, somebody_tells_soc, trips_can_be_read)

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.expansion.schedule import DraftEntry
+from controller.plant.figures import number, quantity
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.schedule import ScheduleMode, Span, clock_changes, moment_of, span_on, spans
 
@@ -89,15 +90,15 @@ def powers_are_possible(context: CheckContext) -> Iterator[Message]:
         limit_w = poi.export_limit_w if power_w > 0 else poi.import_limit_w
         if abs(power_w) > limit_w * 1.001:
             way = "export" if power_w > 0 else "import"
-            message = (
-                f"'{draft.entry.name}' asks for {power_w / 1e6:g} MW, the POI's {way} limit is {limit_w / 1e6:g} MW"
-            )
+            message = f"'{draft.entry.name}' asks for {quantity(power_w, 'W')},"
+            message += f" the POI's {way} limit is {quantity(limit_w, 'W')}"
             also = [context.at("site", "poi", f"{way}_limit")]
-            yield error(_do(draft, "power"), message, f"at most {limit_w / 1e6:g} MW", see_also=also)
+            yield error(_do(draft, "power"), message, f"at most {quantity(limit_w, 'W')}", see_also=also)
         reactive_var = draft.entry.action.reactive_var
         if abs(reactive_var) > poi.apparent_va * 1.001:
-            message = f"'{draft.entry.name}' asks for {reactive_var / 1e6:g} Mvar of {poi.apparent_va / 1e6:g} MVA"
-            yield error(_do(draft, "reactive"), message, f"at most {poi.apparent_va / 1e6:g} Mvar")
+            message = f"'{draft.entry.name}' asks for {quantity(reactive_var, 'var')}"
+            message += f" of {quantity(poi.apparent_va, 'VA')}"
+            yield error(_do(draft, "reactive"), message, f"at most {quantity(poi.apparent_va, 'var')}")
 
 
 def ends_are_reachable(context: CheckContext) -> Iterator[Message]:
@@ -127,15 +128,15 @@ def _long_enough(context: CheckContext, draft: DraftEntry) -> Iterator[Message]:
     cell_wh = asked_wh / efficiency if action.power_w > 0 else asked_wh * efficiency
     window = plant.control.soc_max_ratio - plant.control.soc_min_ratio
     if action.mode is ScheduleMode.POWER and action.soc_ratio is None and cell_wh > installed_wh * window * 1.001:
-        message = f"'{entry.name}' asks for {asked_wh / 1e6:.4g} MWh, the operating window holds"
-        message += f" {installed_wh * window / 1e6:.4g} MWh"
+        message = f"'{entry.name}' asks for {quantity(asked_wh, 'Wh')}, the operating window holds"
+        message += f" {quantity(installed_wh * window, 'Wh')}"
         hint = "state 'stop_at_soc' if it is meant to end early"
         yield warning(_do(draft, "power"), message, "less power or a shorter entry", hint)
     if action.mode is ScheduleMode.CHARGE_TO and action.soc_ratio is not None:
         needed_wh = installed_wh * (action.soc_ratio - plant.control.soc_min_ratio)
         if cell_wh < needed_wh * (1 - _ENOUGH_RATIO):
             reached = plant.control.soc_min_ratio + cell_wh / installed_wh
-            message = f"'{entry.name}' reaches {reached:.0%} from an empty plant in {hours:.3g} h, not"
+            message = f"'{entry.name}' reaches {reached:.0%} from an empty plant in {number(hours, 3)} h, not"
             message += f" {action.soc_ratio:.0%}"
             yield warning(_do(draft, "power"), message, "more power or a longer entry")
 

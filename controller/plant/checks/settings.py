@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
+from controller.plant.figures import quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import GridFunctionPlace, MeterRole
 from controller.plant.schema.equipment import GridFunction
@@ -16,16 +17,31 @@ def settings_are_ordered(context: CheckContext) -> Iterator[Message]:
     control = context.plant.control
     stale = control.stale
     for keys, low, high, what in (
-        (("limits", "soc", "min"), control.soc_min_ratio, control.soc_max_ratio, "soc.min is not below soc.max"),
-        (("limits", "soc", "max"), control.soc_max_ratio, 1.0 + 1e-9, "soc.max is more than 100 %"),
+        (
+            ("limits", "soc", "min"),
+            control.soc_min_ratio,
+            control.soc_max_ratio,
+            "limits.soc.min is not below limits.soc.max",
+        ),
+        (("limits", "soc", "max"), control.soc_max_ratio, 1.0 + 1e-9, "limits.soc.max is more than 100 %"),
         (
             ("setpoint", "timeout"),
             control.setpoint_timeout_s,
             control.setpoint_timeout_max_s * (1 + 1e-9),
             "setpoint.timeout is above setpoint.timeout_max",
         ),
-        (("stale", "uncertain_periods"), stale.uncertain_periods, stale.bad_periods, "uncertain comes after bad"),
-        (("stale", "bad_periods"), stale.bad_periods, stale.zero_periods, "bad comes after zero"),
+        (
+            ("stale", "uncertain_periods"),
+            stale.uncertain_periods,
+            stale.bad_periods,
+            "stale.uncertain_periods is not below stale.bad_periods",
+        ),
+        (
+            ("stale", "bad_periods"),
+            stale.bad_periods,
+            stale.zero_periods,
+            "stale.bad_periods is not below stale.zero_periods",
+        ),
     ):
         if low >= high:
             yield error(context.at("controls", *keys), f"controls.{what}", "the smaller value first")
@@ -36,18 +52,17 @@ def ramps_are_possible(context: CheckContext) -> Iterator[Message]:
     possible_w_per_s = sum(pcs.ramp_w_per_s for pcs in context.plant.pcs)
     asked_w_per_s = context.plant.control.ramp_w_per_s
     if asked_w_per_s > possible_w_per_s * 1.001:
-        message = (
-            f"limits.ramp is {asked_w_per_s / 1e6:.4g} MW/s, but the PCS ramp at {possible_w_per_s / 1e6:.4g} MW/s"
-        )
-        yield warning(context.at("controls", "limits", "ramp"), message, f"at most {possible_w_per_s / 1e6:.4g} MW/s")
+        possible = quantity(possible_w_per_s, "W/s")
+        message = f"controls.limits.ramp is {quantity(asked_w_per_s, 'W/s')}, but the PCS ramp at {possible}"
+        yield warning(context.at("controls", "limits", "ramp"), message, f"at most {possible}")
 
 
 def fallback_is_allowed(context: CheckContext) -> Iterator[Message]:
     """The fall-back lies within what the POI allows."""
     poi, fallback_w = context.plant.poi, context.plant.control.fallback_w
     if not -poi.import_limit_w <= fallback_w <= poi.export_limit_w:
-        message = f"fallback.power ({fallback_w / 1e6:.4g} MW) is more than the POI allows"
-        expected = f"from -{poi.import_limit_w / 1e6:.4g} MW to {poi.export_limit_w / 1e6:.4g} MW"
+        message = f"controls.setpoint.fallback.power ({quantity(fallback_w, 'W')}) is more than the POI allows"
+        expected = f"from {span(-poi.import_limit_w, poi.export_limit_w, 'W')}"
         yield error(context.at("controls", "setpoint", "fallback", "power"), message, expected)
 
 
@@ -82,8 +97,8 @@ def one_control_meter(context: CheckContext) -> Iterator[Message]:
         yield error(context.place("meters", control[1].index, "role"), message, "one control meter", see_also=also)
     for meter in control:
         if abs(meter.voltage_v - context.plant.poi.voltage_v) > 0.05 * context.plant.poi.voltage_v:
-            message = f"{meter.name} measures {meter.voltage_v / 1e3:g} kV at a POI of"
-            message += f" {context.plant.poi.voltage_v / 1e3:g} kV"
+            message = f"{meter.name} measures {quantity(meter.voltage_v, 'V')} at a POI of"
+            message += f" {quantity(context.plant.poi.voltage_v, 'V')}"
             also = [context.at("site", "poi", "voltage")]
             yield error(context.place("meters", meter.index, "voltage"), message, "one voltage", see_also=also)
 

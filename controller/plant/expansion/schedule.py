@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.plant.figures import quantity
 from controller.plant.messages import Message, error
 from controller.plant.schedule import ScheduledAction, ScheduleEntry, ScheduleMode
 from controller.plant.schema.schedule import DoSection, ScheduleSection
@@ -69,7 +70,7 @@ def _check_do(draft: DraftEntry, do: DoSection) -> list[Message]:
     if sign and do.power is not None and do.power * sign <= 0:
         place = draft.document.place_of((*draft.loc, "do", "power"))
         way = "discharging is positive" if sign > 0 else "charging is negative"
-        messages.append(error(place, f"'{name}' would {mode} with {do.power / 1e6:g} MW, but {way}", _SIGN[sign]))
+        messages.append(error(place, f"'{name}' would {mode} with {quantity(do.power, 'W')}, but {way}", _SIGN[sign]))
     return messages
 
 

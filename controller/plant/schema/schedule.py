@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from controller.plant.messages import did_you_mean, one_of
+from controller.plant.messages import nearest, one_of
 from controller.plant.schedule import MINUTES_A_DAY, WEEKDAYS, ScheduleMode
 from controller.plant.schema.types import (
     UNIT,
@@ -57,7 +57,9 @@ def _days_of(word: str) -> list[int]:
     for name in (first, last or first):
         if name not in WEEKDAYS:
             known = [*WEEKDAYS, *_GROUPS]
-            fail(f"can't be '{word}'", _DAYS_EXPECTED, did_you_mean(name, known) or one_of(known))
+            near = nearest(word if name == word else name, known)
+            hint = f"did you mean '{word.replace(name, near)}'?" if near else one_of(known)
+            fail(f"can't be '{word}'", _DAYS_EXPECTED, hint)
     start = WEEKDAYS.index(first)
     length = (WEEKDAYS.index(last or first) - start) % len(WEEKDAYS) + 1
     return [(start + k) % len(WEEKDAYS) for k in range(length)]
