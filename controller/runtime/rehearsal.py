@@ -12,6 +12,7 @@ from pathlib import Path
 from controller.control.commands import Command
 from controller.control.sequences.plant import PlantState
 from controller.image.data_periods import data_periods
+from controller.plant.figures import counted, number, quantity
 from controller.plant.model import Plant
 from controller.plant.schedule import moment_of
 from controller.plant.units import Dimension, parse_quantity
@@ -27,13 +28,21 @@ from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
 from controller.simulator.faults.commands import FaultCommand
 from controller.simulator.faults.menu import FaultMenu
-from controller.simulator.scenario import Expectation, OperatorStep, Scenario, Step, read_scenario, set_scene
+from controller.simulator.scenario import Expectation, Operation, OperatorStep, Scenario, Step, read_scenario, set_scene
 
 DEFAULT_HOURS = 1.0
+USUAL_START_S, EXAMPLE_LASTS_S = 10.0, 900.0
+"""Without a scenario an operator starts a plant that does not start by itself."""
 NEVER_STARTED = (
     "nothing was started: this plant does not start by itself (controls.start.automatic), and no step started it;"
-    " give it a --scenario with the step {at: 10 s, do: start}"
+    " give the scenario a step {at: 10 s, do: start}"
 )
+_EXAMPLE = """nobody asked it for power: it has no schedule, and no scenario was given. For some, save as first.yaml
+  schema: scenario/v1
+  steps:
+    - {{at: 10 s, do: start}}
+    - {{at: 60 s, do: setpoint {power} for {lasting}}}
+and run: bess rehearse SITE --scenario first.yaml --hours {hours}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ class RehearsalResult:
     soc_start: float | None = None  # None: not known in any scan
     soc_end: float | None = None
     started: bool = False  # the plant was started, by itself or by a step
+    example: str = ""  # a scenario to begin with, where nobody asked for power
     trips: int = 0
     alarms: int = 0
     failed_expectations: list[str] = field(default_factory=list)
@@ -67,17 +77,19 @@ class RehearsalResult:
 
     def as_json(self) -> dict[str, object]:
         """Return it as `--json` prints it."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "example"}
 
     def as_text(self) -> str:
         """Return it for people."""
         speed = self.hours * 3600 / self.wall_s if self.wall_s else 0.0
+        what_happened = f"{counted(self.trips, 'trip')}, {counted(self.alarms, 'alarm')}"
         lines = [
-            f"{self.hours:g} h in {self.wall_s:.1f} s ({self.scans} scans, {speed:.0f} times real time)",
+            f"{self.hours:g} h in {self.wall_s:.1f} s ({counted(self.scans, 'scan')}, {speed:.0f} times real time)",
             f"discharged {self.energy_discharged_mwh:.3f} MWh, charged {self.energy_charged_mwh:.3f} MWh",
-            f"SOC {_percent(self.soc_start)} -> {_percent(self.soc_end)}; {self.trips} trips, {self.alarms} alarms",
+            f"SOC {_percent(self.soc_start)} -> {_percent(self.soc_end)}; {what_happened}",
         ]
-        lines += [] if self.started else [NEVER_STARTED]
+        lines += [] if self.started or self.refused else [NEVER_STARTED]
+        lines += [self.example] if self.example else []
         lines += [f"refused: {text}" for text in self.refused]
         lines += [f"failed: {text}" for text in self.failed_expectations]
         return "\n".join(lines)
@@ -95,7 +107,9 @@ def rehearse_site(plant: Plant, rehearsal: Rehearsal) -> RehearsalResult:
     require_known(scenario, plant)
     clock = None if scenario is None else _clock_at(plant, scenario.start_s)
     local = local_plant(plant, seed=rehearsal.seed, scan_period_s=_period_s(rehearsal.scan), clock=clock)
-    run = _Run(local, scenario, RehearsalResult(hours, rehearsal.seed), rehearsal.out)
+    result = RehearsalResult(hours, rehearsal.seed)
+    result.example = "" if scenario is not None or plant.schedule else _example(plant)
+    run = _Run(local, scenario, result, rehearsal.out)
     started = time.perf_counter()
     run.until(hours * 3600.0)
     run.result.wall_s = round(time.perf_counter() - started, 3)
@@ -111,6 +125,20 @@ def require_known(scenario: Scenario | None, plant: Plant) -> None:
         raise ValueError("\n".join(["the scenario does not fit this site", *wrong]))
 
 
+def _usual_start(plant: Plant) -> list[Step]:
+    """Return what happens where no scenario says: an operator starts the plant, unless it does so by itself."""
+    if plant.control.auto_start:
+        return []
+    return [Step(USUAL_START_S, OperatorStep(Operation.START), "start, as no scenario was given", 0)]
+
+
+def _example(plant: Plant) -> str:
+    """Return a scenario that asks this plant for half of its power, as long as one set-point may last."""
+    lasting_s = min(plant.control.setpoint_timeout_max_s, EXAMPLE_LASTS_S)
+    power = quantity(plant.poi.power_w / 2, "W")
+    return _EXAMPLE.format(power=power, lasting=f"{number(lasting_s)} s", hours=number((lasting_s + 180) / 3600, 2))
+
+
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1f} %"
 
@@ -123,7 +151,7 @@ class _Run:
 
     def __init__(self, local: LocalPlant, scenario: Scenario | None, result: RehearsalResult, out: Path | None) -> None:
         self.local, self.result = local, result
-        self._steps = list(scenario.steps) if scenario else []
+        self._steps = list(scenario.steps) if scenario else _usual_start(local.plant)
         self._given: list[tuple[Step, Command]] = []
         listed = point_list(local.plant)
         self._expected = ExpectedPoints(listed)
@@ -172,7 +200,8 @@ class _Run:
         for step, command in self._given:
             reply = self.local.reply(command)
             if reply is not None and not reply.accepted:
-                self.result.refused.append(f"line {step.line}: {step.text} (at {step.at_s:g} s): {reply.text}")
+                line = f"line {step.line}: " if step.line else ""
+                self.result.refused.append(f"{line}{step.text} (at {step.at_s:g} s): {reply.text}")
         self._given.clear()
 
     def _shown(self, point: Point) -> float | str | None:

@@ -17,7 +17,8 @@ from controller.plant.schema.key_tables import key_rows, key_table
 from controller.plant.schema.messages import keys_of, model_at
 from controller.plant.schema.protections import ProtectionsFile, RowSection
 from controller.plant.schema.site import SiteFile
-from controller.plant.site_loader import load_site
+from controller.plant.site_loader import load_site, load_site_or_raise
+from controller.runtime.rehearsal import Rehearsal, rehearse_site
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "site-language.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"<!-- (\S+) -->\n```yaml\n(.*?)```", GUIDE, flags=re.DOTALL))
@@ -35,6 +36,16 @@ def test_the_site_of_the_guide_loads_without_a_word(tmp_path):
     assert result.text() == ""
     assert result.plant is not None
     assert result.plant.racks[0].tag == "Plant.Block1.Rack01"
+
+
+def test_the_site_of_the_guide_runs(tmp_path):
+    plant = load_site_or_raise(write(tmp_path))
+    scenario = tmp_path / "first.yaml"
+    steps = '{at: 10 s, do: start}, {at: 60 s, do: setpoint 200 kW}, {at: 90 s, expect: "Plant.ActivePower > 190 kW"}'
+    scenario.write_text(f"schema: scenario/v1\nsteps: [{steps}]\n", encoding="utf-8")
+    result = rehearse_site(plant, Rehearsal(hours=0.03, scenario=str(scenario)))
+    assert (result.failed_expectations, result.refused, result.trips) == ([], [], 0)
+    assert result.soc_start is not None
 
 
 def test_the_device_of_the_guide_fits_into_its_site(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 
 import pytest
@@ -49,6 +50,22 @@ def test_a_plant_that_nobody_started_is_told_as_such(demo_plant, tmp_path):
     assert "{at: 10 s, do: start}" in never.as_text()
     assert "nothing was started" not in started.as_text()
     assert _rehearse(demo_plant, tmp_path, '{at: 1 s, do: "setpoint 0 MW"}').started
+
+
+def test_without_a_scenario_an_operator_starts_the_plant_and_a_first_scenario_is_shown(demo_plant, tmp_path):
+    by_hand = replace(demo_plant, control=replace(demo_plant.control, auto_start=False))
+    result = rehearse_site(by_hand, Rehearsal(hours=0.02))
+
+    assert result.started
+    assert result.soc_start is not None
+    assert "example" not in result.as_json()
+    shown = result.as_text()[result.as_text().index("schema:") : result.as_text().index("and run:")]
+    example = tmp_path / "first.yaml"
+    example.write_text(textwrap.dedent(f"  {shown}"), encoding="utf-8")
+    first = rehearse_site(by_hand, Rehearsal(hours=0.04, scenario=str(example)))
+    assert not first.refused
+    assert first.energy_discharged_mwh > 0.01
+    assert "nobody asked" not in first.as_text()
 
 
 def test_a_step_that_the_plant_refuses_is_told_and_counted(demo_plant, tmp_path):
