@@ -91,14 +91,16 @@ class Latch:
 class _ScalarLatch:
     """All scalars of all groups: decoded together whenever a row has arrived, and put where they belong.
 
-    A *row* is a device in a group; rows are counted through all groups. Elements [E] are the decoder's quantities, then
-    its whole numbers: `_rows` says which row each stands in, `_flat` where it lies among the measured qualities.
+    A *row* is a device in a group; rows are counted through all groups that serve scalars. Elements [E] are the
+    decoder's quantities, then its whole numbers: `_rows` says which row each stands in, `_flat` where it lies among
+    the measured qualities.
     """
 
     def __init__(self, plant: Plant, groups: Sequence[PollGroup], image: Image) -> None:
-        self._raw = [group.raw for group in groups]
-        self._taken = np.zeros(sum(len(raw.devices) for raw in self._raw), np.uint32)
         bound = {(id(part.group), part.field): (part, equipment) for part, equipment in _scalars(plant, groups)}
+        serving = {group for group, _ in bound}
+        self._raw = [group.raw for group in groups if id(group.raw) in serving]  # cells come often and are not ours
+        self._taken = np.zeros(sum(len(raw.devices) for raw in self._raw), np.uint32)
         self._decoder = ScalarDecoder(part for part, _ in bound.values())
         parts = [*self._decoder.quantities.parts, *self._decoder.wholes.parts]
         equipment = [bound[id(part.group), part.field][1] for part in parts]
@@ -112,7 +114,9 @@ class _ScalarLatch:
 
     def take(self) -> None:
         """Take the rows that arrived."""
-        arrivals = np.concatenate([raw.arrivals for raw in self._raw]) if self._raw else self._taken
+        if not self._raw:
+            return
+        arrivals = np.concatenate([raw.arrivals for raw in self._raw])
         arrived = arrivals != self._taken
         if not arrived.any():
             return

@@ -27,6 +27,7 @@ from controller.modbus.registers import (
     scaled,
     whole,
     with_scale_factors,
+    without_number,
 )
 from controller.modbus.scaling import SCALE_FACTOR_MAX, Scaling, joined
 from controller.plant.device_types import RegisterTable
@@ -73,13 +74,18 @@ def _limits(fields: Sequence[WireField], dtype: type[np.floating]) -> tuple[Colu
         return None
     low = np.array([-np.inf if p.valid_min is None else p.valid_min for p in points], dtype)
     high = np.array([np.inf if p.valid_max is None else p.valid_max for p in points], dtype)
-    return np.repeat(low, sizes), np.repeat(high, sizes)
+    return _repeated(low, sizes), _repeated(high, sizes)
+
+
+def _repeated(limits: Column, sizes: Sequence[int]) -> Column:
+    """Return a limit of every element; one for all where the fields agree, which compares faster."""
+    return limits[:1] if (limits == limits[0]).all() else np.repeat(limits, sizes)
 
 
 def _limited(found: Decoded, low: Column, high: Column) -> Decoded:
-    valid = (found.values >= low) & (found.values <= high)  # False for what is NaN already
-    found.values[~valid] = np.nan
-    return Decoded(found.values, valid)
+    valid = found.values >= low  # False for what is NaN already
+    valid &= found.values <= high
+    return without_number(found.values, valid)
 
 
 # ----------------------------------------------------------------------------------------------------- canonical values

@@ -210,7 +210,13 @@ def scaled(
         values = scaling.value(raw, dtype)
     if raw.dtype.kind == "f":
         valid = valid & np.isfinite(values)
-    values[~valid] = np.nan
+    return without_number(values, valid)
+
+
+def without_number(values: NDArray[np.floating], valid: NDArray[np.bool_]) -> Decoded:
+    """Return values, NaN written into those that are not valid; mostly there are none, and to look is cheaper."""
+    if not valid.all():
+        np.copyto(values, np.nan, where=~valid)
     return Decoded(values, valid)
 
 
