@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.plant.checks.bms import bms_says_what_it_does
+from controller.plant.checks.code_values import meanings_are_told_apart, raw_values_fit
+from controller.plant.checks.missing_values import missing_is_no_value
 from controller.plant.checks.readings import points_can_be_read
+from controller.plant.checks.register_wear import nothing_wears_out
+from controller.plant.checks.resolution import steps_are_fine_enough
 from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
 from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable, Repeat
 from controller.plant.messages import Message, error, warning
@@ -47,6 +51,11 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_belongs(device_type, document),
         *_commands(device_type, document),
         *points_can_be_read(device_type, document),
+        *steps_are_fine_enough(device_type, document),
+        *missing_is_no_value(device_type, document),
+        *raw_values_fit(device_type, document),
+        *meanings_are_told_apart(device_type, document),
+        *nothing_wears_out(device_type, document),
         *_modicon(device_type, document),
         *_hygiene(device_type, document),
     ]

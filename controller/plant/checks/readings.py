@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.protection import served_signals
+from controller.plant.checks.working_ranges import battery_reaches
 from controller.plant.device_loader import words_of
 from controller.plant.device_types import BMS_KINDS, DevicePoint, DeviceType
 from controller.plant.figures import quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, SocSource
+from controller.plant.protection_rows import Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.signals import Owner, SignalForm
 from controller.plant.yaml_tree import Document
 
@@ -23,10 +25,15 @@ def reach_of(point: DevicePoint) -> tuple[float, float]:
 
     A SunSpec point takes its type and scale from the device: only its `range` is known.
     """
-    low, high = _reach_of_type(point)
-    if point.valid_min is not None and point.valid_max is not None:
-        low, high = max(low, point.valid_min), min(high, point.valid_max)
-    return low, high
+    (low, high), (least, most) = _reach_of_type(point), believed(point)
+    return max(low, least), min(high, most)
+
+
+def believed(point: DevicePoint) -> tuple[float, float]:
+    """Return between which base values a point is believed: its `range`, where it has one."""
+    if point.valid_min is None or point.valid_max is None:
+        return -math.inf, math.inf
+    return point.valid_min, point.valid_max
 
 
 def _reach_of_type(point: DevicePoint) -> tuple[float, float]:
@@ -81,10 +88,11 @@ def _soc_reaches_full(point: DevicePoint, document: Document) -> Iterator[Messag
 def racks_can_be_shown(context: CheckContext) -> Iterator[Message]:
     """Voltages and currents that the racks of this site reach stand inside what their device can show."""
     for device_type, battery in _pairs(context):
-        for name, low, high, unit in _reached(battery):
+        for name, low, high in battery_reaches(battery):
             point = device_type.point(name)
             if point is None or point.scale == 0:
                 continue
+            unit = point.signal.unit
             least, most = reach_of(point)
             if least > low + _HAIR or most < high - _HAIR:
                 message = f"{name} of {device_type.name} can only show {span(least, most, unit)},"
@@ -106,17 +114,6 @@ def _pairs(context: CheckContext) -> Iterator[tuple[DeviceType, BatteryType]]:
             if (id(device.type), id(battery)) not in seen:
                 seen.add((id(device.type), id(battery)))
                 yield device.type, battery
-
-
-def _reached(battery: BatteryType) -> tuple[tuple[str, float, float, str], ...]:
-    window = (battery.voltage_min_v / battery.cells_in_series, battery.voltage_max_v / battery.cells_in_series, "V")
-    return (
-        ("rack.voltage", battery.voltage_min_v, battery.voltage_max_v, "V"),
-        ("rack.current", -battery.charge_current_max_a, battery.discharge_current_max_a, "A"),
-        ("cell.voltage", *window),
-        ("rack.cell_voltage_max", *window),
-        ("rack.cell_voltage_min", *window),
-    )
 
 
 def every_sensor_is_shown(context: CheckContext) -> Iterator[Message]:
@@ -148,22 +145,62 @@ def somebody_tells_soc(context: CheckContext) -> Iterator[Message]:
             yield warning(place, message, "a point rack.soc, or controls.soc_source: estimator")
 
 
-def trips_can_be_read(context: CheckContext) -> Iterator[Message]:
-    """A trip's limit lies inside what the device can show: beyond it a value is bad, and bad never trips."""
-    rows = [row for row in context.plant.protection if row.levels[-1].level.name == "TRIP"]
+def limits_can_be_read(context: CheckContext) -> Iterator[Message]:
+    """Every limit of a row lies inside what the device can show: beyond it a value is bad, and bad never trips."""
     for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
-        for row in rows:
-            point = device_type.point(row.signal)
-            plain = row.reduction.value in ("none", "highest", "lowest")
-            if point is None or not plain or point.signal.form is not SignalForm.QUANTITY or point.scale == 0:
-                continue
-            (low, high), limit = reach_of(point), row.levels[-1].limit
-            if not low <= limit <= high:
-                message = f"{row.name} trips at {quantity(limit, point.signal.unit)}, but {device_type.name} can only"
-                message += f" show {row.signal} from {span(low, high, point.signal.unit)}:"
-                message += " it would be bad data and never trip"
-                place = context.point_place(device_type, row.signal)
-                yield error(place, message, f"a range and scale that hold {quantity(limit, point.signal.unit)}")
+        for row in context.plant.protection:
+            for signal, reduction in ((row.signal, row.reduction), *row.also):
+                point = device_type.point(signal)
+                if point is not None and reduction in _AS_READ and point.signal.form is SignalForm.QUANTITY:
+                    yield from _unreadable(context, device_type, row, point)
 
 
-READING_CHECKS = (racks_can_be_shown, every_sensor_is_shown, somebody_tells_soc, trips_can_be_read)
+_AS_READ = (Reduction.NONE, Reduction.HIGHEST, Reduction.LOWEST)
+
+
+def _unreadable(
+    context: CheckContext, device_type: DeviceType, row: ProtectionRow, point: DevicePoint
+) -> Iterator[Message]:
+    """Complain about the furthest of a row's limits that a point can't show."""
+    (low, high), unit, name = reach_of(point), point.signal.unit, point.signal.name
+    limits = [(level.limit, *_DOES[level.level]) for level in reversed(row.levels)]
+    for limit, does, never in (*limits, (row.reset, "ends", "end")):
+        if point.scale != 0 and not low <= limit <= high:
+            message = f"{row.name} {does} at {quantity(limit, unit)}, but {device_type.name} can only show {name}"
+            message += f" from {span(low, high, unit)}: it would be bad data and never {never}"
+            place = context.point_place(device_type, name)
+            yield error(place, message, f"a range and scale that hold {quantity(limit, unit)}")
+            return
+
+
+_DOES = {Level.WARNING: ("warns", "warn"), Level.ALARM: ("alarms", "alarm"), Level.TRIP: ("trips", "trip")}
+
+
+def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
+    """Of the rows that trip on a current, in each direction at least one trips where the device can still show it."""
+    trips = (row for row in context.plant.protection if row.levels[-1].level is Level.TRIP)
+    rows = [row for row in trips if row.qualifier is not Qualifier.DISCONNECTED]
+    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+        for sign, reduction in ((1, Reduction.DISCHARGE), (-1, Reduction.CHARGE)):
+            for point in device_type.points:
+                mine = [r for r in rows if r.signal == point.signal.name and r.reduction in (reduction, _EITHER_WAY)]
+                low, high = reach_of(point)
+                if mine and low < 0 < high and not any(low <= sign * row.levels[-1].limit <= high for row in mine):
+                    row, unit = min(mine, key=lambda r: r.levels[-1].limit), point.signal.unit
+                    limit = row.levels[-1].limit
+                    message = f"{row.name} trips at {quantity(limit, unit)}, but {device_type.name} can only show"
+                    message += f" {point.signal.name} from {span(low, high, unit)}: no over-current would trip"
+                    expected = f"a range and scale that hold {quantity(sign * limit, unit)}"
+                    yield error(context.point_place(device_type, point.signal.name), message, expected)
+
+
+_EITHER_WAY = Reduction.MAGNITUDE
+
+
+READING_CHECKS = (
+    racks_can_be_shown,
+    every_sensor_is_shown,
+    somebody_tells_soc,
+    limits_can_be_read,
+    over_currents_can_be_read,
+)

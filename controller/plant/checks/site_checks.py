@@ -10,10 +10,12 @@ from controller.plant.checks.bms import BMS_CHECKS
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import LINK_CHECKS
 from controller.plant.checks.meters import METER_CHECKS
+from controller.plant.checks.missing_values import MISSING_CHECKS
 from controller.plant.checks.pace import PACE_CHECKS
 from controller.plant.checks.protection import PROTECTION_CHECKS
 from controller.plant.checks.ratings import RATING_CHECKS
 from controller.plant.checks.readings import READING_CHECKS
+from controller.plant.checks.resolution import RESOLUTION_CHECKS
 from controller.plant.checks.schedule import SCHEDULE_CHECKS
 from controller.plant.checks.settings import SETTING_CHECKS
 from controller.plant.checks.trips import TRIP_CHECKS
@@ -27,6 +29,8 @@ CHECKS: tuple[Check, ...] = (
     *TRIP_CHECKS,
     *BMS_CHECKS,
     *READING_CHECKS,
+    *RESOLUTION_CHECKS,
+    *MISSING_CHECKS,
     *PACE_CHECKS,
     *LINK_CHECKS,
     *METER_CHECKS,

@@ -1,0 +1,149 @@
+# ruff: noqa: E501 - one case a line reads as a table
+"""Steps too coarse, values thrown away as missing, codes that tell nothing, registers that wear out: one slip each."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.plant.demo_site import demo_site_files
+
+OWN = """schema: device/v1
+extends: %s
+device: ours
+source: {document: the list itself, pages: all, checked_by: k.laine, checked_on: 2026-10-02}
+"""
+BASES = {"rack": "generic-rack-bms", "cell": "generic-rack-bms", "pcs": "generic-pcs", "meter": "generic-meter"}
+
+
+def with_points(changed, text: str, more: str = ""):
+    """Return the demo with one of its device files changed in some points."""
+    base = BASES[text.partition(".")[0]]
+    site = demo_site_files()["site.yaml"].replace(f"type: {base}", "type: ours")
+    device = OWN % base + "points:\n" + "".join(f"  {line}\n" for line in text.split("; ")) + more
+    return changed(site_yaml=site.replace("use:\n", "use:\n  - ours.yaml\n"), ours_yaml=device)
+
+
+def said(messages, start: str) -> bool:
+    return any(m.message.startswith(start) for m in messages)
+
+
+REFUSED = [
+    ("cell.voltage: {unit: V}", "cell.voltage is read in steps of 1 V: too coarse"),
+    (
+        "cell.voltage: {scale: 40}",
+        "cell.voltage of ours is read in steps of 40 mV, but lfp280 works from 2.8 to 3.65 V",
+    ),
+    ("cell.voltage: {scale: 1e308}", "cell.voltage has scale 1e308: that can't be meant"),
+    ("rack.voltage: {scale: 10}", "rack.voltage of ours is read in steps of 10 V"),
+    ("rack.current: {scale: 10}", "rack.current of ours is read in steps of 10 A"),
+    ("rack.soc: {scale: 10}", "rack.soc is read in steps of 10 %"),
+    ("rack.insulation_resistance: {unit: Mohm}", "rack.insulation_resistance is read in steps of 1 Mohm"),
+    (
+        "rack.insulation_resistance: {unit: ohm}",
+        "insulation_low alarms at 500 kohm, but ours can only show rack.insulation_resistance from 0 to 65.53 kohm",
+    ),
+    ("pcs.frequency: {scale: 1}", "pcs.frequency is read in steps of 1 Hz"),
+    ("meter.frequency: {as: u16, scale: 1}", "meter.frequency is read in steps of 1 Hz"),
+    (
+        "meter.active_power: {as: i16, unit: MW}",
+        "meter.active_power of ours is read in steps of 1 MW, but GRID works from -2.4 to 2.4 MW",
+    ),
+    (
+        "pcs.active_power_setpoint: {unit: kW, scale: 100}",
+        "pcs.active_power_setpoint of ours is read in steps of 100 kW",
+    ),
+    (
+        "rack.cell_temperature_max: {range: [-40 degC, 50 degC]}",
+        "cell_temperature_high trips at 55 degC, but ours can only show rack.cell_temperature_max",
+    ),
+    (
+        "rack.current: {range: [-200 A, 200 A]}",
+        "discharge_current_high trips at 220 A, but ours can only show rack.current from -200 to 200",
+    ),
+    (
+        "cell.voltage: {missing: 3300}",
+        "cell.voltage: missing 3300 is 3.3 V, a value that it has in operation, and lfp280 reaches it",
+    ),
+    ("cell.temperature: {missing: 0}", "cell.temperature: missing 0 is 0 degC, a value that it has in operation"),
+    ("rack.current: {missing: 0}", "rack.current: missing 0 is 0 A"),
+    ("rack.voltage: {missing: 8000}", "rack.voltage: missing 8000 is 800 V"),
+    ("pcs.frequency: {missing: 5000}", "pcs.frequency: missing 5000 is 50 Hz"),
+    ("meter.active_power: {missing: 0}", "meter.active_power: missing 0 is 0 W"),
+    ("rack.contactor: {missing: 2}", "rack.contactor: 2 is both a value with a meaning and one that means no value"),
+    (
+        "rack.connect_request: {values: {0: none, 1: connect, 70000: disconnect}}",
+        "rack.connect_request: 70000 does not fit in u16, so it can never be written",
+    ),
+    (
+        "rack.alarms: {as: bits16, at: input 40, values: {3: over_voltage_alarm, 26: other_alarm}}",
+        "rack.alarms: there is no bit 26 in bits16",
+    ),
+    ("rack.tripped: {values: {0: no, 1: no}}", "every value of rack.tripped means 'no'"),
+    ("rack.reset_request: {values: {0x1: none}}", "rack.reset_request: 1 has two meanings"),
+    (
+        "rack.controller_heartbeat: {writable: persistent}",
+        "rack.controller_heartbeat is persistent and written each 1 s: memory that bears 1,000,000 writes is worn out after 0.032 years (12 days)",
+    ),
+    ("rack.voltage: {every: 1 s}", "rack.voltage is read, never written"),
+]
+
+
+@pytest.mark.parametrize(("points", "start"), REFUSED)
+def test_a_register_that_misleads_is_refused(changed, points, start):
+    result = with_points(changed, points)
+    assert said(result.errors, start), result.text()
+    assert all(m.place.file == "ours.yaml" and m.place.line > 1 for m in result.errors)
+
+
+@pytest.mark.parametrize(
+    ("values", "start"),
+    [
+        ("rack.contactor: {at: input 26, as: enum16, block: fast, values: {0: open, 3: fault}}", "rack.contactor has no value for 'closed'"),
+        ("rack.contactor: {at: input 26, as: enum16, block: fast, values: {2: closed, 3: fault}}", "rack.contactor has no value for 'open'"),
+        ("pcs.state: {at: input 10, as: enum16, block: fast, values: {0: off, 6: fault}}", "pcs.state has no value for 'running' or 'throttled'"),
+    ],
+)  # fmt: skip
+def test_a_map_without_the_states_that_matter_is_refused(changed, values, start):
+    name = values.partition(":")[0]
+    result = with_points(changed, values, f"without: [points.{name}]\n")
+    assert said(result.errors, start), result.text()
+
+
+@pytest.mark.parametrize(
+    ("points", "more", "start"),
+    [
+        ("cell.voltage: {scale: 10}", "", "cell.voltage of ours is read in steps of 10 mV"),
+        ("pcs.active_power_setpoint: {at: holding 0, as: i32, unit: W, writable: persistent}", "without: [points.pcs.active_power_setpoint]\n", "pcs.active_power_setpoint is persistent"),
+        ("rack.connect_request: {at: holding 0, as: u16, writable: volatile, values: {1: connect}}", "without: [points.rack.connect_request]\n", "rack.connect_request has no value for 'disconnect'"),
+    ],
+)  # fmt: skip
+def test_what_could_be_meant_is_only_warned_of(changed, points, more, start):
+    result = with_points(changed, points, more)
+    assert said(result.warnings, start), result.text()
+    assert result.errors == ()
+
+
+def test_a_setup_value_fits_its_register(changed):
+    more = "setup:\n  - {at: holding 40, as: u16, value: 70000}\n"
+    assert said(with_points(changed, "pcs.state: {block: fast}", more).errors, "the setup value 70000 does not fit u16")
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        "cell.voltage: {scale: 5}",
+        "cell.voltage: {missing: [0, 0xFFFF]}",
+        "rack.current: {scale: 1}",
+        "rack.soc: {scale: 1}",
+        "cell.temperature: {scale: 1, missing: 0x7FFF}",
+        "rack.cell_temperature_max: {as: u16, scale: 1, offset: -40, missing: [0, 255], range: [-39 degC, 120 degC]}",
+        "rack.tripped: {values: {0: yes, 1: no}}",
+        "pcs.frequency: {scale: 0.1, missing: 0}",
+        "pcs.watchdog_timeout_setting: {writable: persistent}",
+        "meter.voltage: {missing: 0x7FC00000}",
+        "meter.active_power: {missing: [-9999999, 0x7FC00000]}",
+        "rack.insulation_resistance: {scale: 10}",
+    ],
+)
+def test_a_register_as_makers_have_them_is_silent(changed, points):
+    assert with_points(changed, points).text() == ""
