@@ -28,8 +28,8 @@ def nothing_wears_out(device_type: DeviceType, document: Document) -> Iterator[M
         place = document.place_of(("points", name, "writable"))
         hint = "if the maker says that it is kept in RAM: writable: volatile"
         if period_s:
-            message = f"{name} is persistent and written each {quantity(period_s, 's')}: memory that bears {WRITES:,} writes is"
-            message += f" worn out after {_life(period_s)}"
+            message = f"{name} is persistent and written each {quantity(period_s, 's')}: memory that bears"
+            message += f" {WRITES:,} writes is worn out after {_life(period_s)}"
             yield error(place, message, "a register in RAM, or no cyclic writing", hint)
         elif name.endswith("_setpoint"):
             message = f"{name} is persistent: a set-point that follows the grid changes each second, and memory that"
