@@ -137,11 +137,11 @@ def test_a_file_of_an_unknown_kind_is_refused(changed):
 
 @pytest.mark.parametrize("name", [n for n in library_names("protections") if n != "lfp-utility@1"])
 def test_presets_of_other_chemistries_read(changed, name):
-    """Their limits do not fit the demo's LFP cells, and exactly that is said."""
+    """They are not for the demo's LFP cells, and exactly that is said."""
     result = with_rows(changed, "", base=name)
-    fit = ("is outside what cell", "lies inside what lfp280")
-    wrong = [m.message for m in result.errors if not any(said in m.message for said in fit)]
-    assert wrong == []
+    told = [f"preset {name} is for another chemistry: the cells of lfp280 are LFP"]
+    assert [m.message for m in result.errors] == told
+    assert result.errors[0].expected == "base: lfp-utility@1"
 
 
 FIRE = """interlock:

@@ -14,14 +14,15 @@ ENERGY_TOLERANCE = 0.10
 LEAST_OF_CELLS, MOST_OF_CELLS = 0.25, 6.0
 
 
-def _batteries(context: CheckContext) -> dict[str, BatteryType]:
+def batteries_of_racks(context: CheckContext) -> dict[str, BatteryType]:
+    """Return the battery types that racks are of, in the order of the site file."""
     used = {rack.battery.name: rack.battery for rack in context.plant.racks}
     return {name: used[name] for name in context.site.batteries if name in used}
 
 
 def unused_batteries(context: CheckContext) -> Iterator[Message]:
     """A rack type that no rack is of is probably a misspelt reference elsewhere."""
-    used = _batteries(context)
+    used = batteries_of_racks(context)
     for name in context.site.batteries:
         if name not in used:
             place = context.document.place_of(("batteries", name), key=True)
@@ -30,7 +31,7 @@ def unused_batteries(context: CheckContext) -> Iterator[Message]:
 
 def modules_divide_cells(context: CheckContext) -> Iterator[Message]:
     """Cells are numbered through equal modules."""
-    for name, battery in _batteries(context).items():
+    for name, battery in batteries_of_racks(context).items():
         if battery.cells_in_series % battery.modules:
             message = f"{battery.cells_in_series} cells can't be spread evenly over {battery.modules} modules"
             yield error(context.at("batteries", name, "cells", "modules"), message, "cells a multiple of modules")
@@ -38,7 +39,7 @@ def modules_divide_cells(context: CheckContext) -> Iterator[Message]:
 
 def windows_are_ordered(context: CheckContext) -> Iterator[Message]:
     """A window's lower end lies below its upper end and inside what the cell's maker allows."""
-    for name, battery in _batteries(context).items():
+    for name, battery in batteries_of_racks(context).items():
         window, limits = context.site.batteries[name].window, battery.cell.limits
         low, high = context.at("batteries", name, "window", "min"), context.at("batteries", name, "window", "max")
         if window.min >= window.max:
@@ -56,7 +57,7 @@ def windows_are_ordered(context: CheckContext) -> Iterator[Message]:
 
 def currents_fit_cells(context: CheckContext) -> Iterator[Message]:
     """The rack's continuous currents are within the cells' own."""
-    for name, battery in _batteries(context).items():
+    for name, battery in batteries_of_racks(context).items():
         limits, parallel = battery.cell.limits, battery.cells_in_parallel
         for key, rack_a, cell_a in (
             ("charge", battery.charge_current_max_a, limits.charge_current_max_a),
@@ -69,9 +70,9 @@ def currents_fit_cells(context: CheckContext) -> Iterator[Message]:
 
 def energy_fits_cells(context: CheckContext) -> Iterator[Message]:
     """Ah times volts make the energy that is written."""
-    for name, battery in _batteries(context).items():
+    for name, battery in batteries_of_racks(context).items():
         if not energy_is_credible(battery):
-            expected_wh = _energy_of_cells_wh(battery)
+            expected_wh = energy_of_cells_wh(battery)
             message = f"energy is {quantity(battery.energy_wh, 'Wh')}, but {battery.capacity_ah:g} Ah"
             message += f" in {battery.cells_in_series} cells make about {quantity(expected_wh, 'Wh', 2)}"
             yield error(context.at("batteries", name, "energy"), message, "energy, capacity and cells that fit")
@@ -79,11 +80,11 @@ def energy_fits_cells(context: CheckContext) -> Iterator[Message]:
 
 def energy_is_credible(battery: BatteryType) -> bool:
     """Tell whether a rack's energy is about what its cells hold."""
-    expected_wh = _energy_of_cells_wh(battery)
+    expected_wh = energy_of_cells_wh(battery)
     return abs(battery.energy_wh - expected_wh) <= ENERGY_TOLERANCE * expected_wh
 
 
-def _energy_of_cells_wh(battery: BatteryType) -> float:
+def energy_of_cells_wh(battery: BatteryType) -> float:
     """Return charge times the nominal voltage of all cells."""
     return battery.capacity_ah * battery.cells_in_series * nominal_voltage_v(battery.cell)
 
@@ -96,7 +97,7 @@ def nominal_voltage_v(cell: CellType) -> float:
 
 def resistance_fits_cells(context: CheckContext) -> Iterator[Message]:
     """A rack resists as its cells do, and a little more for its joints: factors are a slip of milli, micro or ohm."""
-    for name, battery in _batteries(context).items():
+    for name, battery in batteries_of_racks(context).items():
         impedance = battery.cell.impedance
         row, middle = nearest_index(impedance.temperature_degc, 25.0), nearest_index(impedance.soc_ratio, 0.5)
         cells_ohm = impedance.series_ohm[row][middle] * battery.cells_in_series / battery.cells_in_parallel
@@ -115,7 +116,7 @@ def nearest_index(values: Sequence[float], wanted: float) -> int:
 
 def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:
     """The BMS's own trips lie where the cell is still safe."""
-    for name, battery in _batteries(context).items():
+    for name, battery in batteries_of_racks(context).items():
         for trip in battery.bms_trips:
             wrong = _bms_trip_wrong(battery, trip)
             if wrong:

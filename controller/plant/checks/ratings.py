@@ -160,7 +160,7 @@ def losses_make_sense(context: CheckContext) -> Iterator[Message]:
     """A transformer loses a few percent of its rating, auxiliaries take less than the plant makes."""
     for transformer in context.plant.transformers:
         for key, loss_w in (("no_load_loss", transformer.no_load_loss_w), ("load_loss", transformer.load_loss_w)):
-            if loss_w > MOST_LOSS * transformer.apparent_va:
+            if loss_w > MOST_LOSS * transformer.apparent_va and _is_large_enough(context.plant, transformer):
                 percent = number(100 * loss_w / transformer.apparent_va, 2)
                 message = f"{key} of {transformer.name} is {percent} % of its rating"
                 place = context.place("transformers", transformer.index, key)
@@ -201,9 +201,13 @@ def energy_makes_rating(context: CheckContext) -> Iterator[Message]:
 
 def _carries(plant: Plant, transformer: Transformer) -> bool:
     """Tell whether a transformer is large enough and loses what transformers do; else it is reported by itself."""
-    mine_va = sum(pcs.apparent_va for pcs in plant.pcs if pcs.transformer == transformer.index)
     worst_w = max(transformer.no_load_loss_w, transformer.load_loss_w)
-    return mine_va <= transformer.apparent_va and worst_w <= MOST_LOSS * transformer.apparent_va
+    return _is_large_enough(plant, transformer) and worst_w <= MOST_LOSS * transformer.apparent_va
+
+
+def _is_large_enough(plant: Plant, transformer: Transformer) -> bool:
+    mine_va = sum(pcs.apparent_va for pcs in plant.pcs if pcs.transformer == transformer.index)
+    return mine_va <= transformer.apparent_va
 
 
 def _transformer_losses_wh(plant: Plant) -> float:
@@ -236,6 +240,14 @@ def contactors_are_unloaded(context: CheckContext) -> Iterator[Message]:
                 yield error(context.place("buses", bus.index, "bms_stops_pcs"), message, expected, see_also=also)
 
 
+RATINGS_OF_RACKS = (
+    contactors_are_unloaded,
+    windows_fit,
+    dc_current_fits,
+    racks_carry_pcs,
+    energy_makes_rating,
+)
+"""Checks of ratings that rest on what the cells of the racks are."""
 RATING_CHECKS = (
     contactors_are_unloaded,
     buses_are_whole,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.plant.checks.batteries import BATTERY_CHECKS
 from controller.plant.checks.bms import BMS_CHECKS
+from controller.plant.checks.causes import Check, without_consequences
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import LINK_CHECKS
 from controller.plant.checks.meters import METER_CHECKS
@@ -21,7 +22,6 @@ from controller.plant.checks.settings import SETTING_CHECKS
 from controller.plant.checks.trips import TRIP_CHECKS
 from controller.plant.messages import Message, Place
 
-Check = Callable[[CheckContext], Iterator[Message]]
 CHECKS: tuple[Check, ...] = (
     *BATTERY_CHECKS,
     *RATING_CHECKS,
@@ -40,8 +40,12 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_plant(context: CheckContext) -> list[Message]:
-    """Return what every check says; a group of hundreds that is wrong in one place is reported once."""
-    return [_mended(message) for check in CHECKS for message in _one_a_place(check(context))]
+    """Return what every check says; a group of hundreds that is wrong in one place is reported once.
+
+    Of a mistake that many checks stumble over only the cause is shown.
+    """
+    found = [(check, _mended(message)) for check in CHECKS for message in _one_a_place(check(context))]
+    return without_consequences(context, found)
 
 
 def _mended(message: Message) -> Message:

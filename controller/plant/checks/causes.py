@@ -1,0 +1,185 @@
+"""One mistake that many checks stumble over: told once, where it was made; what follows from it is counted, not shown.
+
+A wrong number of cells, a cell of another chemistry or a preset for another chemistry contradicts half of the site. Who
+reads ten such messages mends nine right numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from controller.plant.checks.batteries import (
+    BATTERY_CHECKS,
+    batteries_of_racks,
+    energy_is_credible,
+    energy_of_cells_wh,
+    nominal_voltage_v,
+)
+from controller.plant.checks.context import CheckContext
+from controller.plant.checks.protection import PROTECTION_CHECKS
+from controller.plant.checks.ratings import RATINGS_OF_RACKS
+from controller.plant.checks.readings import READING_CHECKS
+from controller.plant.checks.trips import TRIP_CHECKS
+from controller.plant.figures import counted, number, quantity, span
+from controller.plant.messages import Message, Place, error
+from controller.plant.model import BatteryType, Pcs
+from controller.plant.site_files import library_names
+
+Check = Callable[[CheckContext], Iterator[Message]]
+Found = tuple[Check, Message]
+
+_PRESETS = {"lfp": {"lfp"}, "nmc": {"nmc", "nca", "lco", "lmo"}, "lto": {"lto"}, "vrla": {"lead_acid"}}
+"""For which chemistries the presets of the library are made, by the first word of their names."""
+_FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS, *PROTECTION_CHECKS, *TRIP_CHECKS))
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A mistake with consequences: who finds it, and whether another finding may follow from it."""
+
+    find: Check
+    explains: Callable[[Found], bool]
+
+
+def without_consequences(context: CheckContext, found: Sequence[Found]) -> list[Message]:
+    """Return the findings with every cause in the place of what follows from it; the first cause that is one counts."""
+    for cause in CAUSES:
+        told = list(cause.find(context))
+        if told:
+            kept = [each[1] for each in found if not cause.explains(each)]
+            return [*_with_count(told, len(found) - len(kept)), *kept]
+    return [message for _, message in found]
+
+
+def _with_count(told: list[Message], folded: int) -> list[Message]:
+    if not folded:
+        return told
+    rest = f"{counted(folded, 'finding')} that may follow from it {'is' if folded == 1 else 'are'} not shown"
+    return [replace(told[0], hint="; ".join(filter(None, (told[0].hint, rest)))), *told[1:]]
+
+
+# ------------------------------------------------------------------------------------------------------ cells in series
+
+
+def series_fits_the_rest(context: CheckContext) -> Iterator[Message]:
+    """Where energy and the converters agree on a number of cells, the number that is written is the wrong one."""
+    for name, battery in batteries_of_racks(context).items():
+        cell_wh = battery.capacity_ah * nominal_voltage_v(battery.cell)
+        meant = round(battery.energy_wh / cell_wh)
+        pcs = _converters_of(context, name)
+        if energy_is_credible(battery) or not pcs or _fits(context, name, pcs, battery.cells_in_series):
+            continue
+        if _fits(context, name, pcs, meant):
+            message = f"{counted(battery.cells_in_series, 'cell')} in series of {name} do not fit the rest: its energy"
+            message += f" of {quantity(battery.energy_wh, 'Wh')} and the DC window of {pcs[0].name}"
+            message += f" ({span(pcs[0].dc_voltage_min_v, pcs[0].dc_voltage_max_v, 'V')})"
+            message += f" are those of about {number(meant, 2)}"
+            place, also = context.at("batteries", name, "cells", "series"), context.at("batteries", name, "energy")
+            yield error(place, message, f"about {number(meant, 2)} cells", see_also=[also])
+
+
+def _converters_of(context: CheckContext, battery: str) -> list[Pcs]:
+    plant = context.plant
+    buses = {rack.bus for rack in plant.racks if rack.battery.name == battery}
+    return [pcs for pcs in plant.pcs if pcs.bus in buses]
+
+
+def _fits(context: CheckContext, battery: str, converters: list[Pcs], series: int) -> bool:
+    """Tell whether so many cells stay within the DC window of every converter."""
+    window = context.site.batteries[battery].window
+    return all(
+        pcs.dc_voltage_min_v <= series * window.min and series * window.max <= pcs.dc_voltage_max_v
+        for pcs in converters
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ chemistry
+
+
+def cell_fits_the_rack(context: CheckContext) -> Iterator[Message]:
+    """Where two of window, energy and preset contradict the cell, the cell is the wrong one."""
+    for name, battery in batteries_of_racks(context).items():
+        evidence = list(_against_cell(context, battery))
+        if len(evidence) > 1:
+            message = f"cell {battery.cell.name} does not fit the racks of {name}: {'; '.join(evidence)}"
+            others = ", ".join(cell for cell in library_names("cells") if cell != battery.cell.name)
+            volts = number(_voltage_of_energy_v(battery), 2)
+            expected = f"a cell of about {volts} V: a file of its own, or one of the library ({others})"
+            yield error(context.at("batteries", name, "cell"), message, expected)
+
+
+def _against_cell(context: CheckContext, battery: BatteryType) -> Iterator[str]:
+    window, limits = context.site.batteries[battery.name].window, battery.cell.limits
+    if window.max > limits.voltage_max_v + 1e-9 or window.min < limits.voltage_min_v - 1e-9:
+        bears = span(limits.voltage_min_v, limits.voltage_max_v, "V")
+        yield f"the window is {span(window.min, window.max, 'V')}, the cell bears {bears}"
+    if not energy_is_credible(battery):
+        has = quantity(nominal_voltage_v(battery.cell), "V", 3)
+        yield f"the energy makes {quantity(_voltage_of_energy_v(battery), 'V', 3)} a cell, the cell has {has}"
+    preset = _preset(context)
+    if preset is not None and not _is_for(preset[0], battery):
+        yield f"the preset is {preset[0]}, the cell is {_spoken(battery.cell.chemistry)}"
+
+
+def _voltage_of_energy_v(battery: BatteryType) -> float:
+    return battery.energy_wh / energy_of_cells_wh(battery) * nominal_voltage_v(battery.cell)
+
+
+def preset_fits_cells(context: CheckContext) -> Iterator[Message]:
+    """A preset's voltages are those of its chemistry: of another one they trip at rest, or never."""
+    preset, batteries = _preset(context), batteries_of_racks(context)
+    if preset is None or any(_is_for(preset[0], battery) for battery in batteries.values()):
+        return
+    name, battery = next(iter(batteries.items()))
+    right = next(
+        (base for base in library_names("protections") if battery.cell.chemistry in _PRESETS[_family(base)]), ""
+    )
+    if right:
+        message = (
+            f"preset {preset[0]} is for another chemistry: the cells of {name} are {_spoken(battery.cell.chemistry)}"
+        )
+        yield error(preset[1], message, f"base: {right}", see_also=[context.at("batteries", name, "cell")])
+
+
+def _preset(context: CheckContext) -> tuple[str, Place] | None:
+    """Return the preset that the site's protection file is based on, and where that is written."""
+    for file, document in context.files.documents.items():
+        base = document.text_at(("base",))
+        if base and not file.startswith("library/") and document.text_at(("schema",)).startswith("protections/"):
+            return base, document.place_of(("base",))
+    return None
+
+
+def _family(preset: str) -> str:
+    return preset.partition("-")[0]
+
+
+def _is_for(preset: str, battery: BatteryType) -> bool:
+    """Tell whether a preset is for a battery's chemistry; of a chemistry without a preset any may be meant."""
+    known = {chemistry for chemistries in _PRESETS.values() for chemistry in chemistries}
+    return battery.cell.chemistry not in known or battery.cell.chemistry in _PRESETS.get(_family(preset), known)
+
+
+def _spoken(chemistry: str) -> str:
+    return chemistry.upper() if len(chemistry) == 3 else chemistry.replace("_", " ")
+
+
+# ---------------------------------------------------------------------------------------------------- what follows what
+
+
+def _of_cells(found: Found) -> bool:
+    return found[0] in _FOLLOWS_CELLS
+
+
+def _of_preset(found: Found) -> bool:
+    check, message = found
+    places = (message.place, *message.see_also)
+    return check in (*PROTECTION_CHECKS, *TRIP_CHECKS) and any(p.file.startswith("library/") for p in places)
+
+
+CAUSES = (
+    Cause(series_fits_the_rest, _of_cells),
+    Cause(cell_fits_the_rack, _of_cells),
+    Cause(preset_fits_cells, _of_preset),
+)
