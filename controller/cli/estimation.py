@@ -24,7 +24,10 @@ def estimate(
     plot: Annotated[Path | None, typer.Option("--plot", help="png, svg or pdf.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the estimators off-line over a recording; exit 1 if something was found wrong with a cell or a sensor."""
+    """Run the estimators off-line over a recording.
+
+    Exit 1 if something was found wrong with a cell or a sensor.
+    """
     from controller.commissioning import offline_estimation as offline
 
     request = offline.EstimationRequest(
@@ -47,7 +50,10 @@ def fit_cell(
     hold_out: Annotated[list[Path] | None, typer.Option("--hold-out", help="Test to judge by, not to fit.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit a cell type from OCV and pulse tests, and judge it on a profile that was not fitted."""
+    """Fit a cell type from OCV and pulse tests.
+
+    It is judged on a profile that was not fitted.
+    """
     from controller.commissioning import cell_fitting as fitting
 
     request = fitting.request_of(

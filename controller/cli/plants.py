@@ -53,7 +53,7 @@ def demo(
     state: State = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a plant on loopback sockets and run the controller on it."""
+    """Simulate a plant on loopback and run the controller on it."""
     end_cleanly_when_asked()
     from controller.runtime.demo import DemoOptions, run_demo
 
@@ -70,7 +70,7 @@ def simulate(
     ports: Ports = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run only the simulated devices of a site, on loopback sockets."""
+    """Run only the simulated devices of a site, on loopback."""
     end_cleanly_when_asked()
     from controller.runtime.clock import SystemClock
     from controller.simulator.process import simulate_site
@@ -89,7 +89,11 @@ def rehearse(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run controller and plant together in fake time, without sockets."""
+    """Run controller and plant together in fake time.
+
+    Without --scenario an operator starts the plant, and it follows its schedule if it has one. Exit 1 where an
+    expectation of the scenario failed.
+    """
     from controller.runtime.rehearsal import Rehearsal, rehearse_site
 
     result = rehearse_site(load(site), Rehearsal(hours=hours, scan=scan, scenario=scenario, seed=seed, out=out))
@@ -104,7 +108,10 @@ def replay(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Feed a recording through the whole controller in fake time, and compare each scan with the recorded one."""
+    """Run a recording through the controller, and compare.
+
+    The whole controller in fake time; exit 1 at the first scan that is not as recorded, bit for bit.
+    """
     from controller.plant.site_loader import SiteError, site_file
     from controller.runtime.recording.recording_file import RecordingError
     from controller.runtime.recording.replay import replay_site
@@ -130,7 +137,10 @@ def status(
     state: State = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the running controller: processes, scan, links and faces; and who did what."""
+    """Show the running controller: processes, scan, links.
+
+    Faces, alarms and (--events N) who did what, too. Exit 1 if none runs.
+    """
     from controller.runtime.status import status_of
 
     answer = status_of(site, state, events)

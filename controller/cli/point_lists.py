@@ -8,12 +8,16 @@ from typing import Annotated
 import typer
 
 from controller.cli.options import OK, UNUSABLE, AsJson, load, print_answer
+from controller.plant.messages import did_you_mean
+
+VERBS = ("freeze", "diff", "import", "export")
+_OBJECTS = {"import": "FILE", "export": "DEVICE"}
 
 
 def points(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="[freeze|diff|import|export] WHAT", help="A site; or a sub-verb and what it works on."),
+        typer.Argument(metavar="[VERB] WHAT", help="A site; or freeze, diff, import, export and what it works on."),
     ],
     form: Annotated[str, typer.Option("--format", help="csv, json, md, xlsx or nodeset.")] = "csv",
     out: Annotated[Path | None, typer.Option("--out", help="File to write (needed for xlsx).")] = None,
@@ -26,14 +30,20 @@ def points(
     order: Annotated[str, typer.Option("--words", help="import: high_first or low_first, if it does not say.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List every point of a site with its addresses; freeze the map or compare with it; import a maker's list.
+    r"""List a site's points; freeze them; import a maker's list.
 
-    `import FILE --device NAME --kind KIND [--out DEVICE.yaml]` makes a device file of a CSV or XLSX list;
-    `export DEVICE [--out FILE]` makes a table of a device file, or of a library device.
+    \b
+    bess points SITE           every point with its addresses: the interface document
+    bess points freeze SITE    promise the addresses to SCADA (maps/frozen.csv): none moves any more
+    bess points diff SITE      which points are new since; exit 1 if any
+    bess points import FILE --kind KIND [--device NAME] [--out DEVICE.yaml]
+                               make a device file of a maker's list (CSV, XLSX)
+    bess points export DEVICE [--out FILE]
+                               make a table (CSV, XLSX) of a device file, or of a device of the library
     """
     from controller.commissioning import point_map
 
-    verb, what = (words[0], words[1]) if len(words) == 2 else ("list", words[0])
+    verb, what = _asked(words)
     match verb:
         case "list":
             answer = point_map.render(load(Path(what)), Path(what), "json" if as_json else form, delimiter, out)
@@ -47,7 +57,18 @@ def points(
         case "export":
             answer = point_map.export(what, out)
         case _:
-            text = f"unknown sub-verb '{verb}'; expected freeze, diff, import or export"
-            answer = point_map.Answer(text, UNUSABLE)
+            hint = did_you_mean(verb, VERBS) or f"expected {', '.join(VERBS)}"
+            answer = point_map.Answer(f"error: there is no 'bess points {verb}'; {hint}", UNUSABLE)
     print_answer(answer.text, answer.code if answer.is_message else OK)
     raise typer.Exit(answer.code)
+
+
+def _asked(words: list[str]) -> tuple[str, str]:
+    """Return the sub-verb and what it is about; a site alone is listed."""
+    if len(words) == 2:
+        return words[0], words[1]
+    if len(words) == 1 and words[0] not in VERBS:
+        return "list", words[0]
+    meant = words[0] if words[0] in VERBS else "[VERB]"
+    expected = f"bess points {meant} {_OBJECTS.get(words[0], 'SITE')}"
+    raise typer.BadParameter(f"expected: {expected}")

@@ -11,6 +11,9 @@ import typer
 
 from controller.cli.options import NO, UNUSABLE, AsJson, Site, State, load, print_answer
 
+PATH_HELP = "A tag, equipment, a key, a protection row, a device type or one of its registers."
+WORKED_OUT = "left out or 0: worked out."
+
 
 def validate(
     site: Site,
@@ -19,7 +22,10 @@ def validate(
     form: Annotated[str, typer.Option("--format", help="text or github.")] = "text",
     state: State = None,
 ) -> None:
-    """Check a site's files, all of it off-line."""
+    """Check a site's files, all of it off-line.
+
+    Each message names the place, what is wrong, what is expected and how to mend it. Exit 1 where there is an error.
+    """
     import datetime as dt
 
     from controller.commissioning.validation import FORMS, report, validate_site
@@ -42,12 +48,22 @@ def validate(
 
 def explain(
     site: Site,
-    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A tag, a key, a protection row.")] = None,
-    matrix: Annotated[bool, typer.Option("--matrix", help="Causes and effects of every protection row.")] = False,
-    watchdogs: Annotated[bool, typer.Option("--watchdogs", help="What each device does when we fall silent.")] = False,
+    path: Annotated[
+        str | None,
+        typer.Argument(metavar="PATH", help="A tag, equipment, a key, a protection row, a device type or register."),
+    ] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Causes and effects of every row: what to test against.")
+    ] = False,
+    watchdogs: Annotated[
+        bool, typer.Option("--watchdogs", help="What each device does when this controller falls silent.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell where a value comes from, what it expands to, and how fast a protection really is."""
+    """Tell where a value comes from, and how fast a trip is.
+
+    PATH is what you would call it: B01-R03, Plant.SoC, site.rating.power, cell_voltage_high.trip, generic-pcs.
+    """
     from controller.commissioning import explanation
 
     plant = load(site)
@@ -76,18 +92,22 @@ def init(
     frequency: Annotated[str | None, typer.Option("--frequency", help="50Hz or 60Hz.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="What people call the site.")] = None,
     timezone: Annotated[str | None, typer.Option("--timezone", help="Such as Europe/Helsinki.")] = None,
-    containers: Annotated[int | None, typer.Option("--containers", help="How many; else worked out.")] = None,
-    racks: Annotated[int | None, typer.Option("--racks", help="Racks in each container; else worked out.")] = None,
-    series: Annotated[int | None, typer.Option("--series", help="Cells in series in a rack.")] = None,
+    containers: Annotated[str | None, typer.Option("--containers", metavar="N", help=f"How many; {WORKED_OUT}")] = None,
+    racks: Annotated[str | None, typer.Option("--racks", metavar="N", help=f"In each container; {WORKED_OUT}")] = None,
+    series: Annotated[str | None, typer.Option("--series", metavar="N", help=f"Cells in a rack; {WORKED_OUT}")] = None,
     cell: Annotated[str | None, typer.Option("--cell", help="Cell type of the library.")] = None,
     rack_type: Annotated[str | None, typer.Option("--rack-type", help="Device type of racks or of a bank.")] = None,
     pcs_type: Annotated[str | None, typer.Option("--pcs-type", help="Device type of the converters.")] = None,
     meter_type: Annotated[str | None, typer.Option("--meter-type", help="Device type of the POI meter.")] = None,
     points_from: Annotated[Path | None, typer.Option("--from", help="A maker's point list, .xlsx or .csv.")] = None,
-    kind: Annotated[str, typer.Option("--kind", help="--from: rack_bms, bank_bms, pcs or meter.")] = "",
-    addresses: Annotated[str, typer.Option("--addresses", help="--from: zero_based, one_based or modicon.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="Of --from: rack_bms, bank_bms, pcs or meter.")] = "",
+    addresses: Annotated[str, typer.Option("--addresses", help="Of --from: zero_based, one_based or modicon.")] = "",
 ) -> None:
-    """Write a new site: asks on a terminal what the options do not say; it validates, and can be run simulated."""
+    """Write a new site that validates, and runs simulated.
+
+    On a terminal it asks what the options do not say; elsewhere --power and --energy must be given. It is written from
+    a maker's point list with --from and --kind.
+    """
     from controller.commissioning.init_questions import InitOptions, init_site
 
     given = {
@@ -103,10 +123,13 @@ def init(
 def diff(
     before: Annotated[Path, typer.Argument(metavar="A", help="A site: a folder with site.yaml, or that file.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="The same site, later.")],
-    retest: Annotated[bool, typer.Option("--retest", help="Which commissioning checks this invalidates.")] = False,
+    retest: Annotated[bool, typer.Option("--retest", help="Which commissioning checks it makes invalid.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what differs between two sites after expansion; exit 1 if anything does."""
+    """Tell what differs between two sites, and what to retest.
+
+    Compared is what the files come to: another order, spelling or unit is no difference. Exit 1 if anything differs.
+    """
     from controller.commissioning.site_diff import diff_sites
 
     found = diff_sites((before, load(before)), (after, load(after)), retest=retest)
@@ -117,12 +140,13 @@ def diff(
 
 def schema(
     kind: Annotated[
-        str, typer.Argument(help="site, device, protections or schedule; codes, signals or faults.")
+        str, typer.Argument(help="site, device, protections, schedule or cell; codes, signals or faults.")
     ] = "site",
     form: Annotated[str, typer.Option("--format", help="json (JSON Schema for editors) or md (a table).")] = "json",
 ) -> None:
-    """Print what a kind of file may hold: JSON Schema for editors, or every key with unit, default and meaning.
+    """Print what a kind of file may hold.
 
+    JSON Schema for editors, or (md) every key with unit, default and meaning.
     `codes`, `signals` and `faults` are tables: what the points' numbers mean, what a register may mean, the fault menu.
     """
     from controller.plant.schema.json_schema import FILES, schema_text
@@ -146,7 +170,10 @@ def upgrade_config(
     site: Site,
     write: Annotated[bool, typer.Option("--write", help="Rewrite the files; the old ones are kept beside.")] = False,
 ) -> None:
-    """Bring a site's files into the newest form; comments and layout stay. Without --write only shows what would be."""
+    """Bring a site's files into the newest form.
+
+    Comments and layout stay. Without --write it only shows what would be.
+    """
     from controller.commissioning import upgrade
     from controller.plant.site_loader import site_file, why_unread
 

@@ -232,6 +232,10 @@ class Retest:
     reasons: tuple[str, ...]
 
 
+NOT_THERE = "not there"
+"""What a difference says of a key that one of the two sites does not have."""
+
+
 def invalidated(before: Iterable[Check], after: Iterable[Check]) -> tuple[Retest, ...]:
     """Return which checks of the later site must be done (again), with their reasons."""
     known = {check.name: check for check in before}
@@ -249,4 +253,4 @@ def _changes(before: Slice, after: Slice) -> Iterator[str]:
     old, new = dict(before), dict(after)
     for key in dict.fromkeys((*old, *new)):
         if old.get(key) != new.get(key):
-            yield f"{key}: {old.get(key, 'nothing')} -> {new.get(key, 'nothing')}"
+            yield f"{key}: {old.get(key, NOT_THERE)} -> {new.get(key, NOT_THERE)}"

@@ -14,6 +14,7 @@ from controller.commissioning.facts import Subject, equipment, facts, point_text
 from controller.commissioning.watchdogs import watchdog_json, watchdog_text
 from controller.image.data_periods import binding_owner
 from controller.plant.expansion.names import SECTIONS
+from controller.plant.figures import number
 from controller.plant.messages import nearest
 from controller.plant.model import Plant
 from controller.plant.origins import Origin, key_origin, origins_of, paths_of
@@ -23,7 +24,15 @@ from controller.plant.signals import Owner
 from controller.plant.site_loader import Sources, load_site
 from controller.plant.yaml_tree import Document
 from controller.points.point_list import Point, point_list
-from controller.protection.explain import Delay, cause_effect_matrix, is_known, total_s, worst_case_reaction
+from controller.protection.explain import (
+    MEASUREMENTS_LOST,
+    CauseEffect,
+    Delay,
+    cause_effect_matrix,
+    is_known,
+    total_s,
+    worst_case_reaction,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,8 @@ class Explanation:
 
 def _reaction_text(chain: tuple[Delay, ...]) -> str:
     if is_known(chain):
-        return f"worst-case reaction {total_s(chain):.3g} s"
-    return f"reaction of more than {total_s(chain):.3g} s (a part of it is not known)"
+        return f"worst-case reaction {number(total_s(chain), 3)} s"
+    return f"reaction of more than {number(total_s(chain), 3)} s (a part of it is not known)"
 
 
 def _delay_text(delay: Delay) -> str:
@@ -275,19 +284,31 @@ def _bms_trips(plant: Plant, row: ProtectionRow) -> Iterator[str]:
 
 def cause_and_effect_text(plant: Plant, *, as_json: bool) -> str:
     """Return the cause-and-effect matrix."""
-    matrix = [asdict(line) for line in cause_effect_matrix(plant)]
+    matrix = cause_effect_matrix(plant)
     if as_json:
-        return json.dumps(matrix, indent=1)
-    head = ("cause", "level", "limit", "delay_s", "effect", "reset_class", "reaction_s")
-    table = [head, *(tuple(_cell(line[c]) for c in head) for line in matrix)]
+        return json.dumps([asdict(line) for line in matrix], indent=1)
+    head = ("cause", "of", "level", "limit", "delay", "effect", "reset by", "reacts within")
+    table = [head, *(_cells(line) for line in matrix)]
     widths = [max(len(row[k]) for row in table) for k in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join([*lines, "", *_FOOTNOTES])
+
+
+_FOOTNOTES = (
+    "reacts within: the worst case from the cell to the effect, at the slowest equipment; `explain ROW` has the chain",
+    "reset by: who may reset the latch of a trip; auto: it ends with its cause",
+    "D: the period at which a value is read",
+)
+
+
+def _cells(line: CauseEffect) -> tuple[str, ...]:
+    reaction = "not stated" if line.reaction_s is None else f"{number(line.reaction_s, 3)} s"
+    return (
+        line.cause, f"{line.owner} ({line.equipments})", line.level, line.limit, f"{number(line.delay_s)} s",
+        line.effect, line.reset_class, "-" if line.cause == MEASUREMENTS_LOST or not line.equipments else reaction,
+    )  # fmt: skip
 
 
 def watchdogs(plant: Plant, *, as_json: bool) -> str:
     """Return the watchdog table."""
     return json.dumps(watchdog_json(plant), indent=1) if as_json else watchdog_text(plant)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

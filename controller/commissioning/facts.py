@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from controller.alarms.groups import unit_of
 from controller.alarms.text import quantity_text
-from controller.plant.device_types import DevicePoint, DeviceType, RegisterPlace, SunSpecPlace
+from controller.plant.device_types import CommunicationTimeout, DevicePoint, DeviceType, RegisterPlace, SunSpecPlace
+from controller.plant.figures import quantity
 from controller.plant.model import BatteryType, Device, Plant
 from controller.plant.protection_rows import Graded, ProtectionRow
 
@@ -36,7 +37,6 @@ ONLY = "only"
 Facts = Mapping[Subject, Mapping[str, str]]
 
 _UNITS = {"w": "W", "va": "VA", "v": "V", "a": "A", "s": "s", "hz": "Hz", "wh": "Wh", "ah": "Ah", "ohm": "ohm"}
-_PREFIXES = ((1e6, "M"), (1e3, "k"))
 _LEFT_OUT = {"index", "tag", "name", "cell", "battery"}
 _PLURALS = {"racks": "racks", "pcs": "pcs"}
 
@@ -129,11 +129,7 @@ def _text(value: object, unit: str) -> str:
 def _quantity(value: float, unit: str) -> str:
     if unit == "%":
         return f"{100 * value:.6g} %"
-    if unit.split("/", maxsplit=1)[0] in {"W", "VA", "var", "Wh", "V", "ohm"}:
-        for factor, prefix in _PREFIXES:
-            if abs(value) >= factor:
-                return f"{value / factor:.6g} {prefix}{unit}"
-    return f"{value:.6g} {unit}"
+    return quantity(value, unit, 6)
 
 
 def _named(members: Sequence[Any], index: int) -> str:
@@ -148,7 +144,11 @@ def _battery(battery: BatteryType) -> Iterator[tuple[str, str]]:
         key, unit = _split(field.name)
         yield key, _text(getattr(battery, field.name), unit)
     for trip in battery.bms_trips:
-        yield f"BMS trip {trip.row}", f"{trip.limit:g} after {trip.delay_s:g} s"
+        unit = next((u for word, u in _BMS_TRIP_UNITS.items() if word in trip.row), "")
+        yield f"BMS trip {trip.row}", f"{quantity(trip.limit, unit)} after {trip.delay_s:g} s"
+
+
+_BMS_TRIP_UNITS = {"voltage": "V", "temperature": "degC", "current": "A"}
 
 
 def _device(plant: Plant, device: Device) -> Iterator[tuple[str, str]]:
@@ -165,9 +165,13 @@ def _device(plant: Plant, device: Device) -> Iterator[tuple[str, str]]:
     for binding in device.bindings:
         members: Sequence[Any] = owners[binding.owner.value]
         yield f"serves {members[binding.equipment].name}", f"block {binding.instance + 1}"
-    timeout = device.type.communication_timeout
-    if timeout is not None:
-        yield "communication time-out", f"{timeout.after_s:g} s, then {timeout.then.value} in {timeout.ramp_s:g} s"
+    yield "communication time-out", _timeout(device.type.communication_timeout)
+
+
+def _timeout(timeout: CommunicationTimeout | None) -> str:
+    if timeout is None:
+        return "not stated"
+    return f"{timeout.after_s:g} s, then {timeout.then.value} in {timeout.ramp_s:g} s"
 
 
 def _device_type(device_type: DeviceType) -> Iterator[tuple[str, str]]:

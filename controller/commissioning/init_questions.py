@@ -32,7 +32,7 @@ class InitOptions:
     """What was typed. `given`: option name -> value, None where it was not."""
 
     folder: Path
-    given: Mapping[str, str | int | None]
+    given: Mapping[str, str | None]
     points: Path | None
     kind: str
     addresses: str
@@ -87,7 +87,7 @@ def _answer(question: _Question, options: InitOptions, ask: Ask | None) -> objec
     given = options.given[question.name]
     if given is not None or ask is None:
         try:
-            return question.check(str(given if given is not None else question.default))
+            return question.check(given if given is not None else question.default)
         except InitError as error:
             raise InitError(f"--{question.name.replace('_', '-')}: {error}") from error
     while True:
@@ -130,7 +130,7 @@ def _words(text: str) -> str:
 
 def _whole(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text):
-        raise InitError(f"'{text}' is no number of them; expected a whole number such as 10, or 0: work it out")
+        raise InitError(f"'{text}' is no whole number; expected such as 10, or 0 to have it worked out")
     return int(text)
 
 

@@ -19,6 +19,7 @@ from controller.plant.cell_loader import CellTypeError, parse_cell_type
 from controller.plant.cell_types import CellType
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceKind, DeviceType
+from controller.plant.figures import counted
 from controller.plant.messages import did_you_mean, one_of
 from controller.plant.site_files import LIBRARY, library_names
 from controller.plant.site_loader import load_site
@@ -206,7 +207,8 @@ def _loaded(folder: Path) -> str:
 
 def _summary(plan: SitePlan, imported: str) -> str:
     total = plan.containers * plan.racks
-    racks = f"{plan.containers} containers of {plan.racks} racks, {total} racks of {plan.series} cells"
+    boxes = f"{counted(plan.containers, 'container')} of {counted(plan.racks, 'rack')}"
+    racks = f"{boxes}, {counted(total, 'rack')} of {counted(plan.series, 'cell')}"
     installed = _si(total * plan.rack_energy_wh, "Wh")
     said = f"{plan.answers.name}: {racks}, {installed} installed; converters of {_si(plan.pcs_power_w, 'W')}"
     return f"{said}\n{imported}" if imported else said

@@ -21,6 +21,7 @@ from controller.commissioning.vendor_signals import meaning_of, sign_of, signal_
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceKind
+from controller.plant.figures import counted
 from controller.plant.messages import Message, Severity, did_you_mean, nearest, one_of
 from controller.plant.signals import SIGNALS, Signal, SignalForm
 from controller.plant.site_files import LIBRARY, library_names
@@ -142,7 +143,7 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     if not complaints.lines and not binder.points:
         every = f"rows of racks have their number: 'Rack 1 voltage', 'Rack 2 voltage'; or {HOW_TO_SAY_IT}"
         hint = every if kind is DeviceKind.BANK_BMS else ""
-        message = f"none of the {len(entries)} rows is a signal of a {kind} that is known by its name"
+        message = f"none of {counted(len(entries), 'row')} is a signal of a {kind} that is known by its name"
         complaints.add(str(request.file), message, "another --kind, or a column 'signal' that binds them", hint)
     if complaints.lines:
         return None
@@ -261,7 +262,8 @@ class _Binder:
             return
         self.repeat = self.repeat or (entry.racks, entry.rack_stride)
         if self.repeat[0] != entry.racks:
-            message = f"{entry.racks} racks every {entry.rack_stride} registers; others have {self.repeat[0]} racks"
+            message = f"{entry.racks} racks every {entry.rack_stride} registers;"
+            message += f" others have {counted(self.repeat[0], 'rack')}"
             self._complain(entry, message, "each row for the same number of racks")
 
     def _point(self, entry: Entry, signal: Signal) -> dict[str, Plain]:
@@ -360,9 +362,11 @@ def _told(message: Message, text: str, draft: _Draft) -> str:
 def _summary(request: Request, draft: _Draft) -> str:
     points = draft.tree["points"]
     assert isinstance(points, dict), "a device's points are keys"
-    lines = [f"{request.device}: {len(points)} points bound"]
+    lines = [f"{request.device}: {counted(len(points), 'point')} bound"]
     if draft.unbound:
-        lines.append(f"{len(draft.unbound)} rows have no signal of ours; they are kept as comments:")
+        few = len(draft.unbound) == 1
+        rows = "1 row has no signal of ours; it is kept as a comment:" if few else ""
+        lines.append(rows or f"{len(draft.unbound)} rows have no signal of ours; they are kept as comments:")
         lines += [f"  {line}" for line in draft.unbound]
     lines += draft.taken
     lines += [f"sheet '{name}' holds no point list and was not read" for name in draft.without]

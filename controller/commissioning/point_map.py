@@ -15,6 +15,7 @@ from controller.commissioning.point_import import Request, export_device, import
 from controller.commissioning.tables import TableError, write_sheets
 from controller.commissioning.vendor_cells import AddressStyle
 from controller.commissioning.vendor_entries import Options
+from controller.plant.figures import counted
 from controller.plant.messages import did_you_mean, one_of
 from controller.plant.model import Plant
 from controller.points.addresses import FlatMap, FrozenMapError, flat_map, freeze_text
@@ -107,8 +108,9 @@ def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None
             return Answer(f"error: unknown format '{form}'; expected csv, json, md, xlsx or nodeset", UNUSABLE)
     if out is None:
         return Answer(text)
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
-    return Answer(f"wrote {len(table)} points to {out}")
+    return Answer(f"wrote {counted(len(table), 'point')} to {out}")
 
 
 def _endpoint(plant: Plant) -> Endpoint:
@@ -128,7 +130,7 @@ def freeze(plant: Plant, site: Path) -> Answer:
     path = frozen_file(site)
     path.parent.mkdir(exist_ok=True)
     path.write_text(freeze_text(places.points), encoding="utf-8")
-    return Answer(f"froze {len(places.points)} points in {path} (map version {places.version})")
+    return Answer(f"froze {counted(len(places.points), 'point')} in {path} (map version {places.version})")
 
 
 def diff(plant: Plant, site: Path) -> Answer:
@@ -137,7 +139,7 @@ def diff(plant: Plant, site: Path) -> Answer:
         frozen = frozen_map(site)
         if frozen is None:
             return Answer(
-                f"nothing is frozen: {frozen_file(site)} is not there; freeze it with: bess points freeze", NO
+                f"nothing is frozen: {frozen_file(site)} is not there; freeze it with: bess points freeze {site}", NO
             )
         places = flat_map(point_list(plant), frozen)
     except FrozenMapError as error:
@@ -158,5 +160,7 @@ def _workbook(table: Sequence[Row], out: Path | None) -> Answer:
     for row in table:
         name = str(row["party"]) or "points"
         sheets.setdefault(name, [list(COLUMNS)]).append([row[c] for c in COLUMNS])
-    write_sheets(out if out.suffix == ".xlsx" else out.with_suffix(".xlsx"), sheets)
-    return Answer(f"wrote {len(table)} points to {out}")
+    out = out if out.suffix == ".xlsx" else out.with_suffix(".xlsx")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_sheets(out, sheets)
+    return Answer(f"wrote {counted(len(table), 'point')} to {out}")

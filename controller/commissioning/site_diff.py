@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from controller.commissioning.checks import Retest, checks, invalidated
+from controller.commissioning.checks import NOT_THERE, Retest, checks, invalidated
 from controller.commissioning.facts import Facts, Subject, facts
 from controller.commissioning.frozen_maps import frozen_map
 from controller.plant.model import Plant
@@ -113,7 +113,7 @@ def _changes(changes: Iterable[Change]) -> Iterator[str]:
     for change in changes:
         same.setdefault((change.subject.group, change.key, change.before, change.after), []).append(change.subject.name)
     for (group, key, before, after), names in same.items():
-        yield f"~ {group:12} {_names(names)}  {key}: {before or 'nothing'} -> {after or 'nothing'}"
+        yield f"~ {group:12} {_names(names)}  {key}: {before or NOT_THERE} -> {after or NOT_THERE}"
 
 
 def _retests(retests: tuple[Retest, ...], still_valid: int) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from controller.plant.cell_types import CellType
 from controller.plant.checks.batteries import nominal_voltage_v
 from controller.plant.device_types import DeviceKind, DeviceType
+from controller.plant.figures import counted, quantity
 
 SOC_MIN, SOC_MAX, EFFICIENCY = 0.05, 0.95, 0.98
 TRANSFORMER_LOSSES = 0.012  # of the energy sold: 0.1 % always and 1 % at rated power, of converters 3 % larger
@@ -91,9 +92,10 @@ def site_plan(answers: Answers, cell: CellType, rack_type: DeviceType) -> SitePl
     containers, racks = _layout(answers, total, rack_type)
     if containers * racks < total:
         raise PlanError(
-            f"{containers} containers of {racks} racks hold {containers * racks * rack_energy_wh / 1e6:.4g} MWh;"
-            f" {answers.energy_wh / 1e6:.4g} MWh sold need {needed_wh / 1e6:.4g} MWh installed:"
-            f" expected {total} racks or more"
+            f"{counted(containers, 'container')} of {counted(racks, 'rack')}:"
+            f" {quantity(containers * racks * rack_energy_wh, 'Wh')} installed;"
+            f" {quantity(answers.energy_wh, 'Wh')} sold need {quantity(needed_wh, 'Wh')} installed:"
+            f" expected {counted(total, 'rack')} or more"
         )
     limits = cell.limits
     window_min_v = round(limits.voltage_min_v + 0.26 * (limits.voltage_max_v - limits.voltage_min_v), 2)
@@ -122,7 +124,9 @@ def _series(answers: Answers, rack_type: DeviceType) -> int:
     most = cells.count if cells is not None and not rack_type.sunspec_models else 0
     series = answers.series or (min(SERIES, most) if most else SERIES)
     if most and series > most:
-        raise PlanError(f"{rack_type.name} shows {most} cells; expected --series of {most} or less, not {series}")
+        raise PlanError(
+            f"{rack_type.name} shows {counted(most, 'cell')}; expected --series of {most} or less, not {series}"
+        )
     return series
 
 
@@ -137,7 +141,9 @@ def _layout(answers: Answers, total: int, rack_type: DeviceType) -> tuple[int, i
     if containers > 250:
         raise PlanError(f"{containers} containers; expected 250 or less, or more racks in each (--racks)")
     if rack_type.repeat is not None and racks > most:
-        raise PlanError(f"{rack_type.name} serves {most} racks; expected --racks of {most} or less, not {racks}")
+        raise PlanError(
+            f"{rack_type.name} serves {counted(most, 'rack')}; expected --racks of {most} or less, not {racks}"
+        )
     if racks > 150:
         raise PlanError(f"{racks} racks in a container; expected 150 or less, or more containers (--containers)")
     return containers, racks

@@ -6,7 +6,6 @@ scan, the write, the BMS again, the contactor. All figures are worst cases; noth
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,12 +13,16 @@ from controller.alarms.groups import unit_of
 from controller.alarms.text import quantity_text
 from controller.image.data_periods import binding_owner
 from controller.plant.model import Device, Pcs, Plant
-from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier
+from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import covered
 from controller.plant.signals import SIGNALS, Owner
 
 CONTACTOR_OPENS_S = 0.25
 """Opening time of a main contactor with its auxiliary relay, where no device file states one."""
+
+
+MEASUREMENTS_LOST = "measurements lost"
+"""The cause of the stale ladder's lines; D in their limits is the period at which a value is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,10 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class CauseEffect:
-    """One line of the cause-and-effect matrix; `reaction_s` is the slowest equipment's, NaN where it is not known."""
+    """One line of the cause-and-effect matrix; `reaction_s` is the slowest equipment's.
+
+    None where a part of it is not stated, and where the limit itself is a time (`MEASUREMENTS_LOST`).
+    """
 
     cause: str
     owner: str
@@ -42,7 +48,7 @@ class CauseEffect:
     delay_s: float
     effect: str
     reset_class: str
-    reaction_s: float
+    reaction_s: float | None
 
 
 def worst_case_reaction(
@@ -57,13 +63,15 @@ def worst_case_reaction(
         level: Which level; the worst, if absent.
 
     Returns:
-        Named delays; their sum is the worst-case reaction. Of several signals (`also`) the slowest counts.
+        Named delays; their sum is the worst-case reaction. Of several signals (`also`) the slowest counts. An age is
+        a time itself: no reading is waited for.
     """
     graded = next((g for g in row.levels if g.level is level), row.levels[-1])
-    sensing = max(
-        (tuple(_sensing(plant, signal, equipment)) for signal in (row.signal, *(name for name, _ in row.also))),
-        key=total_s,
-    )
+    if row.reduction is Reduction.AGE:
+        sensing: tuple[Delay, ...] = (Delay("age of the value", graded.limit),)
+    else:
+        signals = (row.signal, *(name for name, _ in row.also))
+        sensing = max((tuple(_sensing(plant, signal, equipment)) for signal in signals), key=total_s)
     scan_s = plant.control.scan_period_s
     delay = (Delay("on-delay", graded.delay_s), Delay("next scan", scan_s)) if graded.delay_s else ()
     return (*sensing, Delay("scan", scan_s), *delay, *_effect(plant, row, equipment, graded))
@@ -175,9 +183,9 @@ def _row_lines(plant: Plant) -> Iterator[CauseEffect]:
             )
 
 
-def _slowest_s(chains: list[tuple[Delay, ...]]) -> float:
+def _slowest_s(chains: list[tuple[Delay, ...]]) -> float | None:
     if not all(is_known(chain) for chain in chains):
-        return math.nan
+        return None
     return max((total_s(chain) for chain in chains), default=0.0)
 
 
@@ -197,7 +205,7 @@ def _ladder_lines(plant: Plant) -> Iterator[CauseEffect]:
             zero += f", {stale.zero_bms_stops_pcs_s:g} s where the BMS stops the converter"
         for limit, effect in ((f"{stale.bad_periods:g} D", "bus_no_increase"), (zero, "zero_bus")):
             yield CauseEffect(
-                cause="measurements lost",
+                cause=MEASUREMENTS_LOST,
                 owner=owner.value,
                 equipments=counts[owner],
                 level="alarm",
@@ -205,5 +213,5 @@ def _ladder_lines(plant: Plant) -> Iterator[CauseEffect]:
                 delay_s=0.0,
                 effect=effect,
                 reset_class="auto",
-                reaction_s=math.nan,
+                reaction_s=None,
             )

@@ -119,6 +119,21 @@ def test_points_in_csv_and_json_say_the_same(site: Path) -> None:
     assert [row["tag"] for row in as_csv] == [row["tag"] for row in as_json]
 
 
+def test_points_says_how_a_sub_verb_is_called(site: Path, tmp_path: Path) -> None:
+    assert "expected: bess points freeze SITE" in bess("points", "freeze").stderr
+    assert "expected: bess points import FILE" in bess("points", "import", "a", "b").stderr
+    assert "did you mean 'freeze'?" in bess("points", "frezee", str(site)).stderr
+    written = bess("points", str(site), "--format", "xlsx", "--out", str(tmp_path / "new" / "points.book"))
+    assert str(tmp_path / "new" / "points.xlsx") in written.stdout
+    assert (tmp_path / "new" / "points.xlsx").is_file()
+
+
+def test_every_verb_says_in_one_line_what_it_is_for() -> None:
+    lines = bess("--help").stdout.split("Commands:")[1].strip().splitlines()
+    assert len(lines) >= 17
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
+
+
 def test_a_frozen_map_does_not_differ_until_the_site_does(site: Path) -> None:
     plant = load_site_or_raise(site)
 

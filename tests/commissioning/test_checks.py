@@ -137,6 +137,13 @@ def test_a_difference_is_told_in_the_words_of_the_field(before: Plant, tmp_path:
     assert "rack.cell_voltage_high  trip: 3.65 V -> 3.62 V" in text
 
 
+def test_a_time_out_that_is_not_stated_is_told_as_such(before: Plant, tmp_path: Path) -> None:
+    silent = ("generic-rack-bms", "communication_timeout:", "# communication_timeout:")
+    text = site_diff(facts(before), facts(changed(tmp_path / "after", device=silent))).as_text()
+
+    assert "communication time-out: 30 s, then open in 0 s -> not stated" in text
+
+
 def test_equipment_that_comes_and_goes_is_listed(before: Plant, tmp_path: Path) -> None:
     larger = load_site_or_raise(write_demo_site(tmp_path / "after", 48))
     diff = site_diff(facts(before), facts(larger))

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from controller.cli import app
-from controller.commissioning.explanation import Explainer
+from controller.commissioning.explanation import Explainer, cause_and_effect_text
 from controller.commissioning.watchdogs import coordination_lines, watchdog_lines, watchdog_text
 from controller.plant.demo_site import write_demo_site
 from controller.plant.model import Plant
-from controller.plant.site_loader import load_site
+from controller.plant.site_loader import load_site, load_site_or_raise
 
 SITE = "site_configs/demo"
 
@@ -153,3 +153,16 @@ def test_a_chain_with_an_unknown_link_says_so(tmp_path: Path) -> None:
     assert "? s  device refresh: not stated" in shown.stdout
     assert machine["reaction_s"] is None
     assert machine["reaction_at_least_s"] > 5
+
+
+def test_the_matrix_is_read_by_people_and_by_machines():
+    demo = load_site_or_raise(SITE)
+    text = cause_and_effect_text(demo, as_json=False)
+    assert " nan" not in text
+    assert "data_age                        meter (2)" in text
+    assert text.splitlines()[0].split()[:2] == ["cause", "of"]
+    lost = [line for line in text.splitlines() if line.startswith("measurements lost")]
+    assert len(lost) == 4
+    assert all(line.endswith("-") for line in lost)
+    lines = json.loads(cause_and_effect_text(demo, as_json=True), parse_constant=pytest.fail)
+    assert lines[-1]["reaction_s"] is None

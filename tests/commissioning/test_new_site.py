@@ -28,6 +28,16 @@ def init(folder: Path, *words: str) -> Result:
     return CliRunner().invoke(app, ["init", str(folder), *words])
 
 
+def test_a_number_of_things_is_whole_and_one_is_no_plural(tmp_path: Path) -> None:
+    half = init(tmp_path / "new", "--power", "1MW", "--energy", "2MWh", "--containers", "2.5")
+    assert (
+        half.stderr
+        == "error: --containers: '2.5' is no whole number; expected such as 10, or 0 to have it worked out\n"
+    )
+    one = init(tmp_path / "new", "--power", "1MW", "--energy", "20MWh", "--containers", "1", "--racks", "1")
+    assert one.stderr.startswith("error: 1 container of 1 rack: 355.7 kWh installed; 20 MWh sold need 22.95 MWh")
+
+
 SIZES = [
     ("20MW", "40MWh"),
     ("1MW", "1MWh"),
@@ -114,7 +124,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
         (("--power", "20MW"), "--power 20MW --energy 40MWh"),
         (("--power", "20", "--energy", "40MWh"), "--power: it has no unit"),
         (("--power", "20MW", "--energy", "40"), "--energy: it has no unit"),
-        (("--power", "20MW", "--energy", "40MWh", "--racks", "-1"), "--racks: '-1' is no number of them"),
+        (("--power", "20MW", "--energy", "40MWh", "--racks", "-1"), "--racks: '-1' is no whole number"),
         (("--power", "2MW", "--energy", "4MWh", "--rack-type", "x"), "--rack-type: no device type 'x'"),
         (("--power", "20MWh", "--energy", "40MWh"), "did you mean '20 MW'?"),
         (("--power", "20MW", "--energy", "4MWh"), "cells bear 280 A"),

@@ -372,7 +372,7 @@ def test_a_table_comes_back_from_a_spreadsheet_with_semicolons_and_decimal_comma
 def test_a_list_of_which_nothing_is_known_says_so(tmp_path: Path) -> None:
     found = imported(tmp_path, "Name,Address,FC,Type,Scale,Unit\nRack voltage,30017,4,UINT16,0.1,V\n", "bank_bms")
 
-    assert "none of the 1 rows is a signal of a bank_bms that is known by its name" in found.errors
+    assert "none of 1 row is a signal of a bank_bms that is known by its name" in found.errors
     assert "'Rack 1 voltage', 'Rack 2 voltage'" in found.errors
 
 

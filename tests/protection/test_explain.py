@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -42,7 +41,7 @@ def test_what_nobody_states_is_not_zero(demo, rows):
     assert not is_known(worst_case_reaction(plant, row, 13))
     assert is_known(worst_case_reaction(demo, row, 13))
     lines = [line for line in cause_effect_matrix(plant) if line.cause == row.name and line.owner == "rack"]
-    assert all(math.isnan(line.reaction_s) for line in lines)
+    assert all(line.reaction_s is None for line in lines)
 
 
 def test_a_warning_ends_at_the_scan(demo, rows):
@@ -98,7 +97,13 @@ def test_the_matrix_has_every_level_of_every_row_and_the_ladder(demo):
     assert [line.limit for line in lines if line.cause == "tripped"] == ["no"]
     ladder = [line for line in lines if line.cause == "measurements lost"]
     assert {line.effect for line in ladder} == {"bus_no_increase", "zero_bus"}
-    assert all(math.isnan(line.reaction_s) for line in ladder)
+    assert all(line.reaction_s is None for line in ladder)
+
+
+def test_an_age_is_a_time_itself(demo, rows):
+    row = rows[Owner.METER, "data_age"]
+    chain = worst_case_reaction(demo, row, 0)
+    assert [(delay.name, delay.seconds) for delay in chain] == [("age of the value", 2.0), ("scan", 0.25)]
 
 
 def test_a_row_over_nothing_has_no_reaction(demo, rows):
