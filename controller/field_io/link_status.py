@@ -8,6 +8,9 @@ from typing import Any
 
 from controller.field_io.unit import Unit
 
+REFUSAL_STANDS_NS = 60_000_000_000
+"""For how long a write that was refused, and not tried again, is told."""
+
 
 @dataclass(slots=True)
 class LinkStatus:
@@ -44,10 +47,14 @@ class LinkStatus:
         """Devices (by index) that do not answer though their link does."""
         return tuple(u.device.index for u in self.units if u.breaker.is_open) if self.connected else ()
 
-    @property
-    def refusing_devices(self) -> tuple[int, ...]:
-        """Devices (by index) that did not take what was last written of something."""
-        return tuple(u.device.index for u in self.units if u.failed_writes)
+    def refusing_devices(self, now_ns: int) -> tuple[int, ...]:
+        """Devices (by index) that did not take what was last written of something, and asked within the last minute.
+
+        What is wanted is asked again and again; what nobody asks any more (a stop that failed, and the converter was
+        then started) would else stand for ever.
+        """
+        since_ns = now_ns - REFUSAL_STANDS_NS
+        return tuple(u.device.index for u in self.units if any(ns > since_ns for ns in u.refused_ns.values()))
 
     @property
     def flapping_units(self) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ class Unit:
     not_set_up: str = ""
     set_up_again_ns: int = 0
     shifts: Shifts = ()
-    failed_writes: set[str] = field(default_factory=set)  # signals whose last write was not taken
+    refused_ns: dict[str, int] = field(default_factory=dict)  # signals whose last write was not taken: when that was
     nameplate: bytes = b""  # of a SunSpec device, as first found
     scale_factors: dict[int, int] = field(default_factory=dict)
 

@@ -40,12 +40,11 @@ class Writer:
             self._wake.wake()
 
     def expire(self, now_ns: int, reason: str) -> None:
-        """Fail what waited too long, as when there is no connection."""
+        """Fail what waited too long, as when there is no connection. That is silence, which is no refusal."""
         for item in self._items:
             if item.expires_ns() <= now_ns:
                 item.begin(now_ns)
                 item.done(reason)
-                item.unit.failed_writes.add(f"{item.field.signal.name} {item.position}")
 
     async def run(self, line: Line) -> None:
         """Write until the connection is lost: raises FieldError then."""
@@ -74,9 +73,10 @@ class Writer:
             item.done(f"may or may not have been written: {lost}")
             raise
         item.done(error)
-        failed = item.unit.failed_writes
-        (failed.add if error else failed.discard)(f"{item.field.signal.name} {item.position}")
+        refused_ns, what = item.unit.refused_ns, f"{item.field.signal.name} {item.position}"
+        refused_ns.pop(what, None)
         if error:
+            refused_ns[what] = line.now_ns()
             self._status.last_error = f"{item.unit.device.name}: {item.field.signal.name}: {error}"
 
 

@@ -129,7 +129,7 @@ class SystemWatch:
         for link in self._links:
             wrong[list(link.wrong_identity)] = True
             lost[list(link.lost_devices)] = stand
-            refusing[list(link.refusing_devices)] = stand
+            refusing[list(link.refusing_devices(now_ns))] = stand
         return {
             SystemAlarm.LINK_LOST: np.array([stand and not link.connected for link in self._links], np.bool_),
             SystemAlarm.DEVICE_IDENTITY_WRONG: wrong,

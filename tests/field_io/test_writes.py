@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from controller.field_io.link_status import REFUSAL_STANDS_NS
 from controller.image.outputs import WriteState
 from controller.modbus.pdu import READS
 from controller.plant.signals import Owner
@@ -72,6 +73,38 @@ async def test_a_refused_write_has_failed_and_is_not_repeated(pcs_rig):
 
         assert await rig.written(requests, 0) == WriteState.FAILED
         assert rig.field.links[0].connects == 1
+
+
+async def test_a_refusal_is_told_while_it_is_asked_and_not_for_ever(pcs_rig):
+    """A stop that was refused stood as an alarm for good once the converter was not to stop any more."""
+    async with running(pcs_rig) as rig:
+        await rig.more_polls(0, 1)
+        requests, link = rig.outputs["pcs.operation"], rig.field.links[0]
+        rig.devices[0].disturb("exception", 4)
+        requests.ask(0, 0)
+        await rig.written(requests, 0)
+        refused_ns = next(iter(link.units[0].refused_ns.values()))
+        assert link.refusing_devices(refused_ns + REFUSAL_STANDS_NS - 1) == (0,)
+        assert link.refusing_devices(refused_ns + REFUSAL_STANDS_NS) == ()
+
+        rig.devices[0].disturbed = []
+        await rig.more_polls(0, 1)
+        requests.ask(0, 1)
+        await rig.written(requests, 0)
+        assert link.refusing_devices(refused_ns) == ()
+
+
+async def test_what_a_silent_device_was_not_told_is_no_refusal(pcs_rig, monkeypatch):
+    """`late PCS01 1.5s`, then `clear`: the stop that never reached it was told as refused, for ever."""
+    monkeypatch.setattr("controller.field_io.write_items.WRITTEN_WITHIN_NS", 300_000_000)
+    async with running(pcs_rig) as rig:
+        await rig.more_polls(0, 1)
+        requests, link = rig.outputs["pcs.operation"], rig.field.links[0]
+        rig.devices[0].disturb("late", 10.0)
+        await rig.until(lambda: link.dead_units == (1,))
+        requests.ask(0, 0)
+        assert await rig.written(requests, 0) == WriteState.FAILED
+        assert link.refusing_devices(0) == ()
 
 
 async def test_a_write_that_is_not_answered_has_failed_and_is_never_sent_again(pcs_rig):
