@@ -50,6 +50,9 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
             parent[group.place] = np.arange(worse.start, worse.start + worse.count)
         elif group.axis is Axis.DEVICE and group.name in {SystemAlarm.DEVICE_LOST, SystemAlarm.FIRST_DATA_MISSING}:
             parent[group.place] = link_lost.start + links
+        elif group.axis is Axis.RACK and group.name == SystemAlarm.RACK_LIMITS_LOST:
+            unseen = by_name[Axis.RACK, SystemAlarm.PROTECTION_DATA_LOST]
+            parent[group.place] = np.arange(unseen.start, unseen.start + unseen.count)
         elif group.axis is Axis.PLANT and group.name == SystemAlarm.SCADA_LOST:
             parent[group.place] = by_name[Axis.PLANT, SystemAlarm.SETPOINT_TIMED_OUT].start
         elif group.level is not Level.TRIP and _silence_explains(plant, group):

@@ -25,6 +25,7 @@ class SystemAlarm(StrEnum):
     PROTECTION_DATA_LOST = "protection_data_lost"
     PCS_DATA_LOST = "pcs_data_lost"
     BUS_AT_ZERO = "bus_at_zero"
+    RACK_LIMITS_LOST = "rack_limits_lost"
     CELLS_MISSING = "cells_missing"
     INTERLOCK_UNKNOWN = "interlock_unknown"
     RACK_DOES_NOT_CONNECT = "rack_does_not_connect"
@@ -120,6 +121,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Level.ALARM,
         "goes to zero power: values of its equipment stay lost",
         "Restore the communication, or take the silent rack out of service.",
+    ),
+    SystemAlarm.RACK_LIMITS_LOST: _alarm(
+        Axis.RACK,
+        "limits or SOC are not known",
+        "Nothing may flow through it, so its bus is at zero: read its BMS, or disconnect the rack.",
     ),
     SystemAlarm.CELLS_MISSING: _warning(
         Axis.RACK, "cells or sensors give no value", "Check the BMS's measuring lines; the others are still protected."

@@ -16,9 +16,10 @@ from controller.control.commands import Command
 from controller.control.converters import failed_writes, observe_pcs, step_pcs
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ControlInputs, Estimate, ProtectionOrders
-from controller.control.limits.buses import bus_limits
+from controller.control.limits.buses import BusLimits, bus_limits
 from controller.control.limits.pcs import PcsConditions, PcsLimits, pcs_limits, standing_limits
 from controller.control.limits.racks import RackLimits, rack_limits
+from controller.control.limits.reasons import LimitReason
 from controller.control.masks import anywhere
 from controller.control.measurements import ABSENT, USABLE, Measurements, Reader
 from controller.control.mismatch import MismatchFindings
@@ -28,6 +29,7 @@ from controller.control.plant_control import step_plant
 from controller.control.poi import PoiSample, are_apart, is_frozen
 from controller.control.power import set_power
 from controller.control.racks import observe_racks, step_racks
+from controller.control.relations import DISCHARGE
 from controller.control.replies import Desk, answer_all
 from controller.control.report.assembly import Facts, Said, report
 from controller.control.report.result import ControlResult
@@ -74,7 +76,7 @@ def control(
     events += step_plant(plant, arrays, state, measured, protection, racks, converters, now_ns)
     events += step_pcs(plant, arrays, state, measured, converters, now_ns)
 
-    conditions = _pcs_conditions(state, protection, racks, carry, converters)
+    conditions = _pcs_conditions(arrays, state, protection, racks, carry, buses, converters)
     standing = state.pcs.standing = standing_limits(state.relations, arrays, conditions, state.pcs.standing)
     may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, standing, now_ns)
     account = _account(plant, arrays, state, estimate, carry, racks, may)
@@ -125,7 +127,13 @@ def _soc_ratio(estimate: Estimate) -> NDArray[np.float64]:
 
 
 def _pcs_conditions(
-    state: ControlState, protection: ProtectionOrders, racks: RackStatus, carry: RackLimits, converters: PcsStatus
+    arrays: PlantArrays,
+    state: ControlState,
+    protection: ProtectionOrders,
+    racks: RackStatus,
+    carry: RackLimits,
+    buses: BusLimits,
+    converters: PcsStatus,
 ) -> PcsConditions:
     no_increase = protection.bus_no_increase
     if carry.stale is not None:
@@ -135,13 +143,22 @@ def _pcs_conditions(
     return PcsConditions(
         running=np.array([s is PcsSequenceState.RUNNING for s in state.pcs.sequence]),
         stop=converters.stop,
+        unheard=converters.unseen & ~converters.stop_stays,
         in_dc_window=converters.in_dc_window,
-        bus_zero=protection.bus_zero,
+        no_voltage=np.where(np.isnan(buses.voltage_v), buses.reason[DISCHARGE], 0)[arrays.pcs_bus],
+        bus_zero=_why_zero(protection),
         no_increase=no_increase,
         write_failed=failed_writes(state, state.now_ns),
         self_limit_w=state.pcs.mismatch.self_limit_w,
         command_w=state.pcs.command_w,
     )
+
+
+def _why_zero(protection: ProtectionOrders) -> NDArray[np.int32]:
+    """Return why protection holds each bus at zero [B], NONE where it does not."""
+    why = np.where(protection.bus_zero, np.int32(LimitReason.BUS_PROTECTION), np.int32(LimitReason.NONE))
+    why = np.where(protection.bus_zero_data, np.int32(LimitReason.BUS_DATA_SILENT), why)
+    return np.where(protection.bus_zero_chain, np.int32(LimitReason.BUS_CHAIN_UNKNOWN), why)
 
 
 def _uncontrolled(

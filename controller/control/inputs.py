@@ -51,6 +51,14 @@ class ProtectionOrders(Protocol):
         """No power on this bus."""
 
     @property
+    def bus_zero_data(self) -> BoolArray:
+        """And that only because data of its equipment stay lost."""
+
+    @property
+    def bus_zero_chain(self) -> BoolArray:
+        """And that only because a hard-wired chain stays unknown."""
+
+    @property
     def bus_no_increase(self) -> BoolArray:
         """No more power than now on this bus."""
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from controller.control.limits.pcs import PcsLimits
 from controller.control.limits.poi import Clip, clip_power
-from controller.control.limits.reasons import LimitReason
+from controller.control.limits.reasons import NOWHERE, LimitReason, cause_of
 from controller.control.poi import PoiSample, Trimmed, is_at_its_bound, trim_step
 from controller.control.ramps import ramp
 from controller.control.relations import CHARGE, DISCHARGE
@@ -44,6 +44,12 @@ class PowerResult(NamedTuple):
         clips = self.active_clips or self.reactive_clips
         return clips[-1].reason if clips else LimitReason.NONE
 
+    @property
+    def cause(self) -> int:
+        """The reason with the equipment that it speaks of (`cause_of`)."""
+        clips = self.active_clips or self.reactive_clips
+        return cause_of(clips[-1].reason, clips[-1].place) if clips else cause_of(LimitReason.NONE, NOWHERE)
+
 
 def set_power(
     plant: Plant,
@@ -64,6 +70,8 @@ def set_power(
     reference_w = _reference_w(plant, state, active_w, sample, dt_s, frozen=frozen)
     if plant.poi.meter >= 0 and is_at_its_bound(state.active_loop, _bounds(plant, plant.poi.power_w)):
         active_clips.append(Clip(LimitReason.POI_TRIM, active_w, sample.active_w))
+    if not active_clips and (unheard := _unheard(uncontrolled)) is not None:
+        active_clips.append(Clip(LimitReason.PCS_DATA_LOST, active_w, active_w, unheard))
     pcs_w = _share(limits, pcs_soc_ratio, reference_w, uncontrolled)
     capability_var = _reactive_capability_var(plant, limits, pcs_w)
     available_var = sum(capability_var)
@@ -99,6 +107,12 @@ def _controlled(both_w: list[list[float]], uncontrolled: Uncontrolled) -> list[l
     if assumed_w is None:
         return both_w
     return [[w if math.isnan(a) else 0.0 for w, a in zip(of_all, assumed_w, strict=True)] for of_all in both_w]
+
+
+def _unheard(uncontrolled: Uncontrolled) -> int | None:
+    """Return the first converter that is only taken to give power, None if all are heard: the others make no more."""
+    assumed_w = enumerate(uncontrolled.assumed_w or ())
+    return next((index for index, power_w in assumed_w if not math.isnan(power_w) and power_w != 0.0), None)
 
 
 def _share(
@@ -142,7 +156,7 @@ def _active_in_effect_w(
         clips.append(Clip(LimitReason.RAMP, target_w, ramped_w))
     limited_w = _clip(clips, ramped_w, poi_limits, _POI_REASONS)
     if not -available_w[CHARGE] <= limited_w <= available_w[DISCHARGE]:
-        limited_w = _clip(clips, limited_w, available_w, _binding_reasons(limits))
+        limited_w = _clip(clips, limited_w, available_w, *_binding(limits))
     memory.in_effect_w = limited_w
     return limited_w
 
@@ -151,12 +165,16 @@ _POI_REASONS = (LimitReason.IMPORT_LIMIT, LimitReason.EXPORT_LIMIT)
 
 
 def _clip(
-    clips: list[Clip], power: float, limits: tuple[float, float], reasons: tuple[LimitReason, LimitReason]
+    clips: list[Clip],
+    power: float,
+    limits: tuple[float, float],
+    reasons: tuple[LimitReason, LimitReason],
+    places: tuple[int, int] = (NOWHERE, NOWHERE),
 ) -> float:
     """Clip to [-charge, discharge]; a cut is kept."""
     clip = clip_power(power, limits, reasons)
     if clip.reason is not LimitReason.NONE:
-        clips.append(clip)
+        clips.append(clip._replace(place=places[DISCHARGE if power > 0.0 else CHARGE]))
     return clip.after
 
 
@@ -169,12 +187,16 @@ def resting_reason(state: ControlState) -> LimitReason:
     return LimitReason.PLANT_PROTECTION if state.plant.sequence is PlantState.TRIPPED else LimitReason.NOT_RUNNING
 
 
-def _binding_reasons(limits: PcsLimits) -> tuple[LimitReason, LimitReason]:
-    """Return why the converters' sum is what it is, per direction: the reason of the one that may carry least."""
-    least = limits.allowed_w.argmin(axis=1).tolist()
+def _binding(limits: PcsLimits) -> tuple[tuple[LimitReason, LimitReason], tuple[int, int]]:
+    """Return why the converters' sum is what it is, and where: reason and place of the one that may carry least.
+
+    Both as (charge, discharge).
+    """
+    charge, discharge = limits.allowed_w.argmin(axis=1).tolist()
+    reason, place = limits.reason, limits.place
     return (
-        LimitReason(int(limits.reason[CHARGE, least[CHARGE]])),
-        LimitReason(int(limits.reason[DISCHARGE, least[DISCHARGE]])),
+        (LimitReason(int(reason[CHARGE, charge])), LimitReason(int(reason[DISCHARGE, discharge]))),
+        (int(place[CHARGE, charge]), int(place[DISCHARGE, discharge])),
     )
 
 

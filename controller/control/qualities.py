@@ -78,6 +78,7 @@ _DECIDED = (
     "mode",
     "control_owner",
     "limit_reason",
+    "limit_cause",
     "setpoint_source",
     "racks_installed",
     "scada_heartbeat",
@@ -125,6 +126,7 @@ def _pcs(grounds: Grounds) -> dict[str, QualityArray]:
         "pcs.operating_state": state,
         "pcs.sequence_state": state,
         "pcs.limit_reason": decided,
+        "pcs.limit_cause": decided,
         "pcs.available": state,
     }
 

@@ -131,6 +131,7 @@ COMPUTED: tuple[Quantity, ...] = (
     _code("pcs.operating_state"),
     _code("pcs.sequence_state"),
     _code("pcs.limit_reason"),
+    _code("pcs.limit_cause"),
     _code("pcs.alarm_priority"),
     _yes_no("pcs.available"),
     # block
@@ -177,6 +178,7 @@ COMPUTED: tuple[Quantity, ...] = (
     _code("plant.mode"),
     _code("plant.control_owner"),
     _code("plant.limit_reason"),
+    _code("plant.limit_cause"),
     _code("plant.time_quality"),
     _code("plant.setpoint_source"),
     _code("plant.alarm_priority"),

@@ -89,7 +89,7 @@ _PLANT = (
     _point("ControlOwner", "plant.control_owner", "", "who owns the set-points"),
     _point("Tripped", "plant.tripped", "", "a trip of the plant, a block or a converter is latched"),
     _point("LimitReason", "plant.limit_reason", "", "what binds the set-point now"),
-    _point("LimitReasonText", "plant.limit_reason", "", "what binds the set-point now, in words"),
+    _point("LimitReasonText", "plant.limit_cause", "", "what binds the set-point now, in words"),
     _point("ActiveAlarms", "plant.active_alarms", "", "alarms active"),
     _point("UnacknowledgedAlarms", "plant.unacknowledged_alarms", "", "alarms not acknowledged"),
     _point("AlarmPriority", "plant.alarm_priority", "", "highest priority of an active alarm: 0 none, 1 high"),
@@ -140,6 +140,7 @@ _PCS = (
     _point("State", "pcs.operating_state", "", "operating state of the converter"),
     _point("ActivePowerCommand", "pcs.active_power_command", "kW", "active power commanded"),
     _point("Available", "pcs.available", "", "the converter can be run"),
+    _point("LimitReasonText", "pcs.limit_cause", "", "what bounds the power of this converter now, in words"),
     _point("AlarmPriority", "pcs.alarm_priority", "", "highest priority of an active alarm: 0 none, 1 high"),
 )
 

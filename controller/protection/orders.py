@@ -31,7 +31,8 @@ def give_orders(table: ProtectionTable, state: ProtectionState, silence: Silence
     silent = reach.buses(table.only({Owner.RACK: silence.racks.silent, Owner.PCS: silence.pcs.silent}))
     blind = reach.buses(table.only({Owner.RACK: silence.racks.blind, Owner.PCS: silence.pcs.blind}))
     chains_unknown = table.buses_of_chains(silence.chains.blind)
-    zero = reach.buses(hits[Action.ZERO_BUS]) | silent | table.buses_of_chains(silence.chains.silent)
+    by_row, chain_silent = reach.buses(hits[Action.ZERO_BUS]), table.buses_of_chains(silence.chains.silent)
+    zero = by_row | silent | chain_silent
     plant_stop, block_stop, pcs_stop = _stops(table, hits)
     both = reach.racks(hits[Action.INHIBIT_BOTH])
     rack_trip, cause = _rack_trips(table, state)
@@ -49,6 +50,8 @@ def give_orders(table: ProtectionTable, state: ProtectionState, silence: Silence
         inhibit_charge=reach.racks(hits[Action.INHIBIT_CHARGE]) | both,
         inhibit_discharge=reach.racks(hits[Action.INHIBIT_DISCHARGE]) | both,
         bus_zero=zero,
+        bus_zero_data=silent & ~by_row,
+        bus_zero_chain=chain_silent & ~silent & ~by_row,
         bus_no_increase=zero | blind | chains_unknown,
         bus_silent=silent,
         pcs_stop=pcs_stop,

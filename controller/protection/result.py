@@ -88,6 +88,8 @@ class ProtectionResult:
     inhibit_charge: BoolArray
     inhibit_discharge: BoolArray
     bus_zero: BoolArray
+    bus_zero_data: BoolArray  # [B] by no row, but because data of its equipment stay lost
+    bus_zero_chain: BoolArray  # [B] by neither, but because a hard-wired chain stays unknown
     bus_no_increase: BoolArray
     bus_silent: BoolArray
     pcs_stop: BoolArray

@@ -187,9 +187,10 @@ def read_status(run: RunDirectory) -> Status:
     status.faces = {p["role"]: p["endpoint"] for p in status.processes if p["endpoint"]}
     status.links = _links(run)
     status.scan = _scan(snapshot, plant)
-    status.plant = _plant(snapshot, plant, clock.mono_ns())
+    words = AlarmWords(AlarmTable(plant), clock)
+    status.plant = _plant(snapshot, plant, words, clock.mono_ns())
     if running:
-        status.alarms = alarms_shown(snapshot, AlarmWords(AlarmTable(plant), clock))
+        status.alarms = alarms_shown(snapshot, words)
     return status
 
 
@@ -281,8 +282,8 @@ def _scan(snapshot: Snapshot, plant: Plant) -> dict[str, float]:
     return {"period_s": plant.control.scan_period_s, **values}
 
 
-def _plant(snapshot: Snapshot, plant: Plant, now_ns: int) -> dict[str, object]:
-    reader = PointReader(data_periods(plant))
+def _plant(snapshot: Snapshot, plant: Plant, words: AlarmWords, now_ns: int) -> dict[str, object]:
+    reader = PointReader(data_periods(plant), words)
     points = point_list(plant).by_tag()
     shown: dict[str, object] = {}
     for name in _SHOWN:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 from controller.alarms.alarm_list import STATE_WORDS, ListedAlarm, listed_alarm, listed_alarms
+from controller.alarms.equipment import Axis
 from controller.alarms.table import AlarmTable
 from controller.image.image import Image
 from controller.plant.clock import Clock
+from controller.plant.signals import Owner
 
 LINES_AT_MOST = 200
+_NAMED = {Owner.RACK: Axis.RACK, Owner.BUS: Axis.BUS, Owner.PCS: Axis.PCS}
 _FIELDS = ("alarm.state", "alarm.time_ns", "alarm.value", "alarm.cell")
 
 
@@ -19,6 +22,8 @@ class AlarmWords:
     def __init__(self, table: AlarmTable, clock: Clock) -> None:
         """Take the plant's alarms, and the clock that turns ages into UTC."""
         self._table, self._clock = table, clock
+        self.names = {owner: table.equipment.names[axis] for owner, axis in _NAMED.items()}
+        """What the equipment is called that a limit may speak of."""
 
     def alarms(self, image: Image, at_most: int = LINES_AT_MOST) -> tuple[tuple[ListedAlarm, ...], int]:
         """Return the first alarms of the list, and how many there are in all."""

@@ -65,7 +65,10 @@ class PointReader:
             return self._alarms.lines(image) if point.type is PointType.TEXTS else self._alarms.first(image)
         if point.type is PointType.NUMBERS:
             return _cells(image, point)
-        return shown(point, image[point.quantity].value[point.index])
+        value = image[point.quantity].value[point.index]
+        if point.type is PointType.TEXT:
+            return limit_reason_text(int(value), self._alarms.names if self._alarms is not None else None)
+        return shown(point, value)
 
     def _quality(self, image: Image, point: Point, now_ns: int) -> Quality:
         """A cell array is as good as its best cell: its bad cells read NaN."""
@@ -86,15 +89,13 @@ class PointReader:
         return Quality(int(own))
 
 
-def shown(point: Point, value: float) -> float | int | bool | str:
-    """Return what is shown of a stored value: in face units, as a number of its kind, or in words."""
+def shown(point: Point, value: float) -> float | int | bool:
+    """Return what is shown of a stored value that is a number: in face units, as a number of its kind."""
     match point.type:
         case PointType.NUMBER:
             return float(value) * point.factor
         case PointType.BOOL:
             return bool(value)
-        case PointType.TEXT:
-            return limit_reason_text(int(value))
         case _:
             return int(value)
 

@@ -39,6 +39,8 @@ class Protection:
     inhibit_charge: BoolArray
     inhibit_discharge: BoolArray
     bus_zero: BoolArray
+    bus_zero_data: BoolArray
+    bus_zero_chain: BoolArray
     bus_no_increase: BoolArray
     pcs_stop: BoolArray
     pcs_stop_stays: BoolArray
@@ -291,6 +293,8 @@ def _quiet(plant: Plant) -> Protection:
         inhibit_charge=none(racks),
         inhibit_discharge=none(racks),
         bus_zero=none(buses),
+        bus_zero_data=none(buses),
+        bus_zero_chain=none(buses),
         bus_no_increase=none(buses),
         pcs_stop=none(len(plant.pcs)),
         pcs_stop_stays=none(len(plant.pcs)),

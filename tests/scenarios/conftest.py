@@ -16,6 +16,7 @@ from controller.image.quality import Quality
 from controller.plant.model import Plant
 from controller.points.point_list import point_list
 from controller.runtime.local_plant import LocalPlant, local_plant
+from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader, Reading
 from controller.simulator.faults.menu import FaultMenu
 
@@ -31,7 +32,9 @@ class PlantRig:
 
     def __post_init__(self) -> None:
         self.menu = FaultMenu(self.local.fake.devices)
-        self._reader = PointReader(data_periods(self.local.plant))
+        self._reader = PointReader(
+            data_periods(self.local.plant), AlarmWords(self.local.tables.alarms, self.local.clock)
+        )
         self._points = point_list(self.local.plant).by_tag()
 
     def run(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.limits.racks import RackLimits
-from controller.control.limits.reasons import LimitReason
+from controller.control.limits.reasons import NOWHERE, LimitReason
 from controller.control.masks import anywhere
-from controller.control.measurements import Measurements
+from controller.control.measurements import ABSENT, USABLE, Measurements
 from controller.control.relations import Relations
 from controller.image.plant_arrays import PlantArrays
 
@@ -31,6 +31,7 @@ BREAK_MARGIN_RATIO = 0.8
 
 _RACK_UNLOADING, _NO_RACK = np.int32(LimitReason.RACK_UNLOADING), np.int32(LimitReason.NO_RACK_CONNECTED)
 _BUS_RATING = np.int32(LimitReason.BUS_CURRENT_RATING)
+_VOLTAGE_UNKNOWN = np.int32(LimitReason.BUS_VOLTAGE_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +70,10 @@ class BusLimits(NamedTuple):
     voltage_v: FloatArray
     power_w: FloatArray
     reason: NDArray[np.int32]
+    rack: IntArray  # [2, B] the rack that binds
     circulating_a: FloatArray
     racks: FloatArray  # [B] racks on the bus
+    unread: IntArray | None  # [B] the first of its racks that has unusable data, -1: none; None: nowhere
 
 
 def bus_limits(
@@ -85,12 +88,21 @@ def bus_limits(
     bound_a = relations.unbounded.copy()
     smallest = np.maximum(share, SMALLEST_SHARE_RATIO)
     np.divide(allowed_a, smallest, out=bound_a[:, :-1], where=connections.on_bus)
-    current_a, bus_reason = _smallest(relations, bound_a, reason)
+    current_a, bus_reason, rack = _smallest(relations, bound_a, reason)
+    unread = None if measured.rack_all_usable else _first_unread(measured, connections)
     if voltage_unknown is not None:
-        bus_reason[:, voltage_unknown], current_a[:, voltage_unknown] = _NO_RACK, 0.0
+        why = np.where(connections.racks > 0.0, _VOLTAGE_UNKNOWN, _NO_RACK)
+        bus_reason[:, voltage_unknown], current_a[:, voltage_unknown] = why[voltage_unknown], 0.0
         power_w = current_a * np.where(voltage_unknown, 0.0, voltage_v)
-        return BusLimits(voltage_v, power_w, bus_reason, circulating_a, connections.racks)
-    return BusLimits(voltage_v, current_a * voltage_v, bus_reason, circulating_a, connections.racks)
+        return BusLimits(voltage_v, power_w, bus_reason, rack, circulating_a, connections.racks, unread)
+    return BusLimits(voltage_v, current_a * voltage_v, bus_reason, rack, circulating_a, connections.racks, unread)
+
+
+def _first_unread(measured: Measurements, connections: Connections) -> IntArray:
+    """Return of each bus the first of its racks with a value that can't be used [B], -1 if there is none."""
+    unusable = ((measured.rack_quality > USABLE) & (measured.rack_quality != ABSENT)).any(axis=0)
+    unread = (connections.member > 0.0) & unusable
+    return np.where(unread.any(axis=1), unread.argmax(axis=1), NOWHERE)
 
 
 def _voltage_v(measured: Measurements, connections: Connections) -> tuple[FloatArray, BoolArray | None]:
@@ -151,14 +163,15 @@ def _without(
 
 def _smallest(
     relations: Relations, bound_a: FloatArray, reason: NDArray[np.int32]
-) -> tuple[FloatArray, NDArray[np.int32]]:
-    """Return the smallest bound of each bus and its reason, both [2, B]; the bus's own rating counts too."""
+) -> tuple[FloatArray, NDArray[np.int32], IntArray]:
+    """Return the smallest bound of each bus, its reason and its rack, all [2, B]; the bus's own rating counts too."""
     of_bus = bound_a.take(relations.bus_racks, axis=1)  # [2, B, K]
     position = of_bus.argmin(axis=2) + relations.bus_offsets
     current_a = of_bus.reshape(of_bus.size).take(position)
-    code = reason.reshape(reason.size).take(relations.bus_rack_codes.take(position), mode="clip")
+    place = relations.bus_rack_codes.take(position)
+    code = reason.reshape(reason.size).take(place, mode="clip")
     over = current_a > relations.bus_current_max_a
     if anywhere(over):
         code = np.where(over, _BUS_RATING, code)
         current_a = np.minimum(current_a, relations.bus_current_max_a)
-    return current_a, code
+    return current_a, code, place % max(reason.shape[1], 1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from controller.control.efficiency import ac_per_dc
 from controller.control.limits.buses import BusLimits
-from controller.control.limits.reasons import LimitReason
+from controller.control.limits.reasons import NOWHERE, OF_BUSES, OF_PCS, OF_RACKS, LimitReason
 from controller.control.masks import anywhere, smallest_of
 from controller.control.measurements import ABSENT, Measurements
 from controller.control.relations import CHARGE, DISCHARGE, Relations
@@ -57,8 +57,10 @@ class PcsConditions(NamedTuple):
 
     running: BoolArray  # its sequence says so
     stop: BoolArray  # protection
+    unheard: BoolArray  # its state was not read, and no stop that stays is on it
     in_dc_window: BoolArray
-    bus_zero: BoolArray  # [B]
+    no_voltage: CodeArray  # `LimitReason` where the voltage of its bus is not known, else NONE
+    bus_zero: CodeArray  # [B] `LimitReason` where protection holds it at zero, else NONE
     no_increase: BoolArray  # [B]
     write_failed: BoolArray
     self_limit_w: FloatArray  # [2, P], inf: none
@@ -79,12 +81,14 @@ class StandingLimits:
 class PcsLimits(NamedTuple):
     """AC power allowed now (W, >= 0) [2, P], its `LimitReason` [2, P], and by what the sum is shared [2, P].
 
-    Shares go by what would be allowed if nothing were held back, so that holding back does not shrink a share.
+    Shares go by what would be allowed if nothing were held back, so that holding back does not shrink a share. `place`:
+    the rack, bus or converter that the reason speaks of, -1 if that is not known.
     """
 
     allowed_w: FloatArray
     reason: CodeArray
     weight_w: FloatArray
+    place: IntArray
 
 
 def pcs_limits(
@@ -118,7 +122,33 @@ def pcs_limits(
     if standing.any_forbidden or not all_fresh:
         allowed_w = np.where(forbidden > 0, 0.0, allowed_w)
         reason = np.where(forbidden > 0, forbidden, reason)
-    return PcsLimits(allowed_w, reason, weight_w)
+    return PcsLimits(allowed_w, reason, weight_w, _places(reason, arrays, buses))
+
+
+def _places(reason: CodeArray, arrays: PlantArrays, buses: BusLimits) -> IntArray:
+    """Return which rack, bus or converter each reason speaks of [2, P], as an index among its like."""
+    bus, axis = arrays.pcs_bus, _AXES.take(reason)
+    place = np.where(axis == _OF_RACK, buses.rack.take(bus, axis=1), NOWHERE)
+    if buses.unread is not None:
+        place = np.where(axis == _OF_UNREAD, buses.unread.take(bus), place)
+    place = np.where(axis == _OF_BUS, bus, place)
+    return np.where(axis == _OF_CONVERTER, np.arange(len(bus)), place)
+
+
+_OF_RACK, _OF_UNREAD, _OF_BUS, _OF_CONVERTER = 1, 2, 3, 4
+
+
+def _axis_of(reason: LimitReason) -> int:
+    if reason in OF_RACKS:
+        return _OF_UNREAD if reason >= LimitReason.BUS_CURRENT_RATING else _OF_RACK
+    if reason in OF_BUSES:
+        return _OF_BUS
+    return _OF_CONVERTER if reason in OF_PCS else 0
+
+
+_AXES = np.zeros(max(LimitReason) + 1, np.int64)
+_AXES[list(LimitReason)] = [_axis_of(reason) for reason in LimitReason]
+"""[code] -> what its reason speaks of."""
 
 
 def standing_limits(
@@ -126,18 +156,21 @@ def standing_limits(
 ) -> StandingLimits:
     """Return what follows from the conditions; the last one while no fact has changed."""
     c = conditions
-    facts = tuple(f.tobytes() for f in (c.running, c.stop, c.in_dc_window, c.bus_zero, c.write_failed))
+    deciding = (c.running, c.stop, c.unheard, c.in_dc_window, c.no_voltage, c.bus_zero, c.write_failed)
+    facts = tuple(f.tobytes() for f in deciding)
     if last is not None and facts == last.facts:
         return last
-    forbidden = np.zeros(len(arrays.pcs_bus), np.int32)
+    of_bus = c.bus_zero[arrays.pcs_bus]
+    forbidden = np.where(c.in_dc_window, c.no_voltage, np.int32(LimitReason.PCS_DC_WINDOW))
     for reason, forbids in (
-        (LimitReason.PCS_DC_WINDOW, ~conditions.in_dc_window),
-        (LimitReason.PCS_WRITE_FAILED, conditions.write_failed),
-        (LimitReason.PCS_NOT_RUNNING, ~conditions.running),
-        (LimitReason.BUS_PROTECTION, conditions.bus_zero[arrays.pcs_bus]),
-        (LimitReason.PCS_PROTECTION, conditions.stop),
+        (c.no_voltage, c.no_voltage > 0),
+        (LimitReason.PCS_WRITE_FAILED, c.write_failed),
+        (LimitReason.PCS_NOT_RUNNING, ~c.running),
+        (of_bus, of_bus > 0),
+        (LimitReason.PCS_PROTECTION, c.stop),
+        (LimitReason.PCS_DATA_LOST, c.unheard & (c.stop | ~c.running)),
     ):
-        forbidden[forbids] = reason
+        forbidden = np.where(forbids, np.int32(reason), forbidden)
     return StandingLimits(
         facts,
         _candidates(relations, conditions.running),

@@ -12,15 +12,16 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from controller.control.limits.reasons import LimitReason
+from controller.control.limits.reasons import NOWHERE, LimitReason
 
 
 class Clip(NamedTuple):
-    """One reduction on the way from what was asked to what is in effect (W or var)."""
+    """One reduction on the way from what was asked to what is in effect (W or var). `place`: of what it speaks."""
 
     reason: LimitReason
     before: float
     after: float
+    place: int = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

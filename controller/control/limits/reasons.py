@@ -1,9 +1,18 @@
-"""Why a value is not what was asked: fixed numbers for SCADA, and the words behind them."""
+"""Why a value is not what was asked: fixed numbers for SCADA, and the words behind them.
+
+A *cause* is a reason and the equipment that it speaks of, packed into one number for readers that have the names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.plant.signals import Owner
 
 
 class LimitReason(IntEnum):
@@ -32,6 +41,9 @@ class LimitReason(IntEnum):
     BUS_CURRENT_RATING = 30
     BUS_PROTECTION = 31
     BUS_DATA_LOST = 32
+    BUS_DATA_SILENT = 33
+    BUS_CHAIN_UNKNOWN = 34
+    BUS_VOLTAGE_UNKNOWN = 35
     # converters
     PCS_RATING = 40
     PCS_OWN_LIMIT = 41
@@ -66,17 +78,20 @@ REASON_TEXTS: Mapping[LimitReason, str] = {
     LimitReason.CELL_TEMPERATURE_HIGH: "cell temperature near its high limit",
     LimitReason.CELL_TEMPERATURE_LOW: "cell temperature near its low limit",
     LimitReason.RACK_PROTECTION: "protection of a rack",
-    LimitReason.RACK_LIMITS_LOST: "limits of a rack unknown for too long",
+    LimitReason.RACK_LIMITS_LOST: "limits or SOC of a rack unknown for too long",
     LimitReason.RACK_UNLOADING: "a rack is being unloaded to disconnect it",
     LimitReason.NO_RACK_CONNECTED: "no rack connected",
     LimitReason.BUS_CURRENT_RATING: "current rating of a DC bus",
     LimitReason.BUS_PROTECTION: "protection of a DC bus",
-    LimitReason.BUS_DATA_LOST: "data of a rack lost: no increase on its bus",
+    LimitReason.BUS_DATA_LOST: "data of a DC bus's equipment lost: no increase",
+    LimitReason.BUS_DATA_SILENT: "data of a DC bus's equipment lost for too long",
+    LimitReason.BUS_CHAIN_UNKNOWN: "a hard-wired chain of a DC bus unknown for too long",
+    LimitReason.BUS_VOLTAGE_UNKNOWN: "voltage of a DC bus unknown: data of its racks lost",
     LimitReason.PCS_RATING: "power rating of a converter",
     LimitReason.PCS_OWN_LIMIT: "limit that a converter states",
     LimitReason.PCS_NOT_RUNNING: "converter not running",
     LimitReason.PCS_PROTECTION: "protection of a converter",
-    LimitReason.PCS_DATA_LOST: "data of a converter unknown for too long",
+    LimitReason.PCS_DATA_LOST: "data of a converter lost",
     LimitReason.PCS_LIMITS_ITSELF: "a converter delivers less than commanded",
     LimitReason.PCS_DC_WINDOW: "DC voltage outside the converter's window",
     LimitReason.PCS_DC_CURRENT: "DC current rating of a converter",
@@ -89,9 +104,32 @@ REASON_TEXTS: Mapping[LimitReason, str] = {
 }
 
 
-def limit_reason_text(code: int) -> str:
-    """Return a reason in words; a code from another version is told as its number."""
-    return REASON_TEXTS[LimitReason(code)] if code in _CODES else f"reason {code}"
+OF_RACKS = frozenset(LimitReason(code) for code in (*range(10, 19), 32, 33, 35))
+"""Reasons that speak of a rack: the one that binds, or the first whose data are lost."""
+OF_BUSES = frozenset({LimitReason.BUS_CURRENT_RATING, LimitReason.BUS_PROTECTION, LimitReason.BUS_CHAIN_UNKNOWN})
+OF_PCS = frozenset(LimitReason(code) for code in range(40, 50))
+NOWHERE = -1
+_REASONS = 1000
+
+
+_Codes = TypeVar("_Codes", int, NDArray[np.int64])
+
+
+def cause_of(reason: _Codes, place: _Codes) -> _Codes:
+    """Return reason and place (index within the axis that the reason speaks of, `NOWHERE`: not known) as one number."""
+    return reason + _REASONS * (place + 1)
+
+
+def limit_reason_text(cause: int, names: Mapping[Owner, Sequence[str]] | None = None) -> str:
+    """Return a reason or cause in words; a code from another version is told as its number."""
+    place, code = divmod(cause, _REASONS)
+    if code not in _CODES:
+        return f"reason {code}"
+    reason = LimitReason(code)
+    owner = next((owner for owner, reasons in _OWNERS if reason in reasons), Owner.PLANT)
+    where = (names or {}).get(owner, ())
+    return f"{REASON_TEXTS[reason]} ({where[place - 1]})" if 0 < place <= len(where) else REASON_TEXTS[reason]
 
 
 _CODES = frozenset(int(reason) for reason in LimitReason)
+_OWNERS = ((Owner.RACK, OF_RACKS), (Owner.BUS, OF_BUSES), (Owner.PCS, OF_PCS))

@@ -15,6 +15,7 @@ from controller.control.inputs import Estimate, ProtectionOrders
 from controller.control.limits.buses import BusLimits
 from controller.control.limits.pcs import PcsConditions, PcsLimits
 from controller.control.limits.racks import RackLimits
+from controller.control.limits.reasons import NOWHERE, cause_of
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
@@ -104,6 +105,7 @@ def report(
             operating_state=shown.pcs_operating_state,
             sequence_state=shown.pcs_sequence_state,
             limit_reason=facts.may.reason[way],
+            limit_cause=cause_of(facts.may.reason[way], facts.may.place[way]),
             available=shown.pcs_available,
         ),
         blocks=BlockResult(
@@ -251,6 +253,7 @@ def _plant(plant: Plant, state: ControlState, facts: Facts, shown: Shown) -> Pla
         control_owner=state.lease.owner_at(now_ns),
         tripped=_is_tripped(state, facts),
         limit_reason=power.reason or resting_reason(state),
+        limit_cause=power.cause if power.reason else cause_of(resting_reason(state), NOWHERE),
         scada_heartbeat=memory.scada_heartbeat,
         active_power_setpoint_w=active.requested,
         reactive_power_setpoint_var=reactive.requested,
@@ -364,7 +367,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "rack.disconnect_failed": rack_sequences == int(RackSequenceState.DISCONNECT_FAILED),
         "rack.voltage_apart": waiting & (state.now_ns - racks.entered_ns > 1_000_000_000),
         "rack.opened_by_itself": racks.opened_by_itself.copy(),
-        "rack.limits_lost": lost & arrays.rack_in_service,
+        "rack.limits_lost": lost & facts.racks.closed & arrays.rack_in_service & _connected_for_long(state),
         "rack.open_with_current": facts.racks.open_with_current,
         "pcs.power_excess": facts.findings.excess_alarm,
         "pcs.breaker_request": facts.findings.breaker_request,
@@ -383,6 +386,12 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "plant.poi_apart": _one(yes=_poi_is_apart(state)),
         "plant.start_incomplete": _one(yes=memory.start_incomplete),
     }
+
+
+def _connected_for_long(state: ControlState) -> BoolArray:
+    """Longer than limits may be unknown: those of a rack that was only just found or connected are on their way."""
+    long: BoolArray = state.now_ns - state.racks.entered_ns > state.relations.rack_limit_grace_ns
+    return long
 
 
 def _poi_is_missed(state: ControlState) -> bool:

@@ -55,6 +55,7 @@ class PcsResult(NamedTuple):
     operating_state: CodeArray
     sequence_state: CodeArray
     limit_reason: CodeArray
+    limit_cause: CodeArray  # `cause_of`
     available: BoolArray
 
 
@@ -108,6 +109,7 @@ class PlantResult(NamedTuple):
     mode: int
     control_owner: int
     limit_reason: int
+    limit_cause: int  # `cause_of`
     setpoint_source: int
     racks_installed: int
     racks_connected: int

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from controller.image.data_periods import DataPeriods
 from controller.image.quality import WORST_USABLE, Quality, usable
-from controller.points.point_list import Point
+from controller.points.point_list import Point, PointType
 from controller.scada.opcua.values import Moment
-from controller.scada.readings import ALARM_WORDS, Reading, shown
+from controller.scada.readings import Reading, shown
+
+_MADE_OF_WORDS = frozenset({PointType.TEXT, PointType.TEXTS})
 
 
 class Listener(Protocol):
@@ -106,7 +108,7 @@ class _Watched:
     def _readings(self, points: list[Point], changed: NDArray[np.int64], moment: Moment) -> Iterable[Reading | None]:
         """Return the readings of changed points from the arrays at hand; None for what is read one by one."""
         values = moment.snapshot.image[self._quantity]
-        if values.value.ndim > 1 or self._quantity == ALARM_WORDS:
+        if values.value.ndim > 1 or any(point.type in _MADE_OF_WORDS for point in points):
             return itertools.repeat(None, len(points))
         rows = self._rows[changed]
         columns = (values.value[rows].tolist(), self._quality[changed].tolist(), self._time_ns[changed].tolist())
