@@ -136,7 +136,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         "Its area goes to zero power and comes back with the data: restore the I/O module, look for a broken wire.",
     ),
     SystemAlarm.RACK_DOES_NOT_CONNECT: _alarm(
-        Axis.RACK, "does not connect", "Check precharge, bus voltage and the BMS's own release."
+        Axis.RACK,
+        "does not connect",
+        "Check precharge, bus voltage and the BMS's release; after a fault of its contactors reset it, then connect.",
     ),
     SystemAlarm.RACK_DOES_NOT_DISCONNECT: Definition(
         Axis.RACK,

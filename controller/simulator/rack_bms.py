@@ -114,9 +114,11 @@ class RackBms:
 
     # ------------------------------------------------------------------------------------------------ requests
     def request(self, racks: list[int], request: ConnectRequest) -> None:
-        """Take a request to connect or disconnect."""
+        """Take a request to connect or disconnect; a fault of the contactors ends with the request that failed."""
         if request is not ConnectRequest.NONE:
             self.state.wanted[racks] = request is ConnectRequest.CONNECT
+        if request is ConnectRequest.DISCONNECT:
+            self._leave_fault(racks)
 
     def reset(self, racks: list[int]) -> None:
         """Clear trips; what is still wrong trips again. A rack stays open until it is asked to connect."""
@@ -125,9 +127,12 @@ class RackBms:
         state.latched[racks] = 0
         state.over_s[:, racks] = 0.0
         state.wanted[racks] = False
-        failed = np.zeros_like(state.wanted)
+        self._leave_fault(racks)
+
+    def _leave_fault(self, racks: list[int]) -> None:
+        failed = np.zeros_like(self.state.wanted)
         failed[racks] = True
-        state.contactor[failed & (state.contactor == ContactorState.FAULT)] = ContactorState.OPEN
+        self._enter(failed & (self.state.contactor == ContactorState.FAULT), ContactorState.OPEN)
 
     def hear(self, racks: list[int], heartbeat: float) -> None:
         """Take the controller's heartbeat; only a change counts."""

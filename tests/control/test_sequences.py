@@ -172,7 +172,8 @@ LEAVE, IN, OUT = Wanted.LEAVE, Wanted.CONNECTED, Wanted.DISCONNECTED
         (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, "may_connect": False}, R.WAITING_FOR_VOLTAGE),
         (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, "in_state_s": 61.0}, R.DISCONNECTED),
         (R.CONNECTING, {"contactor": C.PRECHARGING, "wanted": IN}, R.CONNECTING),
-        (R.CONNECTING, {"contactor": C.FAULT, "wanted": IN}, R.DISCONNECTED),
+        (R.CONNECTING, {"contactor": C.FAULT, "wanted": IN}, R.CONNECTING),  # the one that was just reset
+        (R.CONNECTING, {"contactor": C.FAULT, "wanted": IN, "in_state_s": 5.1}, R.DISCONNECTED),
         (R.CONNECTED, {"contactor": C.FAULT, "wanted": IN}, R.DISCONNECTED),
         (R.CONNECTING, {"contactor": C.OPEN, "wanted": IN, "in_state_s": 61.0}, R.DISCONNECTED),
         (R.CONNECTING, {"contactor": C.PRECHARGING, "wanted": OUT}, R.DISCONNECTING),

@@ -103,6 +103,23 @@ def test_a_rack_that_stands_open_unasked_is_told(running: PlantRig) -> None:
     assert not any(alarm.startswith("B02-R05") for alarm in running.alarms())
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_rack_whose_bms_reports_a_fault_comes_back_by_reset_and_start(running: PlantRig, whole: bool) -> None:
+    """Its BMS stays in fault until it is reset: no command of ours asked for that, and the rack stayed out for good."""
+    rack = "Plant.Block01.Rack03"
+    running.fault("contactor B01-R03 stuck_open")
+    running.run(5.0)
+    running.fault("clear")
+    running.do(Action.START)
+    running.run(20.0)
+    assert "B01-R03 rack_does_not_connect" in running.alarms(), "a start alone is no reset"
+    assert running.do(*((Action.RESET_TRIPS,) if whole else (Action.RESET_TRIP, rack))).accepted
+    assert running.do(*((Action.START,) if whole else (Action.CONNECT, rack))).accepted
+    running.run(10.0)
+    assert running.value("Plant.RacksConnected") == 24
+    assert running.alarms() == set()
+
+
 def test_a_rack_that_was_disconnected_on_purpose_is_not_told(running: PlantRig) -> None:
     running.do(Action.DISCONNECT, "Plant.Block02.Rack05")
     running.run(60.0)

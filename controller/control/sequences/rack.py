@@ -45,6 +45,8 @@ MOVING = frozenset(
 )
 UNLOAD_TIMEOUT_S = 10.0
 DISCONNECT_TIMEOUT_S = 10.0
+FAULT_SHOWS_AFTER_S = 5.0
+"""A fault that is reported sooner may be the one that has just been reset: a contactor's state is read each few s."""
 
 
 class RackInputs(NamedTuple):
@@ -95,7 +97,8 @@ def _connecting(inputs: RackInputs) -> RackSequenceState:
         return RackSequenceState.CONNECTED
     if inputs.wanted is Wanted.DISCONNECTED:
         return RackSequenceState.DISCONNECTING
-    given_up = inputs.request_failed or inputs.contactor == ContactorState.FAULT
+    fault = inputs.contactor == ContactorState.FAULT and inputs.in_state_s > FAULT_SHOWS_AFTER_S
+    given_up = inputs.request_failed or fault
     late = inputs.in_state_s > inputs.start_timeout_s
     return RackSequenceState.DISCONNECTED if given_up or late else RackSequenceState.CONNECTING
 
