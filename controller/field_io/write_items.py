@@ -178,7 +178,8 @@ def write_items(
                 equipment,
             )
             continue
-        period_ns = round(EARLY_RATIO * 1e9 * (device_type.heartbeat_period_s or DEFAULT_HEARTBEAT_S))
+        beat_s = device_type.heartbeat_period_s or field.point.refresh_s or DEFAULT_HEARTBEAT_S
+        period_ns = round(EARLY_RATIO * 1e9 * beat_s)
         shared, place = (withheld, equipment) if name.startswith("pcs.") else (never, 0)
         yield HeartbeatItem(unit, field, position, period_ns, feed, shared, place), name, equipment
 

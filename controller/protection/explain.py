@@ -6,12 +6,13 @@ scan, the write, the BMS again, the contactor. All figures are worst cases; noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from controller.alarms.groups import unit_of
 from controller.alarms.text import quantity_text
 from controller.image.data_periods import binding_owner
+from controller.plant.contactors import can_be_opened
 from controller.plant.model import Device, Pcs, Plant
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import covered
@@ -121,12 +122,18 @@ def _effect(plant: Plant, row: ProtectionRow, equipment: int, graded: Graded) ->
     converters = _converters(plant, row, equipment, graded.action)
     slowest = max((tuple(_to_zero(plant, pcs)) for pcs in converters), key=total_s, default=())
     yield from slowest
-    if graded.action is Action.DISCONNECT_RACK:
+    racks = plant.banks[equipment].racks if row.owner is Owner.BANK else (equipment,)
+    requests = [_request(plant, rack) for rack in racks] if graded.action is Action.DISCONNECT_RACK else []
+    if requests and all(requests):
         yield Delay("next scan", plant.control.scan_period_s)
-        racks = plant.banks[equipment].racks if row.owner is Owner.BANK else (equipment,)
-        requests = (tuple(_write(plant, "rack.connect_request", rack)) for rack in racks)
-        yield from max(requests, key=total_s, default=())
+        yield from max(requests, key=total_s)
         yield Delay("contactor opens", CONTACTOR_OPENS_S)
+
+
+def _request(plant: Plant, rack: int) -> tuple[Delay, ...]:
+    """Return what a request to open takes: by the rack's own register, else by its bank's; () where it has neither."""
+    own, bank = tuple(_write(plant, "rack.connect_request", rack)), plant.racks[rack].bank
+    return own or (tuple(_write(plant, "bank.connect_request", bank)) if bank >= 0 else ())
 
 
 def _to_zero(plant: Plant, pcs: Pcs) -> Iterator[Delay]:
@@ -169,18 +176,35 @@ def _row_lines(plant: Plant) -> Iterator[CauseEffect]:
     for row in plant.protection:
         indices = [index for index, about in enumerate(covered(plant, row)) if about]
         for graded in row.levels:
-            chains = (worst_case_reaction(plant, row, index, graded.level) for index in indices)
-            yield CauseEffect(
-                cause=row.name,
-                owner=row.owner.value,
-                equipments=len(indices),
-                level=graded.level.name.lower(),
-                limit=_limit_text(row, graded),
-                delay_s=graded.delay_s,
-                effect=graded.action.value,
-                reset_class=row.reset_class.value if graded.level is Level.TRIP else "auto",
-                reaction_s=_slowest_s(list(chains)),
-            )
+            for effect, members in _by_effect(plant, row, graded, indices).items():
+                chains = (worst_case_reaction(plant, row, index, graded.level) for index in members)
+                yield CauseEffect(
+                    cause=row.name,
+                    owner=row.owner.value,
+                    equipments=len(members),
+                    level=graded.level.name.lower(),
+                    limit=_limit_text(row, graded),
+                    delay_s=graded.delay_s,
+                    effect=effect.value,
+                    reset_class=row.reset_class.value if graded.level is Level.TRIP else "auto",
+                    reaction_s=_slowest_s(list(chains)),
+                )
+
+
+def _by_effect(plant: Plant, row: ProtectionRow, graded: Graded, indices: Sequence[int]) -> dict[Action, Sequence[int]]:
+    """Return what a level really does, and to which equipment: a rack that can't be asked to open stops its converter.
+
+    Control takes a disconnection that nobody can be asked for as failed, and stops the converters of that bus.
+    """
+    if graded.action is not Action.DISCONNECT_RACK or row.owner not in {Owner.RACK, Owner.BANK}:
+        return {graded.action: indices}
+    opens = can_be_opened(plant)
+    parted: dict[Action, list[int]] = {}
+    for index in indices:
+        racks = plant.banks[index].racks if row.owner is Owner.BANK else (index,)
+        action = Action.DISCONNECT_RACK if all(opens[rack] for rack in racks) else Action.STOP_PCS
+        parted.setdefault(action, []).append(index)
+    return {**parted} or {graded.action: indices}
 
 
 def _slowest_s(chains: list[tuple[Delay, ...]]) -> float | None:

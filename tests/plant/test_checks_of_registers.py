@@ -114,7 +114,7 @@ def test_a_map_without_the_states_that_matter_is_refused(changed, values, start)
     [
         ("cell.voltage: {scale: 10}", "", "cell.voltage of ours is read in steps of 10 mV"),
         ("pcs.active_power_setpoint: {at: holding 0, as: i32, unit: W, writable: persistent}", "without: [points.pcs.active_power_setpoint]\n", "pcs.active_power_setpoint is persistent"),
-        ("rack.connect_request: {at: holding 0, as: u16, writable: volatile, values: {1: connect}}", "without: [points.rack.connect_request]\n", "rack.connect_request has no value for 'disconnect'"),
+        ("rack.connect_request: {at: holding 0, as: u16, writable: volatile, values: {1: connect}}", "control: none\nwithout: [points.rack.connect_request]\n", "rack.connect_request has no value for 'disconnect'"),
     ],
 )  # fmt: skip
 def test_what_could_be_meant_is_only_warned_of(changed, points, more, start):

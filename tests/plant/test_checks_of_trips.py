@@ -42,7 +42,7 @@ def test_a_trip_that_cannot_do_its_work_is_refused(changed, row, start):
     ("owner", "row", "start"),
     [
         ("meter", "x: {signal: meter.frequency, direction: low, trip: {limit: 60 Hz, action: stop_plant}, delay: 1 s, reset: 60.1 Hz, reset_class: local}", "x: trip (60 Hz) would act at the nominal 60 Hz"),
-        ("meter", "x: {signal: meter.voltage, direction: high, trip: {limit: 12 kV, action: stop_plant}, delay: 1 s, reset: 11 kV, reset_class: local}", "x: trip (12 kV) would act at the nominal 12470 V"),
+        ("meter", "x: {signal: meter.voltage, direction: high, trip: {limit: 12 kV, action: stop_plant}, delay: 1 s, reset: 11 kV, reset_class: local}", "x: trip (12 kV) would act at the nominal 12.47 kV"),
         ("pcs", "x: {signal: pcs.ac_voltage, direction: low, trip: {limit: 400 V, action: stop_pcs}, delay: 1 s, reset: 410 V, reset_class: local}", "x: trip (400 V) would act at the nominal 400 V"),
         ("interlock", "tripped: {reset_class: auto}", "tripped would reset itself: after a hard-wired chain"),
     ],

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.plant.device_types import DeviceKind
 from controller.plant.protection_rows import Action, Level
 from controller.plant.signals import Owner
 from controller.protection.explain import CONTACTOR_OPENS_S, cause_effect_matrix, is_known, total_s, worst_case_reaction
@@ -109,3 +110,43 @@ def test_an_age_is_a_time_itself(demo, rows):
 def test_a_row_over_nothing_has_no_reaction(demo, rows):
     plant = replace(demo, banks=(), protection=(rows[Owner.BANK, "data_age"],))
     assert cause_effect_matrix(plant)[0].reaction_s == 0.0
+
+
+def without_request(demo, kind, *names):
+    def cut(device):
+        points = tuple(point for point in device.type.points if point.signal.name not in names)
+        return replace(device, type=replace(device.type, points=points)) if device.type.kind is kind else device
+
+    return replace(demo, devices=tuple(cut(device) for device in demo.devices))
+
+
+def trips_of(plant, name="cell_voltage_high"):
+    return [line for line in cause_effect_matrix(plant) if (line.cause, line.level) == (name, "trip")]
+
+
+def test_the_matrix_says_what_really_happens_to_racks_that_nobody_can_open(demo, rows):
+    fixed = without_request(demo, DeviceKind.RACK_BMS, "rack.connect_request")
+    asked, stopped = trips_of(fixed)
+    assert [(line.effect, line.equipments) for line in (asked, stopped)] == [("disconnect_rack", 12), ("stop_pcs", 12)]
+    assert stopped.reaction_s < asked.reaction_s
+    names = [name for name, _ in chain_of(fixed, rows[Owner.RACK, "cell_voltage_high"], 13)]
+    assert names[-1] == "converter ramps to zero"
+
+
+def test_a_bank_that_opens_as_a_whole_disconnects_its_racks(demo, rows):
+    whole = without_request(demo, DeviceKind.BANK_BMS, "rack.connect_request")
+    assert [(line.effect, line.equipments) for line in trips_of(whole)] == [("disconnect_rack", 24)]
+    names = [name for name, _ in chain_of(whole, rows[Owner.RACK, "cell_voltage_high"], 0)]
+    assert names[-3:] == ["write", "device refresh", "contactor opens"]
+    neither = without_request(demo, DeviceKind.BANK_BMS, "rack.connect_request", "bank.connect_request")
+    assert [line.effect for line in trips_of(neither)] == ["stop_pcs", "disconnect_rack"]
+
+
+def test_a_row_of_banks_disconnects_all_of_a_banks_racks(demo, rows):
+    row = replace(rows[Owner.RACK, "cell_voltage_high"], owner=Owner.BANK, signal="bank.heartbeat", also=())
+    for plant, effect in (
+        (demo, "disconnect_rack"),
+        (without_request(demo, DeviceKind.BANK_BMS, "rack.connect_request", "bank.connect_request"), "stop_pcs"),
+    ):
+        lines = trips_of(replace(plant, protection=(row,)))
+        assert [(line.effect, line.equipments) for line in lines] == [(effect, 1)]

@@ -52,6 +52,12 @@ class CheckContext:
         """Return the device file of a type."""
         return self.files.documents[self.files.name_of(Path(device_type.file))]
 
+    def in_own_file(self, device_type: DeviceType, *locs: Loc, key: bool = False) -> Place:
+        """Return the first of these places that a device's own file states; what it inherits is mended at its name."""
+        document = self.device_document(device_type)
+        places = [document.place_of(loc, key=key) for loc in locs if document.node_at(loc) is not None]
+        return next((place for place in places if place.file == document.file), document.place_of(("device",)))
+
     def text(self, *keys: str | int) -> str:
         """Return a value of the site file as written."""
         return self.document.text_at(keys)

@@ -13,7 +13,7 @@ from controller.plant.checks.register_wear import nothing_wears_out
 from controller.plant.checks.resolution import steps_are_fine_enough
 from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
 from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable, Repeat
-from controller.plant.messages import Message, error, warning
+from controller.plant.messages import Message, Place, error, warning
 from controller.plant.signals import Owner, SignalForm
 from controller.plant.yaml_tree import Document
 
@@ -139,10 +139,21 @@ def _reads(device_type: DeviceType, spans: list[_Span], document: Document) -> I
         if span.table not in BIT_TABLES and width > device_type.max_read_registers:
             message = f"{name} takes {width} registers, a read may have {device_type.max_read_registers}"
             yield error(document.place_of(_loc(span, "as")), message, "a larger max_read")
-        for table, first, last in device_type.forbidden:
-            if table is span.table and span.first <= last and first <= span.last:
-                message = f"{name} stands in the forbidden range {table} {first}..{last}"
-                yield error(document.place_of(_loc(span)), message, "a register that may be read")
+        yield from _forbidden(device_type, name, (span.table, span.first, span.last), document.place_of(_loc(span)))
+    identity = device_type.identity
+    if identity is not None:
+        first = identity.place.address
+        stretch = (identity.place.table, first, first + words_of(identity.register_type) - 1)
+        yield from _forbidden(device_type, "identify", stretch, document.place_of(("identify", "at")))
+
+
+def _forbidden(
+    device_type: DeviceType, name: str, stretch: tuple[RegisterTable, int, int], place: Place
+) -> Iterator[Message]:
+    for table, first, last in device_type.forbidden:
+        if table is stretch[0] and stretch[1] <= last and first <= stretch[2]:
+            message = f"{name} stands in the forbidden range {table} {first}..{last}"
+            yield error(place, message, "a register that may be read")
 
 
 def _belongs(device_type: DeviceType, document: Document) -> Iterator[Message]:

@@ -15,6 +15,14 @@ from controller.plant.signals import Owner
 
 LONGEST_POLL_S = 60.0
 LONGEST_TRIP_DELAY_S = 600.0
+LONG_REFRESH_S, MANY_DELAYS = 15.0, 5.0
+LONGEST_CONTROL_POLL_S, LONG_CONTROL_POLL_S = 10.0, 3.0
+"""What the loop at the POI, a converter's sequence and a hard-wired chain are read by."""
+_CONTROL_SIGNALS = ("meter.active_power", "pcs.state", "pcs.active_power", "interlock.healthy")
+SCAN_S, SCAN_OF_A_CELL_S = 3e-3, 0.1e-6
+"""About what a scan takes on a small computer, alone and a cell; `bess bench` measures the one at hand."""
+MOST_OF_A_SCAN_RATIO = 0.5
+SHORTEST_START_S, START_POLLS = 5.0, 3.0
 
 
 def scans_feed_watchdogs(context: CheckContext) -> Iterator[Message]:
@@ -82,6 +90,77 @@ def _slow_polls(
         yield error(place, message, f"at most {most_s:g} s")
 
 
+def trips_do_not_wait_for_refreshes(context: CheckContext) -> Iterator[Message]:
+    """A register that shows what was minutes ago makes a trip's delay of seconds a promise that nobody keeps."""
+    trips = [row for row in context.plant.protection if row.levels[-1].level is Level.TRIP]
+    waiting = sorted((r for r in trips if r.reduction is not Reduction.AGE), key=lambda r: r.levels[-1].delay_s)
+    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+        refresh_s, served = device_type.refresh_s or 0.0, {point.signal.name for point in device_type.points}
+        row = next((r for r in waiting if served & {r.signal, *(name for name, _ in r.also)}), None)
+        if refresh_s <= LONG_REFRESH_S or row is None or refresh_s <= MANY_DELAYS * row.levels[-1].delay_s:
+            continue
+        message = f"registers of {device_type.name} may be {refresh_s:g} s old, but {row.name} trips after"
+        message += f" {row.levels[-1].delay_s:g} s: the danger would last {refresh_s:g} s before anybody saw it"
+        place = context.device_document(device_type).place_of(("refresh",))
+        made = error if refresh_s > LONGEST_POLL_S else warning
+        hint = "its manual tells as scan or update time; where it is so slow, the BMS alone protects"
+        yield made(place, message, f"a refresh of at most {LONG_REFRESH_S:g} s", hint)
+
+
+def control_sees_what_it_does(context: CheckContext) -> Iterator[Message]:
+    """The loop at the POI, the converters' sequences and the hard-wired chains are read every few seconds."""
+    plant = context.plant
+    poi = {(Owner.METER, plant.poi.meter), *((Owner.PCS, p.index) for p in plant.pcs)}
+    poi |= {(Owner.INTERLOCK, interlock.index) for interlock in plant.interlocks}
+    for device in plant.devices:
+        if not any((b.owner, b.equipment) in poi for b in device.bindings):
+            continue
+        for name in _CONTROL_SIGNALS:
+            point = device.type.point(name)
+            period_s = device.period_s(point.poll_block) if point is not None and point.poll_block else 0.0
+            if point is not None and period_s > LONG_CONTROL_POLL_S:
+                made = error if period_s > LONGEST_CONTROL_POLL_S else warning
+                message = f"{device.name} is asked for {name} each {period_s:g} s only: {_WHY[point.signal.owner]}"
+                own = point.poll_block in dict(device.periods_s)
+                block = context.block_place(device.type, point.poll_block)
+                place = place_of_device(context, device, "poll") if own else block
+                yield made(place, message, f"at most {LONG_CONTROL_POLL_S:g} s")
+
+
+_WHY = {
+    Owner.METER: "the power at the POI would be steered by what was long ago",
+    Owner.PCS: "nobody would see in time what it does",
+    Owner.INTERLOCK: "an open chain would be obeyed late",
+}
+
+
+def scans_bear_their_cells(context: CheckContext) -> Iterator[Message]:
+    """A scan is over before the next one is due."""
+    cells = sum(rack.battery.cells_in_series for rack in context.plant.racks)
+    scan_s, needed_s = context.plant.control.scan_period_s, SCAN_S + SCAN_OF_A_CELL_S * cells
+    if needed_s > MOST_OF_A_SCAN_RATIO * scan_s:
+        message = f"a scan each {1e3 * scan_s:g} ms, but one of {cells} cells takes about {1e3 * needed_s:.2g} ms"
+        made = error if needed_s > scan_s else warning
+        expected = f"a scan of at least {1e3 * needed_s / MOST_OF_A_SCAN_RATIO:.2g} ms"
+        yield made(context.at("controls", "scan"), message, expected, "'bess bench' measures this machine")
+
+
+def starts_have_time(context: CheckContext) -> Iterator[Message]:
+    """Racks precharge and close, converters start, and each step is seen only at the next poll."""
+    plant = context.plant
+    periods_s = [
+        device.period_s(point.poll_block)
+        for device in plant.devices
+        for name in ("rack.contactor", "bank.state", "pcs.state")
+        if (point := device.type.point(name)) is not None and point.poll_block
+    ]
+    least_s = max(SHORTEST_START_S, START_POLLS * max(periods_s, default=0.0))
+    if plant.control.start_timeout_s < least_s:
+        message = f"a start is given {plant.control.start_timeout_s:g} s: contactors precharge and converters"
+        message += " synchronise for longer, so that none would ever succeed"
+        yield error(context.at("controls", "start", "timeout"), message, f"at least {least_s:g} s, such as 2 min")
+
+
 def trips_act_in_time(context: CheckContext) -> Iterator[Message]:
     """A trip that waits for many minutes protects nothing: its warning and alarm are for what is slow."""
     for row in context.plant.protection:
@@ -96,4 +175,13 @@ def trips_act_in_time(context: CheckContext) -> Iterator[Message]:
                 yield error(value.place if value else draft.place, message, expected, hint)
 
 
-PACE_CHECKS = (scans_feed_watchdogs, set_points_outlive_scans, trips_do_not_wait_for_polls, trips_act_in_time)
+PACE_CHECKS = (
+    scans_feed_watchdogs,
+    scans_bear_their_cells,
+    set_points_outlive_scans,
+    starts_have_time,
+    trips_do_not_wait_for_polls,
+    trips_do_not_wait_for_refreshes,
+    control_sees_what_it_does,
+    trips_act_in_time,
+)

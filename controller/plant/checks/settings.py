@@ -127,21 +127,10 @@ def faces_are_closed(context: CheckContext) -> Iterator[Message]:
     if modbus is not None and not is_loopback(modbus.host) and not modbus.writers:
         place = context.at("scada", "modbus", "listen")
         yield warning(place, "nobody may write by Modbus: no writers", "writers: [10.10.0.11]")
-    if modbus is not None:
-        yield from _writers(context, modbus.writers)
     if opcua is not None and modbus is not None and 0 != opcua.port == modbus.port:
         place = context.at("scada", "modbus", "listen")
         also = [context.at("scada", "opcua", "listen")]
         yield error(place, f"both faces listen on port {opcua.port}", "two ports", see_also=also)
-
-
-def _writers(context: CheckContext, writers: tuple[str, ...]) -> Iterator[Message]:
-    for position, writer in enumerate(writers):
-        try:
-            ipaddress.ip_network(writer, strict=False)
-        except ValueError:
-            place = context.at("scada", "modbus", "writers", position)
-            yield error(place, f"'{writer}' is no IP address", "such as 10.10.0.11 or 10.10.0.0/24")
 
 
 SETTING_CHECKS = (

@@ -12,6 +12,7 @@ from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import LINK_CHECKS
 from controller.plant.checks.meters import METER_CHECKS
 from controller.plant.checks.missing_values import MISSING_CHECKS
+from controller.plant.checks.ownership import OWNERSHIP_CHECKS
 from controller.plant.checks.pace import PACE_CHECKS
 from controller.plant.checks.protection import PROTECTION_CHECKS
 from controller.plant.checks.ratings import RATING_CHECKS
@@ -19,6 +20,7 @@ from controller.plant.checks.readings import READING_CHECKS
 from controller.plant.checks.resolution import RESOLUTION_CHECKS
 from controller.plant.checks.schedule import SCHEDULE_CHECKS
 from controller.plant.checks.settings import SETTING_CHECKS
+from controller.plant.checks.silence import SILENCE_CHECKS
 from controller.plant.checks.trips import TRIP_CHECKS
 from controller.plant.messages import Message, Place
 
@@ -28,10 +30,12 @@ CHECKS: tuple[Check, ...] = (
     *PROTECTION_CHECKS,
     *TRIP_CHECKS,
     *BMS_CHECKS,
+    *OWNERSHIP_CHECKS,
     *READING_CHECKS,
     *RESOLUTION_CHECKS,
     *MISSING_CHECKS,
     *PACE_CHECKS,
+    *SILENCE_CHECKS,
     *LINK_CHECKS,
     *METER_CHECKS,
     *SETTING_CHECKS,

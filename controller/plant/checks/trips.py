@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.rows import is_in_order, is_outside, place_of_row, text_of_row
+from controller.plant.figures import quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, InterlockKind, MeterRole
 from controller.plant.protection_rows import (
@@ -160,9 +161,9 @@ def _inside(context: CheckContext, row: ProtectionRow, battery: BatteryType) -> 
         if made is not None:
             key = f"{graded.level.name.lower()}.limit"
             message = f"{row.name}: {graded.level.name.lower()} ({text_of_row(context, row, key)}) lies inside what"
-            message += f" {battery.name} may have in normal use, {low:.4g} to {high:.4g} {unit}"
+            message += f" {battery.name} may have in normal use, {span(low, high, unit)}"
             also = [context.at("batteries", battery.name, "window" if row.signal in _VOLTAGES else "cell")]
-            yield made(place_of_row(context, row, key), message, f"a limit near {edge:.4g} {unit}", see_also=also)
+            yield made(place_of_row(context, row, key), message, f"a limit near {quantity(edge, unit)}", see_also=also)
 
 
 def _severity(row: ProtectionRow, graded: Graded, depth_ratio: float) -> Callable[..., Message] | None:
@@ -199,9 +200,9 @@ def nominal_values_do_not_trip(context: CheckContext) -> Iterator[Message]:
         for nominal, unit in _nominal_of(context, row, poi.frequency_hz):
             if not is_outside(row, trip.limit, nominal):
                 text = text_of_row(context, row, "trip.limit")
-                message = f"{row.name}: trip ({text}) would act at the nominal {nominal:g} {unit}"
+                message = f"{row.name}: trip ({text}) would act at the nominal {quantity(nominal, unit)}"
                 side = "above" if row.direction is Direction.HIGH else "below"
-                yield error(place_of_row(context, row, "trip.limit"), message, f"{side} {nominal:g} {unit}")
+                yield error(place_of_row(context, row, "trip.limit"), message, f"{side} {quantity(nominal, unit)}")
 
 
 def _nominal_of(context: CheckContext, row: ProtectionRow, frequency_hz: float) -> Iterator[tuple[float, str]]:
@@ -249,8 +250,8 @@ def _too_late(
         return
     named = min(rows, key=lambda row: (row.reduction is Reduction.MAGNITUDE, row.levels[-1].limit))
     message = f"{named.name}: trip ({_amperes(context, named)}) is too high, and no other row trips at less than twice"
-    message += f" what {battery.name} bears while {state}, {rated_a:g} A"
-    expected = f"at most {HIGHEST_CURRENT_RATIO * rated_a:g} A, such as 110 % of rated"
+    message += f" what {battery.name} bears while {state}, {quantity(rated_a, 'A')}"
+    expected = f"at most {quantity(HIGHEST_CURRENT_RATIO * rated_a, 'A')}, such as 110 % of rated"
     also = [context.at("batteries", battery.name, "current")]
     yield error(place_of_row(context, named, "trip.limit"), message, expected, see_also=also)
 
@@ -258,7 +259,7 @@ def _too_late(
 def _amperes(context: CheckContext, row: ProtectionRow) -> str:
     """Return a current trip's limit as written, with what it comes to."""
     text = text_of_row(context, row, "trip.limit")
-    return f"{text}, {row.levels[-1].limit:g} A" if "of rated" in text else text
+    return f"{text}, {quantity(row.levels[-1].limit, 'A')}" if "of rated" in text else text
 
 
 def _shadowed(rows: Sequence[ProtectionRow], most_a: float) -> Iterator[tuple[ProtectionRow, ProtectionRow]]:
@@ -275,10 +276,12 @@ def _shadowed(rows: Sequence[ProtectionRow], most_a: float) -> Iterator[tuple[Pr
 
 def _behind(context: CheckContext, row: ProtectionRow, first: ProtectionRow) -> Message:
     mine, theirs = row.levels[-1], first.levels[-1]
-    message = f"{row.name}: trip ({text_of_row(context, row, 'trip.limit')} for {mine.delay_s:g} s) never acts:"
-    message += f" {first.name} trips at {theirs.limit:g} A within {theirs.delay_s:g} s"
+    message = (
+        f"{row.name}: trip ({text_of_row(context, row, 'trip.limit')} for {quantity(mine.delay_s, 's')}) never acts:"
+    )
+    message += f" {first.name} trips at {quantity(theirs.limit, 'A')} within {quantity(theirs.delay_s, 's')}"
     also = [place_of_row(context, first, "trip.limit")]
-    expected = f"below {theirs.limit:g} A, such as 110 % of rated"
+    expected = f"below {quantity(theirs.limit, 'A')}, such as 110 % of rated"
     return error(place_of_row(context, row, "trip.limit"), message, expected, see_also=also)
 
 
@@ -291,10 +294,12 @@ def _too_early(context: CheckContext, battery: BatteryType, rows: Sequence[Prote
             continue
         asked_a = min(rated_a, _asked_a(context, battery))
         message = f"{row.name}: trip ({_amperes(context, row)}) lies below what {battery.name} carries in normal"
-        message += f" use, {rated_a:g} A"
+        message += f" use, {quantity(rated_a, 'A')}"
         made = error if limit_a < asked_a else warning
         also = [context.at("batteries", battery.name, "current")]
-        yield made(place_of_row(context, row, "trip.limit"), message, f"more than {rated_a:g} A", see_also=also)
+        yield made(
+            place_of_row(context, row, "trip.limit"), message, f"more than {quantity(rated_a, 'A')}", see_also=also
+        )
 
 
 def _asked_a(context: CheckContext, battery: BatteryType) -> float:
