@@ -58,6 +58,8 @@ class Estimate:
     resistance_at_25_ohm: Floats
     resistance_measured: Mask
     soh_resistance_ratio: Floats
+    soh_resistance_low_ratio: Floats
+    soh_resistance_high_ratio: Floats
     remaining_days_low: Floats
     remaining_days_high: Floats
     gain_error_ratio: Floats
@@ -103,6 +105,8 @@ def present(config: EstimatorConfig, state: EstimatorState, sample: RackSample, 
         resistance_at_25_ohm=config.series_at_25_ohm * state.resistance.ratio,
         resistance_measured=state.resistance.measured,
         soh_resistance_ratio=1.0 / state.resistance.ratio,
+        soh_resistance_low_ratio=1.0 / state.resistance.high_ratio,
+        soh_resistance_high_ratio=1.0 / state.resistance.low_ratio,
         remaining_days_low=life.low_days,
         remaining_days_high=life.high_days,
         gain_error_ratio=gain.error_ratio,

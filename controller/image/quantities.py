@@ -73,6 +73,9 @@ def _count(name: str) -> Quantity:
 
 MEASURED: tuple[Quantity, ...] = tuple(_measured(s) for s in SIGNALS.values() if not s.command)
 
+POWER_HORIZONS = ("2s", "10s", "30s", "15min")
+"""How long a rack's power must last; as names say it."""
+
 COMPUTED: tuple[Quantity, ...] = (
     # estimation of a rack
     _number("rack.soc_estimate", "ratio"),
@@ -80,6 +83,8 @@ COMPUTED: tuple[Quantity, ...] = (
     _number("rack.soc_low", "ratio"),
     _number("rack.soc_high", "ratio"),
     _number("rack.soh_estimate", "ratio"),
+    _number("rack.soh_low", "ratio"),
+    _number("rack.soh_high", "ratio"),
     _number("rack.capacity", "Ah"),
     _number("rack.resistance", "ohm"),
     _number("rack.energy_to_empty", "Wh"),
@@ -88,6 +93,9 @@ COMPUTED: tuple[Quantity, ...] = (
     _number("rack.core_temperature", "degC"),
     _number("rack.resistance_at_25", "ohm"),
     _number("rack.soh_resistance", "ratio"),
+    _number("rack.soh_resistance_low", "ratio"),
+    _number("rack.soh_resistance_high", "ratio"),
+    *(_number(f"rack.{way}_power_{horizon}", "W") for way in ("discharge", "charge") for horizon in POWER_HORIZONS),
     _number("rack.remaining_life_low", "d"),
     _number("rack.remaining_life_high", "d"),
     _number("rack.current_gain_error", "ratio"),

@@ -166,6 +166,12 @@ _WARRANTY = (
     ),
 )
 
+_POWERS = tuple(
+    _point(f"{way}Power{shown}", f"rack.{way.lower()}_power_{shown.lower()}", "kW", f"{way.lower()} power for {words}")
+    for shown, words in (("2s", "2 s"), ("10s", "10 s"), ("30s", "30 s"), ("15min", "15 min"))
+    for way in ("Discharge", "Charge")
+)
+
 _RACK = (
     _point("State", "rack.operating_state", "", "operating state of the rack"),
     _point("SoC", "rack.soc_estimate", "%", "state of charge in use"),
@@ -173,8 +179,16 @@ _RACK = (
     _point("SoCHigh", "rack.soc_high", "%", "upper 95 % bound of the state of charge"),
     _point("SoCEstimator", "rack.soc_estimator", "%", "state of charge that the estimator states, whichever is in use"),
     _point("SoCBms", "rack.soc", "%", "state of charge that the BMS states"),
+    _point("AnchorAge", "rack.anchor_age", "s", "time since the state of charge was last anchored"),
     _point("SoH", "rack.soh_estimate", "%", "state of health in use"),
+    _point("SoHLow", "rack.soh_low", "%", "lower 95 % bound of the state of health"),
+    _point("SoHHigh", "rack.soh_high", "%", "upper 95 % bound of the state of health"),
     _point("SoHResistance", "rack.soh_resistance", "%", "resistance of a new cell over the mean cell's, at 25 degC"),
+    _point("SoHResistanceLow", "rack.soh_resistance_low", "%", "lower 95 % bound of the resistance's health"),
+    _point("SoHResistanceHigh", "rack.soh_resistance_high", "%", "upper 95 % bound of the resistance's health"),
+    _point("EnergyToEmpty", "rack.energy_to_empty", "kWh", "energy until the first cell is empty, at the rack, at C/5"),
+    _point("EnergyToFull", "rack.energy_to_full", "kWh", "energy until the first cell is full, at the rack, at C/5"),
+    *_POWERS,
     _point("RemainingLifeLow", "rack.remaining_life_low", "d", "lower 95 % bound of the days to the end of life"),
     _point("RemainingLifeHigh", "rack.remaining_life_high", "d", "upper 95 % bound of the days to the end of life"),
     _point(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controller.image.quantities import QUANTITIES
+from controller.image.quantities import POWER_HORIZONS, QUANTITIES
 from controller.plant.model import Plant
 from controller.plant.signals import Owner
 
@@ -20,6 +20,9 @@ _DAY_S = 86_400.0
 _LIFE_DAYS = 40 * 365.25
 _LIFE_S = _LIFE_DAYS * _DAY_S
 _GAIN_ERRORS = {f"rack.current_gain_error{part}" for part in ("", "_low", "_high")}
+_HEALTH = {name for name in QUANTITIES if name.startswith("rack.soh_")}
+"""A cell may be better than its type's, and its upper bound more so."""
+_POWERS = {f"rack.{way}_power_{horizon}" for way in ("discharge", "charge") for horizon in POWER_HORIZONS}
 _COUNTERS = {
     f"rack.{name}" for name in ("charge_out", "charge_in", "energy_out", "energy_in", "full_cycles", "full_cycles_bms")
 } | {name for name in QUANTITIES if name.startswith("rack.time_at_") or name == "rack.uncounted_time"}
@@ -43,23 +46,18 @@ def span(plant: Plant, owner: Owner, index: int, quantity: str, unit: str, actio
     """Return the span of a point of this equipment and unit; for writable points what may be written."""
     if written := _written(plant, action):
         return written
-    if quantity in _OF_A_CELL:
-        battery = plant.racks[index].battery
-        return Span(0.0, battery.voltage_max_v / battery.cells_in_series * HEADROOM_RATIO)
-    if quantity in _METER_REGISTERS:
-        return Span(0.0, plant.poi.energy_wh * 1e-6 * CYCLES_OF_A_LIFE)
-    if quantity in _GAIN_ERRORS:
-        return Span(-10.0, 10.0)
     if quantity in _COUNTERS:
         return _life(plant, index, unit)
+    if of_quantity := _OF_QUANTITY.get(quantity):
+        return of_quantity(plant, owner, index)
     return _OF_DTYPE.get(QUANTITIES[quantity].dtype) or _SPANS[unit](plant, owner, index)
 
 
 def _life(plant: Plant, index: int, unit: str) -> Span:
     """Return the span of a counter of a rack: what a life of many cycles brings together."""
     battery = plant.racks[index].battery
-    energy_wh = battery.capacity_ah * battery.voltage_max_v
-    of_a_cycle = {"Ah": battery.capacity_ah, "kWh": energy_wh * 1e-3, "": 1.0, "s": _LIFE_S / CYCLES_OF_A_LIFE}
+    energy_kwh = battery.capacity_ah * battery.voltage_max_v * 1e-3
+    of_a_cycle = {"Ah": battery.capacity_ah, "kWh": energy_kwh, "": 1.0, "s": _LIFE_S / CYCLES_OF_A_LIFE}
     return Span(0.0, of_a_cycle[unit] * CYCLES_OF_A_LIFE)
 
 
@@ -107,6 +105,11 @@ def _equipment_power(plant: Plant, owner: Owner, index: int) -> Span:
     return _both_ways(battery.voltage_max_v * battery.discharge_current_max_a * 1e-3)
 
 
+def _rack_energy(plant: Plant, _owner: Owner, index: int) -> Span:
+    battery = plant.racks[index].battery
+    return Span(0.0, battery.capacity_ah * battery.voltage_max_v * 1e-3 * HEADROOM_RATIO)
+
+
 def _current(plant: Plant, owner: Owner, index: int) -> Span:
     if owner is Owner.PCS:
         return _both_ways(plant.pcs[index].dc_current_max_a)
@@ -136,7 +139,29 @@ def _duration(_plant: Plant, _owner: Owner, _index: int) -> Span:
     return Span(0.0, _DAY_S)
 
 
-_SPANS: dict[str, Callable[[Plant, Owner, int], Span]] = {
+def _cell_voltage(plant: Plant, _owner: Owner, index: int) -> Span:
+    battery = plant.racks[index].battery
+    return Span(0.0, battery.voltage_max_v / battery.cells_in_series * HEADROOM_RATIO)
+
+
+def _register(plant: Plant, _owner: Owner, _index: int) -> Span:
+    return Span(0.0, plant.poi.energy_wh * 1e-6 * CYCLES_OF_A_LIFE)
+
+
+def _power_one_way(plant: Plant, owner: Owner, index: int) -> Span:
+    return Span(0.0, _equipment_power(plant, owner, index).high)
+
+
+_Rule = Callable[[Plant, Owner, int], Span]
+_OF_QUANTITY: dict[str, _Rule] = {
+    **dict.fromkeys(_OF_A_CELL, _cell_voltage),
+    **dict.fromkeys(_METER_REGISTERS, _register),
+    **dict.fromkeys(_POWERS, _power_one_way),
+    **dict.fromkeys(_HEALTH, lambda _plant, _owner, _index: Span(0.0, 150.0)),
+    **dict.fromkeys(_GAIN_ERRORS, lambda _plant, _owner, _index: Span(-10.0, 10.0)),
+    "rack.anchor_age": lambda _plant, _owner, _index: Span(0.0, _LIFE_S),
+}
+_SPANS: dict[str, _Rule] = {
     "": _plain,
     "d": lambda _plant, _owner, _index: Span(0.0, _LIFE_DAYS),
     "MW": _plant_power,
@@ -148,6 +173,7 @@ _SPANS: dict[str, Callable[[Plant, Owner, int], Span]] = {
     "%": _share,
     "kW": _equipment_power,
     "kvar": _equipment_power,
+    "kWh": _rack_energy,
     "A": _current,
     "V": _voltage,
     "degC": _temperature,

@@ -17,7 +17,7 @@ from controller.estimation import Estimate, Warranty
 from controller.image.image import Image
 from controller.image.matrix import Matrix, matrix_of
 from controller.image.quality import Quality
-from controller.image.quantities import QUANTITIES
+from controller.image.quantities import POWER_HORIZONS, QUANTITIES
 from controller.protection.protect import published as published_by_protection
 from controller.protection.result import ProtectionResult
 
@@ -34,6 +34,9 @@ PACE_QUANTITIES = frozenset(
     }
 )
 """What the process says of its own pace and clock: the only computed quantities that no scan's inputs decide."""
+
+
+_GOOD, _UNCERTAIN = np.uint8(Quality.GOOD), np.uint8(Quality.UNCERTAIN)
 
 
 class Publisher:
@@ -120,19 +123,31 @@ def published_by_estimation(estimate: Estimate) -> Published:
     yield "rack.soc_low", estimate.soc_low_ratio, quality
     yield "rack.soc_high", estimate.soc_high_ratio, quality
     yield "rack.soh_estimate", estimate.soh_ratio, quality
+    yield "rack.soh_low", estimate.soh_low_ratio, quality
+    yield "rack.soh_high", estimate.soh_high_ratio, quality
     yield "rack.capacity", estimate.capacity_ah, quality
     yield "rack.resistance", estimate.resistance_ohm, quality
     yield "rack.energy_to_empty", estimate.energy_to_empty_wh, quality
     yield "rack.energy_to_full", estimate.energy_to_full_wh, quality
     yield "rack.core_temperature", estimate.core_degc, quality
-    measured = np.maximum(quality, np.where(estimate.resistance_measured, Quality.GOOD, Quality.UNCERTAIN))
-    yield "rack.resistance_at_25", estimate.resistance_at_25_ohm, measured.astype(np.uint8)
-    yield "rack.soh_resistance", estimate.soh_resistance_ratio, measured.astype(np.uint8)
+    measured = np.maximum(quality, np.where(estimate.resistance_measured, _GOOD, _UNCERTAIN))
+    yield "rack.resistance_at_25", estimate.resistance_at_25_ohm, measured
+    yield "rack.soh_resistance", estimate.soh_resistance_ratio, measured
+    yield "rack.soh_resistance_low", estimate.soh_resistance_low_ratio, measured
+    yield "rack.soh_resistance_high", estimate.soh_resistance_high_ratio, measured
+    yield from _powers(estimate, quality)
     yield from _lasting(estimate, quality)
     known = np.isfinite(estimate.anchor_age_s)
     age_quality = np.where(known, quality, np.uint8(Quality.NEVER_READ))
     yield "rack.anchor_age", np.where(known, estimate.anchor_age_s, np.nan), age_quality
     yield from _counters(estimate.warranty)
+
+
+def _powers(estimate: Estimate, quality: NDArray[np.uint8]) -> Published:
+    """Yield the power of every horizon, both ways."""
+    for k, horizon in enumerate(POWER_HORIZONS):
+        yield f"rack.discharge_power_{horizon}", estimate.power_discharge_w[:, k], quality
+        yield f"rack.charge_power_{horizon}", estimate.power_charge_w[:, k], quality
 
 
 def _lasting(estimate: Estimate, quality: NDArray[np.uint8]) -> Published:

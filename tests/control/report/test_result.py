@@ -9,7 +9,7 @@ from controller.control.report.result import PLANT_QUANTITIES, ControlResult, pl
 from controller.image.image import Image
 from controller.image.layout import plant_layout
 from controller.image.quality import Quality
-from controller.image.quantities import COMPUTED, QUANTITIES
+from controller.image.quantities import COMPUTED, POWER_HORIZONS, QUANTITIES
 
 COUNTERS = {
     "rack.charge_out",
@@ -22,7 +22,8 @@ COUNTERS = {
 }
 NOT_OF_CONTROL = {
     *COUNTERS,
-    *(name for name in QUANTITIES if name.startswith("rack.time_at_")),
+    *(name for name in QUANTITIES if name.startswith(("rack.time_at_", "rack.soh_"))),
+    *(f"rack.{way}_power_{horizon}" for way in ("discharge", "charge") for horizon in POWER_HORIZONS),
     "rack.soc_estimate",
     "rack.soc_estimator",
     "rack.remaining_life_low",
@@ -32,7 +33,6 @@ NOT_OF_CONTROL = {
     "rack.current_gain_error_high",
     "rack.soc_low",
     "rack.soc_high",
-    "rack.soh_estimate",
     "rack.capacity",
     "rack.resistance",
     "rack.energy_to_empty",
@@ -40,7 +40,6 @@ NOT_OF_CONTROL = {
     "rack.anchor_age",
     "rack.core_temperature",
     "rack.resistance_at_25",
-    "rack.soh_resistance",
     "rack.trip_cause",
     "rack.trip_latched",
     "rack.any_trip",
