@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,8 @@ def points(
         case _:
             hint = did_you_mean(verb, VERBS) or f"expected {', '.join(VERBS)}"
             answer = point_map.Answer(f"error: there is no 'bess points {verb}'; {hint}", UNUSABLE)
+    if answer.aside:
+        print(answer.aside, file=sys.stderr)
     print_answer(answer.text, answer.code if answer.is_message else OK)
     raise typer.Exit(answer.code)
 

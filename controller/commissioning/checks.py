@@ -11,13 +11,13 @@ connection), watchdog (a converter and the BMSs behind it), interlock (a hard-wi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.commissioning.facts import ONLY, Facts, Subject, facts, row_subject
 from controller.plant.model import Device, Plant
-from controller.plant.protection_rows import ProtectionRow
+from controller.plant.protection_rows import Action, ProtectionRow
 from controller.plant.row_coverage import covered, kinds_of
 from controller.plant.signals import SIGNALS, Owner
 from controller.points.addresses import Place, flat_map
@@ -115,7 +115,7 @@ class _Slices:
         yield Check(CheckKind.PHYSICS, "at the POI", 1, self._of(subjects) + points)
 
     def of_protection(self) -> Iterator[Check]:
-        """A trip depends on its row, the rack's type, the registers it reads and writes, how often, and the scan."""
+        """A trip depends on its row, the rack's type, what it reads and writes, how often, on scan and converters."""
         for row in self.plant.protection:
             for kind, members in self._alike(row).items():
                 subjects = [row_subject(row)]
@@ -123,8 +123,34 @@ class _Slices:
                 found = tuple(each for each in self._of(subjects) if not each[0].endswith(f": {ONLY}"))
                 found += self._of([Subject("control", "")], ("scan", "stale"))
                 found += self._points(members, {row.signal, *(n for n, _ in row.also), *_EFFECTS})
-                found += self._periods(members)
+                found += self._periods(members) + self._ways_to_zero(row, members)
                 yield Check(CheckKind.PROTECTION, f"{row_subject(row).name} on {kind}", len(members), found)
+
+    def _ways_to_zero(self, row: ProtectionRow, members: Sequence[tuple[Owner, int]]) -> Slice:
+        """Return how the converters that a row takes to zero are told, and how fast they are there."""
+        if all(graded.action is Action.ANNUNCIATE for graded in row.levels):
+            return ()
+        buses = self._buses(row, members)
+        stopped = [pcs for pcs in self.plant.pcs if pcs.bus in buses]
+        found = self._of((Subject("PCS", pcs.name) for pcs in stopped), ("ramp", "power"))
+        alike = sorted({(f"converters: {key.rpartition(': ')[2]}", value) for key, value in found})
+        told = self._points([(Owner.PCS, pcs.index) for pcs in stopped], ["pcs.active_power_setpoint"])
+        return tuple(alike) + told
+
+    def _buses(self, row: ProtectionRow, members: Sequence[tuple[Owner, int]]) -> set[int]:
+        """Return the buses that a row takes to zero: its equipment's own, or all of the plant's."""
+        plant, wide = self.plant, {Action.STOP_BLOCK, Action.STOP_PLANT}
+        if not wide.isdisjoint(graded.action for graded in row.levels):
+            return {bus.index for bus in plant.buses}
+        match row.owner:
+            case Owner.RACK:
+                return {plant.racks[index].bus for _, index in members}
+            case Owner.BANK:
+                return {plant.racks[rack].bus for _, index in members for rack in plant.banks[index].racks}
+            case Owner.PCS:
+                return {plant.pcs[index].bus for _, index in members}
+            case _:
+                return {bus.index for bus in plant.buses}
 
     def _alike(self, row: ProtectionRow) -> dict[str, list[tuple[Owner, int]]]:
         """Return the equipment that a row is about: racks (and banks) by battery, anything else by its own kind."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ from controller.plant.expansion.names import SECTIONS
 from controller.plant.figures import number
 from controller.plant.messages import nearest
 from controller.plant.model import Plant
-from controller.plant.origins import Origin, key_origin, origins_of, paths_of
+from controller.plant.origins import Origin, exceptions_of, key_origin, origins_of, paths_of
 from controller.plant.protection_rows import Level, ProtectionRow
 from controller.plant.row_coverage import is_about, watches_as
 from controller.plant.signals import Owner
 from controller.plant.site_loader import Sources, load_site
+from controller.plant.units import UNITS
 from controller.plant.yaml_tree import Document
 from controller.points.point_list import Point, point_list
 from controller.protection.explain import (
@@ -48,17 +50,24 @@ class Explanation:
 
     def as_json(self) -> dict[str, object]:
         """Return it for machines."""
+        value, unit = self._value_and_unit()
         at_least_s = round(total_s(self.reaction), 6) if self.reaction else None
         stated = is_known(self.reaction)
         return {
             "path": self.path,
-            "value": self.value,
-            "unit": self.unit,
+            "value": value,
+            "unit": unit,
             "origin": [{"file": o.file, "line": o.line, "col": o.col, "text": o.text} for o in self.origin],
             "reaction_s": at_least_s if stated else None,
             **({} if stated else {"reaction_at_least_s": at_least_s}),
             "chain": [asdict(d) for d in self.reaction],
         }
+
+    def _value_and_unit(self) -> tuple[str, str]:
+        """Return the value apart from its unit where it is a quantity."""
+        number_text, _, unit = self.value.partition(" ")
+        apart = not self.unit and unit in UNITS and re.fullmatch(r"-?\d+(\.\d+)?", number_text)
+        return (number_text, unit) if apart else (self.value, self.unit)
 
     def as_text(self) -> str:
         """Return it for people."""
@@ -173,12 +182,13 @@ class Explainer:
             f"{g.level.name.lower()} {stated[g.level.name.lower()]} after {g.delay_s:g} s: {g.action.value}"
             for g in shown
         )
-        if rest and level is None:
-            limits = stated.get(rest[0], limits)
+        if rest and (level is None or len(rest) > 1):
+            limits = stated.get(" ".join(rest), limits)
         unit = ""
         notes = [row.description] if row.description else []
         notes.append(f"compares {stated['compares']}; reset at {stated['reset']}, by {row.reset_class.value}")
         notes += _bms_trips(self.plant, row)
+        notes += [f"exception {o.text}  {o.file}:{o.line}" for o in exceptions_of(self.sources, path)]
         return Explanation(path, limits, unit, origin, worst_case_reaction(self.plant, row, index, level), tuple(notes))
 
     def _equipment(self, path: str) -> Explanation | None:

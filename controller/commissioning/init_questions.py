@@ -67,10 +67,10 @@ def _questions(options: InitOptions) -> tuple[_Question, ...]:
     device = _one_of(library_names("devices"), "device type")
     return (
         _Question("name", "Name of the site", _title(options.folder.name), _words),
-        _Question("power", "Power at the POI", "20 MW", _quantity(Dimension.POWER)),
-        _Question("energy", "Energy at the POI", "40 MWh", _quantity(Dimension.ENERGY)),
-        _Question("voltage", "Voltage of the POI", "33 kV", _quantity(Dimension.VOLTAGE)),
-        _Question("frequency", "Frequency", "50 Hz", _quantity(Dimension.FREQUENCY)),
+        _Question("power", "Power at the POI", "20 MW", _quantity(Dimension.POWER, "20 MW")),
+        _Question("energy", "Energy at the POI", "40 MWh", _quantity(Dimension.ENERGY, "40 MWh")),
+        _Question("voltage", "Voltage of the POI", "33 kV", _quantity(Dimension.VOLTAGE, "33 kV")),
+        _Question("frequency", "Frequency", "50 Hz", _quantity(Dimension.FREQUENCY, "50 Hz or 60 Hz")),
         _Question("timezone", "Time zone", "UTC", _timezone),
         _Question("cell", "Cell type", "generic_280_lfp", _one_of(library_names("cells"), "cell type")),
         _Question("rack_type", "Device type of the racks (or of a bank BMS)", "generic-rack-bms", device),
@@ -150,12 +150,12 @@ def _one_of(known: list[str], what: str) -> Callable[[str], str]:
     return check
 
 
-def _quantity(dimension: Dimension) -> Callable[[str], float]:
+def _quantity(dimension: Dimension, example: str) -> Callable[[str], float]:
     def check(text: str) -> float:
         value = parse_quantity(text, dimension)
         if isinstance(value, Complaint):
             hint = f"; {value.hint}" if value.hint else ""
-            raise InitError(f"it {value.message}; expected {value.expected}{hint}")
+            raise InitError(f"it {value.message}; expected such as {example}{hint}")
         return value
 
     return check

@@ -19,7 +19,7 @@ from controller.plant.cell_loader import CellTypeError, parse_cell_type
 from controller.plant.cell_types import CellType
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceKind, DeviceType
-from controller.plant.figures import counted
+from controller.plant.figures import counted, quantity
 from controller.plant.messages import did_you_mean, one_of
 from controller.plant.site_files import LIBRARY, library_names
 from controller.plant.site_loader import load_site
@@ -131,7 +131,7 @@ def _imported(points: Request | None) -> tuple[dict[str, str], str]:
         return {}, ""
     found = import_points(points)
     if found.errors:
-        raise InitError(found.errors.removeprefix("error: "))
+        raise InitError(found.errors.replace(": error: ", ": ", 1).removeprefix("error: "))
     return {f"devices/{points.device}.yaml": found.text}, found.summary
 
 
@@ -209,7 +209,7 @@ def _summary(plan: SitePlan, imported: str) -> str:
     total = plan.containers * plan.racks
     boxes = f"{counted(plan.containers, 'container')} of {counted(plan.racks, 'rack')}"
     racks = f"{boxes}, {counted(total, 'rack')} of {counted(plan.series, 'cell')}"
-    installed = _si(total * plan.rack_energy_wh, "Wh")
+    installed = quantity(total * plan.rack_energy_wh, "Wh")
     said = f"{plan.answers.name}: {racks}, {installed} installed; converters of {_si(plan.pcs_power_w, 'W')}"
     return f"{said}\n{imported}" if imported else said
 

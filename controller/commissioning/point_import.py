@@ -54,11 +54,12 @@ TO_DECIDE = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import gave: the file's text ("" if there are errors), what was done, what is wrong."""
+    """What an import gave: the file's text ("" if there are errors), what was done, what is wrong, what is odd."""
 
     text: str
     summary: str
     errors: str
+    warnings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +346,7 @@ def _checked(request: Request, draft: _Draft) -> Imported:
         messages = messages if device_type is None else check_device(device_type, document)
     if any(m.severity is Severity.ERROR for m in messages):
         return Imported("", "", "\n\n".join(_told(m, text, draft) for m in messages))
-    return Imported(text, "\n\n".join([_summary(request, draft), *(_told(m, text, draft) for m in messages)]), "")
+    return Imported(text, _summary(request, draft), "", "\n\n".join(_told(m, text, draft) for m in messages))
 
 
 def _told(message: Message, text: str, draft: _Draft) -> str:

@@ -34,6 +34,7 @@ class Answer:
     text: str
     code: int = OK
     is_message: bool = True  # with a code it belongs on standard error
+    aside: str = ""  # what is said beside an answer, on standard error
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,12 @@ def import_list(file: Path, stated: Stated, out: Path | None) -> Answer:
     found = import_points(Request(file, device, stated.kind, stated.maker, options))
     if found.errors:
         return Answer(found.errors, UNUSABLE if not file.is_file() else NO)
+    said = "\n\n".join(filter(None, (found.summary, found.warnings)))
     if out is None:
-        return Answer(found.text)
+        return Answer(found.text, aside=said)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(found.text, encoding="utf-8")
-    return Answer(f"{found.summary}\nwrote {out}")
+    return Answer(f"{said}\nwrote {out}")
 
 
 def export(device: str, out: Path | None) -> Answer:

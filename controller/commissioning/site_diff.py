@@ -13,6 +13,7 @@ from pathlib import Path
 from controller.commissioning.checks import NOT_THERE, Retest, checks, invalidated
 from controller.commissioning.facts import Facts, Subject, facts
 from controller.commissioning.frozen_maps import frozen_map
+from controller.plant.figures import counted
 from controller.plant.model import Plant
 
 NAMES_SHOWN = 3
@@ -117,7 +118,9 @@ def _changes(changes: Iterable[Change]) -> Iterator[str]:
 
 
 def _retests(retests: tuple[Retest, ...], still_valid: int) -> str:
-    lines = [f"test again: {len(retests)} of {len(retests) + still_valid} checks"]
+    if not retests:
+        return f"nothing to test again: all {still_valid} checks stay valid"
+    lines = [f"test again: {len(retests)} of {counted(len(retests) + still_valid, 'check')}"]
     for retest in retests:
         count = f"  ({retest.check.equipments} alike)" if retest.check.equipments > 1 else ""
         lines.append(f"  {retest.check.name}{count}")

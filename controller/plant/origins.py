@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from controller.plant.expansion.exceptions import specificity
 from controller.plant.expansion.names import Member, Names
 from controller.plant.protection_loader import Drafts, DraftValue
 from controller.plant.site_loader import Sources
@@ -101,7 +102,8 @@ def _equipment(names: Names, document: Document, path: str) -> tuple[Origin, ...
     if not rest:
         return (*_origin(document, (*member.loc, "name")), *_exceptions(names, document, member.name))
     own = next(_locs(document.node_at(member.loc), rest.split(".")), None)
-    return _origin(document, (*member.loc, *own)) if own is not None else ()
+    in_group = _origin(document, (*member.loc, *own)) if own is not None else ()
+    return (*_in_exceptions(names, document, member.name, rest), *in_group)
 
 
 def _member(names: Names, path: str) -> tuple[Member[object], str] | None:
@@ -116,10 +118,29 @@ def _member(names: Names, path: str) -> tuple[Member[object], str] | None:
 
 def _exceptions(names: Names, document: Document, name: str) -> tuple[Origin, ...]:
     """Return the exceptions that speak of an equipment."""
+    patterns = _exceptions_of(names, document, name)
+    return tuple(origin for pattern in patterns for origin in _origin(document, ("exceptions", pattern)))
+
+
+def _exceptions_of(names: Names, document: Document, name: str) -> list[str]:
     node = document.node_at(("exceptions",))
     patterns = list(node.entries) if isinstance(node, Keys) else []
-    matching = [p for p in patterns if any(name in index.matching(p) for index in names.index.values())]
-    return tuple(origin for pattern in matching for origin in _origin(document, ("exceptions", pattern)))
+    return [p for p in patterns if any(name in index.matching(p) for index in names.index.values())]
+
+
+def _in_exceptions(names: Names, document: Document, name: str, key: str) -> tuple[Origin, ...]:
+    """Return where exceptions say a key of an equipment, the most specific first: it counts before the group's."""
+    found: list[Origin] = []
+    for pattern in sorted(_exceptions_of(names, document, name), key=specificity, reverse=True):
+        loc = next(_locs(document.node_at(("exceptions", pattern)), key.split(".")), None)
+        found += _origin(document, ("exceptions", pattern, *loc)) if loc is not None else ()
+    return tuple(found)
+
+
+def exceptions_of(sources: Sources, path: str) -> tuple[Origin, ...]:
+    """Return the exceptions that speak of the equipment that a path begins with."""
+    found = _member(sources.names, path)
+    return () if found is None else _exceptions(sources.names, sources.document, found[0].name)
 
 
 def _protection(drafts: Drafts, path: str) -> tuple[Origin, ...]:

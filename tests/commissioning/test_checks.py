@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from controller.cli import app
 from controller.commissioning.checks import CheckKind, checks, invalidated
 from controller.commissioning.facts import Subject, facts
-from controller.commissioning.site_diff import site_diff
+from controller.commissioning.site_diff import diff_sites, site_diff
 from controller.plant.demo_site import write_demo_site
 from controller.plant.model import Plant
 from controller.plant.site_files import LIBRARY
@@ -114,6 +114,22 @@ def test_a_row_about_other_batteries_is_tested_on_those_alone(tmp_path: Path) ->
 
     assert retested(one, both) == {"protection rack.surface_hot on other280"}
     assert "only: lfp280 -> lfp280, other280" in site_diff(facts(one), facts(both)).as_text()
+
+
+def test_a_slower_converter_invalidates_the_trips_that_it_takes_part_in(before: Plant, tmp_path: Path) -> None:
+    found = retested(before, changed(tmp_path / "after", ("    ramp: 2.4 MW/s\n", "    ramp: 1.2 MW/s\n")))
+
+    assert "protection rack.cell_voltage_high on lfp280" in found
+    assert "protection rack.cell_temperature_spread on lfp280" not in found, "it only tells"
+    assert "p2p B02-R01" not in found
+
+
+def test_nothing_to_test_again_is_said(tmp_path: Path) -> None:
+    site = write_demo_site(tmp_path / "site").parent
+    plant = load_site_or_raise(site)
+
+    told = diff_sites((site, plant), (site, plant), retest=True).as_text()
+    assert told.endswith(f"nothing to test again: all {len(checks(plant))} checks stay valid")
 
 
 def test_more_racks_leave_the_others_values_valid(before: Plant, tmp_path: Path) -> None:

@@ -166,3 +166,31 @@ def test_the_matrix_is_read_by_people_and_by_machines():
     assert all(line.endswith("-") for line in lost)
     lines = json.loads(cause_and_effect_text(demo, as_json=True), parse_constant=pytest.fail)
     assert lines[-1]["reaction_s"] is None
+
+
+def test_exceptions_are_told_where_they_count(tmp_path: Path) -> None:
+    site = write_demo_site(tmp_path / "site")
+    lines = """
+exceptions:
+  B02-R03: {state: out_of_service, reason: "module 4 returned", by: k.laine}
+  B02-*: {poll: 2 s}
+  B02-R0*: {poll: 3 s}
+"""
+    site.write_text(site.read_text(encoding="utf-8") + lines, encoding="utf-8")
+
+    poll = json.loads(bess("explain", str(site), "B02-R03.poll", "--json").stdout)
+    assert [origin["text"] for origin in poll["origin"]] == ["3 s", "2 s"]
+    trip = bess("explain", str(site), "B02-R03.cell_voltage_high.trip").stdout
+    assert 'exception B02-R03: {state: out_of_service, reason: "module 4 returned", by: k.laine}' in trip
+    assert "exception" not in bess("explain", str(site), "B01-R03.cell_voltage_high.trip").stdout
+
+
+def test_a_quantity_stands_apart_from_its_unit_for_machines() -> None:
+    for path, value, unit in (
+        ("site.rating.power", "2.4", "MW"),
+        ("cell_voltage_high.trip.delay", "2", "s"),
+        ("cell_voltage_high.trip.action", "disconnect_rack", ""),
+        ("site.name", "Demo plant", ""),
+    ):
+        answer = json.loads(bess("explain", SITE, path, "--json").stdout)
+        assert (answer["value"], answer["unit"]) == (value, unit)

@@ -205,3 +205,15 @@ def test_off_a_terminal_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     assert init(tmp_path / "s").exit_code == 2
+
+
+def test_a_list_is_told_once_and_its_kind_is_asked_for(tmp_path: Path) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text("Name,Address,Type,Scale,Unit\nPack voltage,30001,uint16,0.1,V\n", encoding="utf-8")
+    size = ("--power", "1MW", "--energy", "2MWh", "--from", str(points))
+
+    answer = init(tmp_path / "new", *size, "--kind", "rack_bms")
+    assert answer.exit_code == 0
+    assert answer.stdout.count("does not say how old its registers may be") == 1
+    unsaid = init(tmp_path / "other", *size)
+    assert unsaid.stderr.startswith(f"error: {points}: a point list does not say what kind of device")

@@ -24,7 +24,7 @@ class Exceptions:
         self.names = names
         self.findings = findings
         self._found: dict[tuple[str, int], dict[str, tuple[Any, str]]] = {}
-        for pattern in sorted(sections, key=_specific):
+        for pattern in sorted(sections, key=specificity):
             self._check(pattern, sections[pattern])
             self._lay(pattern, sections[pattern])
 
@@ -88,7 +88,7 @@ class Exceptions:
     def _set(self, equipment: tuple[str, int], pattern: str, section: ExceptionSection) -> None:
         found = self._found.setdefault(equipment, {})
         for key in section.model_fields_set:
-            if key in found and _specific(found[key][1]) == _specific(pattern):
+            if key in found and specificity(found[key][1]) == specificity(pattern):
                 name = self.names.members[equipment[0]][equipment[1]].name
                 other = self.findings.place(("exceptions", found[key][1]), key=True)
                 message = f"'{pattern}' and '{found[key][1]}' both say '{key}' of {name}, and neither is more specific"
@@ -96,6 +96,6 @@ class Exceptions:
             found[key] = (getattr(section, key), pattern)
 
 
-def _specific(pattern: str) -> tuple[bool, int]:
+def specificity(pattern: str) -> tuple[bool, int]:
     """Rank a pattern: whole names above patterns, then by the letters that are fixed."""
     return "*" not in pattern, len(pattern.replace("*", ""))
