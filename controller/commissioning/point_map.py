@@ -93,6 +93,7 @@ def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None
         brought = party_points(plant, site, listed)
     except ValueError as error:
         return Answer(f"error: {error}", NO)
+    aside = _no_room(places.left_out)
     for party in maps_of(plant):
         table += party_rows(party.party, brought[party.unit], endpoint)
     match form:
@@ -109,10 +110,18 @@ def render(plant: Plant, site: Path, form: str, delimiter: str, out: Path | None
         case _:
             return Answer(f"error: unknown format '{form}'; expected csv, json, md, xlsx or nodeset", UNUSABLE)
     if out is None:
-        return Answer(text)
+        return Answer(text, aside=aside)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
-    return Answer(f"wrote {counted(len(table), 'point')} to {out}")
+    return Answer(f"wrote {counted(len(table), 'point')} to {out}", aside=aside)
+
+
+def _no_room(names: Sequence[str]) -> str:
+    """Return what is to be said of points that the flat map has no registers for."""
+    if not names:
+        return ""
+    few = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+    return f"the flat Modbus map (units 2-9) has no room for {few} of the racks: OPC UA serves them"
 
 
 def _endpoint(plant: Plant) -> Endpoint:

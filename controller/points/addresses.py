@@ -3,8 +3,9 @@
 Rule (unit 2, base 0, high word first): 0-1 map version (u32), 2 controller heartbeat (u16), 3 SCADA heartbeat (u16,
 written), 4 active power set-point (f32), 6 reactive power set-point (f32), 8.. plant commands (u16, write 1, read 0);
 all other scalar points from 100 in tag order: numbers f32, those that grow for a lifetime f64, codes and booleans u16,
-counts u32; arrays and texts have no registers. When a unit's value area is full the next unit (3 to 9) goes on. The
-quality of the unit's n-th point stands in register 50000 + n // 4, four bits each, first point in the highest bits.
+counts u32; arrays and texts have no registers. When a unit's value area is full the next unit (3 to 9) goes on; where
+all are full, points of racks have no register, for all racks alike, from the end of the catalogue. The quality of the
+unit's n-th point stands in register 50000 + n // 4, four bits each, first point in the highest bits.
 
 A frozen map wins over derivation: frozen points keep their place and type for ever (lifetime counters of older maps
 their f32), new points are put behind the last one.
@@ -14,17 +15,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
 
+from controller.plant.signals import Owner
 from controller.points.point_list import Method, Point, PointList, PointType
 from controller.points.ranges import LIFETIME_COUNTERS
 
 FIRST_UNIT, LAST_UNIT = 2, 9
 FIRST_ADDRESS, QUALITY_ADDRESS = 100, 50_000
 QUALITIES_PER_REGISTER = 4
+_LONGEST = 4
+"""Registers of the longest value."""
 
 
 class WireType(StrEnum):
@@ -113,6 +117,7 @@ class FlatMap:
     points: Mapping[str, Place]
     methods: Mapping[str, Place]
     version: int
+    left_out: tuple[str, ...] = ()  # names of rack points for which the units have no room
 
 
 def flat_map(listed: PointList, frozen: Mapping[str, Place] | None = None) -> FlatMap:
@@ -124,13 +129,28 @@ def flat_map(listed: PointList, frozen: Mapping[str, Place] | None = None) -> Fl
     places = dict(frozen or {})
     _check_frozen(places, scalars)
     cursor = _Cursor.behind(places.values())
-    for tag in sorted(scalars):
-        if tag in places:
-            continue
+    new = [point for tag, point in scalars.items() if tag not in places]
+    left_out = _left_out(new, cursor.room)
+    for tag in sorted(p.tag for p in new if p.owner is not Owner.RACK or p.name not in left_out):
         header = _HEADER.get(tag)
         places[tag] = cursor.header(*header) if header else cursor.take(_wire_type(scalars[tag]))
     methods = {m.tag: _command_place(m) for m in listed.methods if m.tag in _COMMANDS}
-    return FlatMap(places, methods, map_version(places))
+    return FlatMap(places, methods, map_version(places), left_out)
+
+
+def _left_out(new: Sequence[Point], room: int) -> tuple[str, ...]:
+    """Return which rack points do not fit into so many registers: whole names, the last of the catalogue first.
+
+    A map that holds the first racks and not the last would be no map of the plant.
+    """
+    words: dict[str, int] = {}
+    for point in (p for p in new if p.owner is Owner.RACK):
+        words[point.name] = words.get(point.name, 0) + _wire_type(point).words
+    lacking = sum(_wire_type(point).words for point in new) - room
+    names = list(words)
+    while lacking > 0 and names:
+        lacking -= words[names.pop()]
+    return tuple(words)[len(names) :]
 
 
 def map_version(places: Mapping[str, Place]) -> int:
@@ -217,6 +237,12 @@ class _Cursor:
         if last is None or last.address < FIRST_ADDRESS:
             return cls(FIRST_UNIT, FIRST_ADDRESS, 0)
         return cls(last.unit, last.address + last.type.words, last.rank + 1)
+
+    @property
+    def room(self) -> int:
+        """Registers that are certainly left: a value that does not fit behind a unit's last one goes to the next."""
+        whole = QUALITY_ADDRESS - FIRST_ADDRESS - (_LONGEST - 1)
+        return max(0, QUALITY_ADDRESS - self.address - (_LONGEST - 1)) + whole * (LAST_UNIT - self.unit)
 
     def header(self, address: int, wire_type: WireType) -> Place:
         return Place(FIRST_UNIT, address, wire_type, -1)
