@@ -1,7 +1,8 @@
 """The alarm list: what an operator has to look at now, in words, made from the arrays that every snapshot holds.
 
-Rule (ISA-18.2): listed is what stands or still waits for an acknowledge. What waits comes first, then by priority,
-then the newest. What is shelved, suppressed by design or out of service is hidden.
+Rule (ISA-18.2): listed is what stands or still waits for an acknowledge. What stands and waits comes first, then what
+stands, then what is gone and only waits; among these by priority, then the newest. So what is gone never pushes out
+what stands. What is shelved, suppressed by design or out of service is hidden.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def listed_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]]) -> NDAr
     """Return the flat indices of the listed alarms in their order; `arrays` hold the fields of `alarm_fields`."""
     state, since_ns = arrays["alarm.state"], arrays["alarm.time_ns"]
     listed = np.flatnonzero(_UNACKED[state] | _STANDING[state])
-    order = np.lexsort((-since_ns[listed], table.priority[listed], ~_UNACKED[state[listed]]))
+    stands, waits = _STANDING[state[listed]], _UNACKED[state[listed]]
+    order = np.lexsort((-since_ns[listed], table.priority[listed], ~waits, ~stands))
     return listed[order]
 
 

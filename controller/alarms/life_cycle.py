@@ -27,6 +27,10 @@ from controller.alarms.table import AlarmTable
 from controller.image.quality import Quality
 
 NEVER_NS = 2**62
+EXPLAINED_WITHIN_NS = 2_000_000_000
+"""How long what may be a consequence of silence waits for its cause."""
+EXPLAINED_FOR_NS = 10_000_000_000
+"""For how long after its cause is gone it may still stand: data come back one after the other."""
 SHELVE_MAX_S = 8 * 3600.0
 """ISA-18.2: shelving is for a limited time; one shift here."""
 
@@ -48,6 +52,10 @@ class Alarms:
     conditions: Conditions  # as they were at the last update
     episode: NDArray[np.bool_]  # trips that belong to a first-out episode not yet over
     held: NDArray[np.bool_]  # acknowledged before a restart
+    fresh_ns: IntArray  # since when those that wait for an explanation do
+    explained_until_ns: IntArray  # 0: not any more
+    any_fresh: bool = False
+    next_explained_end_ns: int = NEVER_NS
     flood: Flood = field(default_factory=Flood)
     next_shelf_end_ns: int = NEVER_NS
     held_until_ns: int = 0  # after a restart
@@ -86,6 +94,8 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
         conditions=Conditions(table),
         episode=np.zeros(size, np.bool_),
         held=np.zeros(size, np.bool_),
+        fresh_ns=np.full(size, NEVER_NS, np.int64),
+        explained_until_ns=np.zeros(size, np.int64),
     )
     alarms.value.fill(np.nan)
     alarms.cell.fill(-1)
@@ -96,13 +106,17 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
 def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
     """Take this scan's conditions over and return what changed."""
     state = _held(alarms, conditions.state, now_ns) if alarms.held_until_ns else conditions.state
+    state = _explained_or_late(table, alarms, state, now_ns)
     found = _find_cells(table, alarms, conditions, now_ns)
-    if np.array_equal(alarms.conditions.state, state) and now_ns < alarms.next_shelf_end_ns:
+    next_end_ns = min(alarms.next_shelf_end_ns, alarms.next_explained_end_ns)
+    if np.array_equal(alarms.conditions.state, state) and now_ns < next_end_ns:
         return (*found, *_count_flood(alarms, 0, now_ns))
     changed = np.flatnonzero(alarms.conditions.state != state)
+    _explain_on(table, alarms, changed, now_ns)
     alarms.conditions.state[changed] = state[changed]
     _copy_details(conditions, alarms.conditions, changed)
-    touched = np.concatenate([table.with_children(changed), _end_shelving(alarms, now_ns)])
+    ended = _end_shelving(alarms, now_ns), _end_explaining(alarms, now_ns)
+    touched = np.concatenate([table.with_children(changed), *ended])
     return (*found, *_settle(table, alarms, np.unique(touched), now_ns))
 
 
@@ -185,6 +199,50 @@ def _held(alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.u
     return np.where(alarms.held, np.maximum(state, alarms.conditions.state), state)
 
 
+def _explained_or_late(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
+    """Leave out what may be a consequence, until its cause stands (it is then suppressed) or has not come in time.
+
+    A bank or a switch that falls silent is found out of by its racks first: they would all be raised before it.
+    """
+    fresh = table.waits & (state == Condition.ACTIVE) & (alarms.conditions.state != Condition.ACTIVE)
+    if not fresh.any():
+        if alarms.any_fresh:
+            alarms.fresh_ns.fill(NEVER_NS)
+            alarms.any_fresh = False
+        return state
+    alarms.any_fresh = True
+    alarms.fresh_ns = np.where(fresh, np.minimum(alarms.fresh_ns, now_ns), NEVER_NS)
+    young = fresh & (now_ns - alarms.fresh_ns < EXPLAINED_WITHIN_NS)
+    explained = table.descends_from((state == Condition.ACTIVE) & ~young)
+    waits = (young | (fresh & table.descends_from(young))) & ~explained
+    return np.where(waits, alarms.conditions.state, state)
+
+
+def _explain_on(table: AlarmTable, alarms: Alarms, changed: IntArray, now_ns: int) -> None:
+    """Let what was suppressed by silence stay so for a while, whatever now becomes of its cause."""
+    of_changed = np.zeros(table.size, np.bool_)
+    of_changed[changed] = True
+    suppressed = (alarms.state == AlarmState.SUPPRESSED) & table.waits & table.descends_from(of_changed)
+    alarms.explained_until_ns[suppressed] = now_ns + EXPLAINED_FOR_NS
+    _find_next_end(alarms)
+
+
+def _end_explaining(alarms: Alarms, now_ns: int) -> IntArray:
+    """Return the alarms that nothing explains any more."""
+    if now_ns < alarms.next_explained_end_ns:
+        return np.zeros(0, np.int64)
+    ended = np.flatnonzero((alarms.explained_until_ns > 0) & (alarms.explained_until_ns <= now_ns))
+    alarms.explained_until_ns[ended] = 0
+    _find_next_end(alarms)
+    return ended
+
+
+def _find_next_end(alarms: Alarms) -> None:
+    alarms.next_explained_end_ns = int(
+        alarms.explained_until_ns.min(where=alarms.explained_until_ns > 0, initial=NEVER_NS)
+    )
+
+
 def _copy_details(source: Conditions, target: Conditions, changed: IntArray) -> None:
     for name in ("value", "limit", "cell", "time_ns", "uncertainty_ns"):
         getattr(target, name)[changed] = getattr(source, name)[changed]
@@ -233,8 +291,8 @@ def _settle(table: AlarmTable, alarms: Alarms, touched: IntArray, now_ns: int) -
 
 
 def _overlay(table: AlarmTable, alarms: Alarms, touched: IntArray) -> IntArray:
-    parent = table.parent[touched]
-    explained = (parent != NONE) & (alarms.conditions.state[parent] == Condition.ACTIVE)
+    explained = table.descends_from(alarms.conditions.state == Condition.ACTIVE)[touched]
+    explained |= alarms.explained_until_ns[touched] > 0
     overlay = np.where(explained, int(Overlay.SUPPRESSED), int(Overlay.NONE))
     overlay[alarms.shelved_until_ns[touched] > 0] = Overlay.SHELVED
     overlay[alarms.out_of_service[touched]] = Overlay.OUT_OF_SERVICE

@@ -23,6 +23,8 @@ _EXPLAINED_BY_SILENCE = frozenset(
     {
         SystemAlarm.PROTECTION_DATA_LOST,
         SystemAlarm.PCS_DATA_LOST,
+        SystemAlarm.PCS_TAKES_NO_COMMAND,
+        SystemAlarm.PCS_LEFT_OUT,
         SystemAlarm.CELLS_MISSING,
         SystemAlarm.INTERLOCK_UNKNOWN,
     }
@@ -36,8 +38,8 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
     """Return each alarm's parent [A]: while that one stands, this one is suppressed by design.
 
     A milder level has the next worse level of the same function; what the silence of a device explains has that
-    device's alarm, and that has its link's; a silent master has its set-point's time-out, where that changed anything.
-    A trip is never suppressed.
+    device's alarm, that has its link's, and that the silence of the whole field. A rack's age and lost limits have its
+    lost values. A silent master has its set-point's time-out, where that changed anything. A trip is never suppressed.
     """
     parent = np.full(sum(g.count for g in groups), NONE, np.int64)
     by_name = {(g.axis, g.name): g for g in groups if g.row < 0}
@@ -50,7 +52,9 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
             parent[group.place] = np.arange(worse.start, worse.start + worse.count)
         elif group.axis is Axis.DEVICE and group.name in {SystemAlarm.DEVICE_LOST, SystemAlarm.FIRST_DATA_MISSING}:
             parent[group.place] = link_lost.start + links
-        elif group.axis is Axis.RACK and group.name == SystemAlarm.RACK_LIMITS_LOST:
+        elif group.axis is Axis.LINK and group.name == SystemAlarm.LINK_LOST:
+            parent[group.place] = by_name[Axis.PLANT, SystemAlarm.FIELD_LOST].start
+        elif group.axis is Axis.RACK and _lost_values_explain(plant, group):
             unseen = by_name[Axis.RACK, SystemAlarm.PROTECTION_DATA_LOST]
             parent[group.place] = np.arange(unseen.start, unseen.start + unseen.count)
         elif group.axis is Axis.PLANT and group.name == SystemAlarm.SCADA_LOST:
@@ -59,6 +63,36 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
             devices = _device_of(plant, group.axis, group.count)
             parent[group.place] = np.where(devices == NONE, NONE, device_lost.start + devices)
     return parent
+
+
+def ancestors(parent: IntArray) -> IntArray:
+    """Return parents, parents' parents and so on [depth, A], NONE where there is none: any of them suppresses."""
+    rows, of_none = [parent], np.append(parent, NONE)
+    while (rows[-1] != NONE).any():
+        rows.append(of_none[rows[-1]])  # NONE is the last place
+    return np.stack(rows[:-1] or rows)
+
+
+def waiting(plant: Plant, groups: Sequence[AlarmGroup]) -> NDArray[np.bool_]:
+    """Return which alarms wait a moment for what may explain them [A]: those of silence, but a chain's at once."""
+    waits = np.zeros(sum(g.count for g in groups), np.bool_)
+    for group in groups:
+        age = group.row >= 0 and group.level is not Level.TRIP and _silence_explains(plant, group)
+        waits[group.place] = age or (group.row < 0 and group.name in _WAITING)
+    return waits
+
+
+_WAITING = (_EXPLAINED_BY_SILENCE - {SystemAlarm.INTERLOCK_UNKNOWN}) | {
+    SystemAlarm.DEVICE_LOST,
+    SystemAlarm.LINK_LOST,
+    SystemAlarm.RACK_LIMITS_LOST,
+}
+
+
+def _lost_values_explain(plant: Plant, group: AlarmGroup) -> bool:
+    if group.row < 0:
+        return group.name == SystemAlarm.RACK_LIMITS_LOST
+    return group.level is not Level.TRIP and plant.protection[group.row].reduction is Reduction.AGE
 
 
 def _next_worse(group: AlarmGroup, groups: Sequence[AlarmGroup]) -> AlarmGroup | None:

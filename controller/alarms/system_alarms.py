@@ -19,6 +19,7 @@ class SystemAlarm(StrEnum):
     FIRST_DATA_MISSING = "first_data_missing"
     LINK_LOST = "link_lost"
     DEVICE_LOST = "device_lost"
+    FIELD_LOST = "field_lost"
     DEVICE_IDENTITY_WRONG = "device_identity_wrong"
     DEVICE_RESTARTED = "device_restarted"
     WRITE_FAILED = "write_failed"
@@ -101,6 +102,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     ),
     SystemAlarm.LINK_LOST: _alarm(Axis.LINK, "connection lost", "Check the network, the gateway and its power."),
     SystemAlarm.DEVICE_LOST: _alarm(Axis.DEVICE, "does not answer", "Check the device's power and its network port."),
+    SystemAlarm.FIELD_LOST: _alarm(
+        Axis.PLANT,
+        "no device answers",
+        "Look for what they share: the field network's switch and its power, and this machine's port and cable.",
+    ),
     SystemAlarm.DEVICE_IDENTITY_WRONG: _alarm(
         Axis.DEVICE, "is not the device it should be", "Compare type and serial with the site file; it gets no command."
     ),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from controller.alarms.equipment import AXIS_OF_OWNER, Axis, EquipmentList
 from controller.alarms.groups import AlarmGroup, alarm_groups
-from controller.alarms.relations import NONE, first_out_groups, out_of_service, parents
+from controller.alarms.relations import ancestors, first_out_groups, out_of_service, parents, waiting
 from controller.alarms.system_alarms import SystemAlarm
 from controller.image.layout import Field
 from controller.image.quantities import Section
@@ -22,6 +22,8 @@ class AlarmTable:
     `equipment_number[A]`: in the equipment list.
     `parent[A]`: the alarm that suppresses this one by design while it stands: the next worse level of the same
     function, or the lost link or device whose silence explains it; NONE if there is none. Trips have none.
+    `ancestors[depth, A]`: parents of parents suppress too. `waits[A]`: is raised only when nothing has explained it for
+    a moment (`life_cycle.EXPLAINED_WITHIN_NS`).
     `first_out_group[A]`: trips of one block belong together, those of the plant in a group behind the blocks; NONE
     for all that is no trip.
     """
@@ -43,7 +45,8 @@ class AlarmTable:
             [self.equipment.starts[g.axis] + np.arange(g.count) for g in self.groups] or [np.zeros(0, np.int64)]
         )
         self.parent = parents(plant, self.groups)
-        self._children = np.flatnonzero(self.parent != NONE)
+        self.ancestors = ancestors(self.parent)
+        self.waits = waiting(plant, self.groups)
         self.first_out_group = first_out_groups(plant, self.groups)
         self.out_of_service = out_of_service(plant, self.groups)
 
@@ -65,11 +68,17 @@ class AlarmTable:
         return group, alarm - group.start
 
     def with_children(self, alarms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return these alarms and all whose parent is among them, each once."""
+        """Return these alarms and all that one of them may suppress, each once."""
         among = np.zeros(self.size, np.bool_)
         among[alarms] = True
-        among[self._children[among[self.parent[self._children]]]] = True
-        return np.flatnonzero(among)
+        return np.flatnonzero(among | self.descends_from(among))
+
+    def descends_from(self, alarms: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which alarms [A] have one of these [A] among their ancestors."""
+        with_none = np.zeros(self.size + 1, np.bool_)  # NONE is the last place
+        with_none[:-1] = alarms
+        descends: NDArray[np.bool_] = np.logical_or.reduce(with_none[self.ancestors])
+        return descends
 
 
 def alarm_fields(plant: Plant) -> tuple[Field, ...]:

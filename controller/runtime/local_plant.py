@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from controller.alarms.system_alarms import SystemAlarm
 from controller.control.commands import Action, Command, Refusal, Reply
 from controller.image.image import Image
 from controller.link.event_ring import EVENT, EventBatch, no_events
@@ -24,6 +25,7 @@ from controller.runtime.overdue import Overdue
 from controller.runtime.retained_parts import retained_parts, take_over
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
+from controller.runtime.system_watch import field_lost
 from controller.runtime.timetable import Timetable
 from controller.simulator.fake_field import FakeField
 
@@ -57,6 +59,9 @@ class LocalPlant:
         self.fake.latest(now_ns)
         commands, self._waiting = self._waiting, []
         commands += self.timetable.commands(self.state, now_ns, self.clock.utc_ns())
+        lost = self.fake.lost_devices(now_ns)
+        self.state.conditions.hold(SystemAlarm.DEVICE_LOST, lost, now_ns)
+        self.state.conditions.hold(SystemAlarm.FIELD_LOST, field_lost(lost), now_ns)
         for alarm, active in self.overdue.conditions(self.clock.utc_ns()).items():
             self.state.conditions.hold(alarm, active, now_ns)
         result = scan(self.tables, self.state, commands, now_ns)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.alarms.equipment import Axis
 from controller.alarms.system_alarms import SystemAlarm
@@ -94,6 +95,11 @@ class FaceNews:
         return role in self.down or now_ns - self.restarted_ns.get(role, _LONG_AGO_NS) < HELD_NS
 
 
+def field_lost(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether all of several devices are silent [1]: then it is what they share, and no matter of each of them."""
+    return np.array([len(silent) > 1 and bool(silent.all())])
+
+
 class SystemWatch:
     """Finds the system's conditions in one run of control."""
 
@@ -126,7 +132,9 @@ class SystemWatch:
     def _of_links(self, now_ns: int) -> SystemConditions:
         stand = now_ns - self._started_ns > LINKS_MUST_STAND_AFTER_NS
         wrong, lost, refusing = np.zeros((3, len(self._names[Axis.DEVICE])), np.bool_)
+        silent = np.zeros_like(lost)
         for link in self._links:
+            silent[[u.device.index for u in link.units]] = not link.connected
             wrong[list(link.wrong_identity)] = True
             lost[list(link.lost_devices)] = stand
             refusing[list(link.refusing_devices(now_ns))] = stand
@@ -134,6 +142,7 @@ class SystemWatch:
             SystemAlarm.LINK_LOST: np.array([stand and not link.connected for link in self._links], np.bool_),
             SystemAlarm.DEVICE_IDENTITY_WRONG: wrong,
             SystemAlarm.DEVICE_LOST: lost,
+            SystemAlarm.FIELD_LOST: field_lost(lost | (silent & stand)),
             SystemAlarm.WRITE_FAILED: refusing & ~wrong,
         }
 

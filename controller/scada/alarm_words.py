@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 
+import numpy as np
+
 from controller.alarms.alarm_list import STATE_WORDS, ListedAlarm, listed_alarm, listed_alarms
 from controller.alarms.equipment import Axis
+from controller.alarms.states import AlarmState
 from controller.alarms.table import AlarmTable
 from controller.image.image import Image
 from controller.plant.clock import Clock
 from controller.plant.signals import Owner
 
-LINES_AT_MOST = 200
+LINES_AT_MOST, GONE_AT_MOST = 200, 20
 _NAMED = {Owner.RACK: Axis.RACK, Owner.BUS: Axis.BUS, Owner.PCS: Axis.PCS}
 _FIELDS = ("alarm.state", "alarm.time_ns", "alarm.value", "alarm.cell")
 
@@ -26,16 +29,20 @@ class AlarmWords:
         """What the equipment is called that a limit may speak of."""
 
     def alarms(self, image: Image, at_most: int = LINES_AT_MOST) -> tuple[tuple[ListedAlarm, ...], int]:
-        """Return the first alarms of the list, and how many there are in all."""
+        """Return the first alarms of the list (of those that are gone only the newest), and how many there are in all."""
         arrays = {name: image.array(name) for name in _FIELDS}
         listed = listed_alarms(self._table, arrays)
-        return tuple(listed_alarm(self._table, arrays, int(a)) for a in listed[:at_most]), len(listed)
+        gone = int(np.count_nonzero(arrays["alarm.state"] == AlarmState.RETURNED_UNACKED))  # the last of the list
+        shown = listed[: min(at_most, len(listed) - gone + GONE_AT_MOST)]
+        return tuple(listed_alarm(self._table, arrays, int(a)) for a in shown), len(listed)
 
     def lines(self, image: Image) -> tuple[str, ...]:
         """Return the list, a line an alarm; of a longer one the last line says how many more there are."""
         alarms, number = self.alarms(image)
-        more = (f"and {number - len(alarms)} more",) if number > len(alarms) else ()
-        return (*map(self.line, alarms), *more)
+        left = number - len(alarms)
+        gone = left and alarms[-1].state is AlarmState.RETURNED_UNACKED
+        more = f"and {left} more{' that are gone and wait for an acknowledge' if gone else ''}"
+        return (*map(self.line, alarms), *([more] if left else []))
 
     def first(self, image: Image) -> str:
         """Return the first line, "" if there is no alarm."""

@@ -27,6 +27,8 @@ from controller.simulator.requests import hear_all
 from controller.simulator.simulated_field import SimulatedDevice, SimulatedField
 
 SECOND_NS = 1_000_000_000
+LOST_AFTER_NS = 3 * SECOND_NS // 2
+"""About two time-outs and the pause between them: what opens a unit's breaker."""
 STEP_MAX_NS = 10 * SECOND_NS
 
 
@@ -44,6 +46,8 @@ class FakeField:
         self.raw: RawBlocks = tuple(poll.group for poll in self._polls)
         self._sweeps: dict[tuple[int, ...], Sweep] = {}
         self._writes = _writes(self.devices)
+        self._heard_ns = np.full(len(self.devices.devices), start_ns, np.int64)
+        self._none_lost = np.zeros(len(self.devices.devices), np.bool_)
 
     def latest(self, now_ns: int) -> RawBlocks:
         """Move the plant on to `now_ns` and return the raw blocks, with every poll that has fallen due."""
@@ -85,6 +89,16 @@ class FakeField:
         deaf_pcs = {binding.equipment for binding in deaf if binding.owner is Owner.PCS}
         deaf_pcs.update(index for index, kept in enumerate(withheld) if kept)
         hear_all(self.devices.virtual, self._heartbeat, deaf_racks, deaf_pcs)
+
+    def lost_devices(self, now_ns: int) -> NDArray[np.bool_]:
+        """Return which devices [D] the links would count as dead by now: asked in vain for a while."""
+        devices = self.devices.devices
+        if not any(device.disturbed for device in devices):
+            self._heard_ns.fill(now_ns)
+            return self._none_lost
+        self._heard_ns[np.array([device.fails or device.answers for device in devices], np.bool_)] = now_ns
+        lost: NDArray[np.bool_] = now_ns - self._heard_ns >= LOST_AFTER_NS
+        return lost
 
     def _bound_to_deaf(self) -> list[Binding]:
         """Return what is bound to devices that carry out nothing that is written to them."""

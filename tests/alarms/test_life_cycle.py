@@ -13,6 +13,8 @@ from controller.alarms.events import EventKind
 from controller.alarms.first_out import FirstOut
 from controller.alarms.groups import Priority
 from controller.alarms.life_cycle import (
+    EXPLAINED_FOR_NS,
+    EXPLAINED_WITHIN_NS,
     SHELVE_MAX_S,
     acknowledge,
     count_alarms,
@@ -48,6 +50,10 @@ def raise_row(table, conditions, level, rack, time_ns, uncertainty_ns=0):
             conditions.state[alarm] = Condition.ACTIVE
             conditions.time_ns[alarm], conditions.uncertainty_ns[alarm] = time_ns, uncertainty_ns
             conditions.value[alarm], conditions.cell[alarm] = 3.72, 16
+
+
+def listed_arrays(alarms):
+    return {f"alarm.{name}": getattr(alarms, name) for name in ("state", "time_ns", "value", "cell")}
 
 
 def kinds(events):
@@ -112,9 +118,68 @@ def test_silence_of_a_bank_is_one_alarm(table, alarms, conditions, plant):
     conditions.hold(table.system(SystemAlarm.PROTECTION_DATA_LOST), racks, S)
     conditions.hold(group(table, Level.WARNING, "data_age"), racks, S)
     update(table, alarms, conditions, S)
+    assert count_alarms(table, alarms).active == (0, 0, 0), "it may be the whole field: wait a moment"
+    update(table, alarms, conditions, S + EXPLAINED_WITHIN_NS)
     assert count_alarms(table, alarms).active == (0, 1, 0)
     assert alarms.state[link_lost.start + device.link] == AlarmState.UNACKED_ACTIVE
     assert count_alarms(table, alarms).suppressed == 1 + 2 * racks.sum()
+
+
+def test_racks_that_are_missed_before_their_bank_wait_for_it_and_come_back_after_it(table, alarms, conditions, plant):
+    device = next(d for d in plant.devices if len(d.bindings) > 10)
+    bank = table.system(SystemAlarm.DEVICE_LOST)
+    racks = np.array([rack.bank >= 0 for rack in plant.racks])
+    conditions.hold(table.system(SystemAlarm.PROTECTION_DATA_LOST), racks, S)
+    assert update(table, alarms, conditions, S) == ()
+    conditions.hold_one(bank, device.index, active=True, now_ns=2 * S)
+    assert update(table, alarms, conditions, 2 * S) == ()
+    assert update(table, alarms, conditions, S + EXPLAINED_WITHIN_NS) == (), "their cause may be found, and waits"
+    raised = kinds(update(table, alarms, conditions, 2 * S + EXPLAINED_WITHIN_NS))
+    assert sorted(raised) == sorted([EventKind.RAISED, *[EventKind.SUPPRESSED] * racks.sum()])
+
+    conditions.hold_one(bank, device.index, active=False, now_ns=60 * S)
+    assert kinds(update(table, alarms, conditions, 60 * S)) == [EventKind.RETURNED]
+    still = racks & (np.arange(len(racks)) % 2 == 0)
+    conditions.hold(table.system(SystemAlarm.PROTECTION_DATA_LOST), still, 61 * S)
+    back = set(kinds(update(table, alarms, conditions, 61 * S)))
+    assert back == {EventKind.UNSUPPRESSED}, "half of them are back, the others may be on their way"
+    late = kinds(update(table, alarms, conditions, 61 * S + EXPLAINED_FOR_NS))
+    assert late.count(EventKind.RAISED) == still.sum(), "what stays away has another cause"
+
+
+def test_one_rack_that_nothing_explains_is_raised_after_a_moment(table, alarms, conditions):
+    lost = table.system(SystemAlarm.PROTECTION_DATA_LOST)
+    conditions.hold_one(lost, 3, active=True, now_ns=S)
+    assert update(table, alarms, conditions, S) == ()
+    assert update(table, alarms, conditions, S + EXPLAINED_WITHIN_NS - 1) == ()
+    assert kinds(update(table, alarms, conditions, S + EXPLAINED_WITHIN_NS)) == [EventKind.RAISED]
+    conditions.hold_one(lost, 4, active=True, now_ns=10 * S)
+    update(table, alarms, conditions, 10 * S)
+    conditions.hold_one(lost, 4, active=False, now_ns=11 * S)
+    assert update(table, alarms, conditions, 11 * S) == (), "a hiccup is none"
+
+
+def test_a_silent_field_is_one_alarm_and_hides_no_trip(table, alarms, conditions):
+    conditions.hold(table.system(SystemAlarm.FIELD_LOST), np.array([True]), S)
+    for name in (SystemAlarm.LINK_LOST, SystemAlarm.PROTECTION_DATA_LOST, SystemAlarm.PCS_TAKES_NO_COMMAND):
+        conditions.hold(table.system(name), np.array([True]), S)
+    conditions.hold(table.system(SystemAlarm.PCS_TRIPPED), np.array([True]), S)
+    raise_row(table, conditions, Level.TRIP, rack=0, time_ns=S)
+    update(table, alarms, conditions, S)
+    standing = {table.locate(int(a))[0].name for a in listed_alarms(table, listed_arrays(alarms))}
+    assert standing == {SystemAlarm.FIELD_LOST, SystemAlarm.PCS_TRIPPED, "cell_voltage_high"}
+
+
+def test_what_is_gone_never_pushes_out_what_stands(table, alarms, conditions):
+    gone, stands = group(table, Level.ALARM).start + 1, group(table, Level.WARNING).start
+    conditions.state[[gone, stands]] = Condition.ACTIVE
+    update(table, alarms, conditions, S)
+    assert listed_alarms(table, listed_arrays(alarms)).tolist() == [gone, stands]
+    conditions.state[gone] = Condition.NORMAL
+    update(table, alarms, conditions, 2 * S)
+    assert listed_alarms(table, listed_arrays(alarms)).tolist() == [stands, gone]
+    acknowledge(table, alarms, 3 * S, [stands])
+    assert listed_alarms(table, listed_arrays(alarms)).tolist() == [stands, gone]
 
 
 def test_shelving_ends_by_time_and_shows_the_alarm_again(table, alarms, conditions):
@@ -234,7 +299,7 @@ def test_what_waits_for_an_acknowledge_is_listed_first_then_by_priority(table, a
     raise_row(table, conditions, Level.WARNING, rack=0, time_ns=0)
     raise_row(table, conditions, Level.ALARM, rack=2, time_ns=0)
     update(table, alarms, conditions, 2)
-    arrays = {f"alarm.{name}": getattr(alarms, name) for name in ("state", "time_ns", "value", "cell")}
+    arrays = listed_arrays(alarms)
     listed = [listed_alarm(table, arrays, int(a)) for a in listed_alarms(table, arrays)]
     assert [(a.equipment, a.priority) for a in listed] == [
         ("B01-R03", Priority.MEDIUM),

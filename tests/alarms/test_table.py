@@ -55,6 +55,8 @@ def test_groups_are_found_by_name(table):
 EXPLAINED = {
     (SystemAlarm.SCADA_LOST, SystemAlarm.SETPOINT_TIMED_OUT),
     (SystemAlarm.RACK_LIMITS_LOST, SystemAlarm.PROTECTION_DATA_LOST),
+    ("data_age", SystemAlarm.PROTECTION_DATA_LOST),
+    (SystemAlarm.LINK_LOST, SystemAlarm.FIELD_LOST),
 }
 
 

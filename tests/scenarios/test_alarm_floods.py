@@ -1,0 +1,50 @@
+"""One cause, one alarm: what a lost bank, converter or network brings with it is folded, and no trip ever is."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.control.commands import Action
+from tests.scenarios.conftest import MW, STEP_S, PlantRig
+
+
+def _raised(rig: PlantRig, seconds: float) -> list[str]:
+    """Run on and return every alarm that is raised, each time that it is."""
+    raised: list[str] = []
+    before = rig.alarms(unacknowledged=True)
+    for _ in range(round(seconds / STEP_S)):
+        rig.hold(0.6 * MW, STEP_S)
+        now = rig.alarms(unacknowledged=True)
+        raised += sorted(now - before)
+        before = now
+    return raised
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [
+        ("no_read BANK01", ["BANK01 device_lost", "DC01 bus_at_zero"]),  # it was 28
+        ("silent PCS01", ["PCS01 device_lost"]),
+        ("silent B01-R03", ["B01-R03 protection_data_lost", "DC01 bus_at_zero"]),
+    ],
+)
+def test_what_is_lost_is_told_once_and_so_is_its_return(running: PlantRig, fault: str, raised: list[str]) -> None:
+    running.hold(0.6 * MW, 6.0)
+    running.fault(fault)
+    assert _raised(running, 20.0) == raised
+    running.fault("clear")
+    assert _raised(running, 30.0) == []
+    assert running.alarms() == set()
+    assert running.do(Action.ACKNOWLEDGE_ALARMS).accepted
+    assert running.alarms(unacknowledged=True) == set()
+
+
+def test_a_silent_field_is_one_alarm_beside_what_it_does(running: PlantRig) -> None:
+    """A stopped switch raised 79 alarms."""
+    running.hold(0.6 * MW, 6.0)
+    for device in running.local.plant.devices:
+        running.fault(f"silent {device.name}")
+    raised = _raised(running, 25.0)
+    told = {"Demo plant field_lost", "DC01 bus_at_zero", "DC02 bus_at_zero", "ESTOP interlock_unknown"}
+    assert told <= set(raised)
+    assert len(raised) <= 8, raised
