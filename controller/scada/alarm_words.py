@@ -29,7 +29,7 @@ class AlarmWords:
         """What the equipment is called that a limit may speak of."""
 
     def alarms(self, image: Image, at_most: int = LINES_AT_MOST) -> tuple[tuple[ListedAlarm, ...], int]:
-        """Return the first alarms of the list (of those that are gone only the newest), and how many there are in all."""
+        """Return the first alarms of the list, of the gone ones only the newest, and how many there are in all."""
         arrays = {name: image.array(name) for name in _FIELDS}
         listed = listed_alarms(self._table, arrays)
         gone = int(np.count_nonzero(arrays["alarm.state"] == AlarmState.RETURNED_UNACKED))  # the last of the list
