@@ -127,7 +127,19 @@ def _unknown_key(document: Document, model: type[Section], loc: Loc) -> Message:
     key, group = str(loc[-1]), label_of(loc[:-1])
     message = f"unknown key '{key}'" + (f" in {group}" if group else "")
     hint = did_you_mean(key, known)
-    return error(document.place_of(loc, key=True), message, "" if hint else one_of(known, 30), hint)
+    expected, hint = ("", hint) if hint else (one_of(known, 30), _belongs_elsewhere(model, loc))
+    return error(document.place_of(loc, key=True), message, expected, hint)
+
+
+def _belongs_elsewhere(model: type[Section], loc: Loc) -> str:
+    """Return which other group of the same section has such a key, "" if none."""
+    section, key = model_at(model, loc[:1]), str(loc[-1])
+    groups = keys_of(section) if section is not None and len(loc) > 1 else {}
+    for group in groups:
+        inner = model_at(model, (loc[0], group))
+        if inner is not None and key in keys_of(inner):
+            return f"'{key}' is a key of {loc[0]}.{group}"
+    return ""
 
 
 def label_of(loc: Loc) -> str:
