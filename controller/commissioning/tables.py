@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 DELIMITERS = ";,\t|"
 BINARY = {".xlsx", ".xlsm"}
@@ -25,8 +25,7 @@ class TableError(ValueError):
     """A table that can't be read: names the file or the cell, what is wrong, what is expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """What stands in a cell, and where."""
 
     text: str
@@ -127,19 +126,20 @@ def _delimiter(text: str) -> str:
     return max(DELIMITERS, key=agreement)
 
 
-def _cells(name: str, rows: Iterable[Sequence[object]]) -> list[list[Cell]]:
+def _cells(name: str, rows: Sequence[Sequence[object]]) -> list[list[Cell]]:
+    columns = [f"{name}!{column_letter(k)}" for k in range(max(map(len, rows), default=0))]
     return [
-        [Cell(_text(value), f"{name}!{column_letter(k)}{number}") for k, value in enumerate(row)]
+        [Cell(_text(value), f"{column}{number}") for column, value in zip(columns, row, strict=False)]
         for number, row in enumerate(rows, start=1)
     ]
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.replace("\r\n", "\n").strip()
     if value is None:
         return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).replace("\r\n", "\n").strip()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _read_workbook(path: Path) -> list[Sheet]:

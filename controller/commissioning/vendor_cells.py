@@ -7,9 +7,11 @@ ways is a complaint that says which option decides.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from controller.plant.messages import Complaint, did_you_mean
 from controller.plant.units import UNITS
@@ -26,6 +28,8 @@ TABLE_OF_FUNCTION = {
 }
 TABLE_OF_DIGIT = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 MAX_ADDRESS = 65_535
+_OFTEN = 4096
+"""Cells of most columns say the same in thousands of rows: what they say is worked out once."""
 
 
 class AddressStyle(StrEnum):
@@ -86,6 +90,7 @@ def _modicon(text: str, written: str, first: int, last: int | None) -> Address |
     return Address(first - base, None if last is None else last - base, table)
 
 
+@lru_cache(maxsize=_OFTEN)
 def parse_table(text: str) -> str | Complaint:
     """Return the register table from a function code or its name; "" if the cell is empty."""
     folded = text.casefold()
@@ -118,6 +123,7 @@ _ORDERS = {"abcd": "high_first", "cdab": "low_first", "abcdefgh": "high_first", 
 _WIDTH = {1: "16", 2: "32", 4: "64"}
 
 
+@lru_cache(maxsize=_OFTEN)
 def parse_order(text: str) -> str | Complaint:
     """Return the order of 16-bit words that a text names; "" if it names none."""
     folded = " ".join(re.sub(r"[^a-z]+", " ", text.casefold()).split())
@@ -133,6 +139,7 @@ def parse_order(text: str) -> str | Complaint:
     return "high_first" if re.search(r"high (word )?first|big|msw first|high low|hi lo", folded) else ""
 
 
+@lru_cache(maxsize=_OFTEN)
 def parse_type(text: str, length: int | None) -> str | Complaint:
     """Return the register type of a cell such as `UINT16`, `Float32 (CDAB)`, `ASCII`, with the row's length."""
     folded = " ".join(re.sub(r"[^a-z0-9]+", " ", text.casefold()).split())
@@ -189,6 +196,7 @@ def is_nothing(text: str) -> bool:
     return text.strip().casefold() in _NOTHING
 
 
+@lru_cache(maxsize=_OFTEN)
 def parse_number(text: str) -> Fraction | Complaint:
     """Return a number as people write scales: `0.1`, `0,1`, `1/10`, `/10`, `x0.1`, `10^-1`, `1E-3`, `*0.01`."""
     folded = text.strip().casefold().replace("×", "x").replace("\N{MINUS SIGN}", "-").replace(" ", "")
@@ -210,6 +218,7 @@ def _no_number(text: str) -> Complaint:
     return Complaint(f"'{text}' is no number", "such as 0.1, 0,1, 1/10, /10 or 10^-1")
 
 
+@lru_cache(maxsize=_OFTEN)
 def parse_unit_cell(text: str) -> tuple[str, Fraction] | Complaint:
     """Return our spelling of a unit and the scale that stands before it (`0.1 V`, `10 mV`); "" if there is none."""
     if is_nothing(text):
@@ -242,7 +251,8 @@ _NEXT = re.compile(r"(?:\s*/\s*|(?<!bit)\s+)(?=(?:0x[0-9a-f]+|\d+)\s*=)", re.IGN
 """Where the next pair begins without a comma: `0=off / 1=on`, `0=off 1=on`."""
 
 
-def parse_pairs(text: str) -> tuple[dict[int, str], str]:
+@lru_cache(maxsize=_OFTEN)
+def parse_pairs(text: str) -> tuple[Mapping[int, str], str]:
     """Return raw values (or bits) with their meaning, and what of the text could not be read so."""
     text = _NEXT.sub("; ", text.strip().replace("\N{FULLWIDTH COLON}", ":"))
     pairs = {int(raw, 0) if raw.startswith("0x") else int(raw): name.strip() for raw, name in _PAIR.findall(text)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from controller.commissioning.tables import Cell, Sheet
 from controller.commissioning.vendor_notes import is_remark, repetition_of
@@ -59,7 +60,7 @@ class Column:
     remark: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VendorTable:
     """A point list: its columns and its rows; `asides`: texts above the header and between the rows.
 
@@ -71,11 +72,22 @@ class VendorTable:
     asides: tuple[str, ...]
     titles: tuple[str, ...]
 
+    @cached_property
+    def _columns_of(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for position, column in enumerate(self.columns):
+            found.setdefault(column.role, []).append(position)
+        return found
+
     def cell(self, row: int, role: str) -> Cell:
         """Return the first filled cell of a role in a row; an empty one at the right place if there is none."""
-        cells = [c for column, c in zip(self.columns, self.rows[row], strict=False) if column.role == role]
-        fallback = Cell("", self.rows[row][0].ref)
-        return next((c for c in cells if c.text), cells[0] if cells else fallback)
+        cells, nearest = self.rows[row], None
+        for position in self._columns_of.get(role, ()):
+            if position < len(cells):
+                if cells[position].text:
+                    return cells[position]
+                nearest = nearest or cells[position]
+        return nearest or Cell("", cells[0].ref)
 
     def column(self, role: str) -> Column | None:
         """Return the first column of a role."""

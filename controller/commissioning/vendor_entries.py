@@ -43,6 +43,8 @@ _STYLES = (
     (r"1 ?-? ?based|one", AddressStyle.ONE_BASED),
 )
 """How a heading says that its addresses count."""
+_CODED = ("unit", "scale", "gain", "exponent", "offset", "order", "type")
+"""The columns that say how a value is coded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class _Reader:
         self.table, self.options, self.style, self.complaints = table, options, style, complaints
         column = table.column("address")
         self.is_hex = "hex" in (column.remark if column else "")
+        self._scalings: dict[tuple[str, ...], Entry] = {}
 
     def entry(self, row: int) -> Entry | None:
         """Return the entry of a row, None with complaints."""
@@ -150,7 +153,7 @@ class _Reader:
         length = number_of(length_cell.text)
         kind = self._type(row, length if length is not None else _span(address))
         table = self._table(row, address.table if address else "")
-        scaled = self._scaled(row)
+        scaled = self._scaling(row)
         if address is None or kind is None or table is None:
             return None
         span = length if length is not None else _span(address)
@@ -194,6 +197,16 @@ class _Reader:
                 cell, f"{span} registers do not hold whole values of {width}", f"{width}, or a multiple"
             )
         return span // width
+
+    def _scaling(self, row: int) -> Entry:
+        """Return what rows that are coded alike say of it, worked out once."""
+        coded = tuple(self.table.cell(row, role).text for role in _CODED)
+        found, before = self._scalings.get(coded), len(self.complaints.lines)
+        if found is None:
+            found = self._scaled(row)
+            if len(self.complaints.lines) == before:
+                self._scalings[coded] = found
+        return found
 
     def _scaled(self, row: int) -> Entry:
         """Return an entry that knows only its unit, scale, offset and word order."""
