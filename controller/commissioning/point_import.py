@@ -135,6 +135,7 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     if kind is None or not tables:
         return None
     entries = [e for table in tables for e in entries_of(table, request.options, complaints)]
+    _said_once(entries, complaints)
     taken: tuple[str, ...] = ()
     if kind is DeviceKind.BANK_BMS:
         notes = [text for table in tables for text in table.asides]
@@ -143,7 +144,8 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     binder.bind()
     if not complaints.lines and not binder.points:
         every = f"rows of racks have their number: 'Rack 1 voltage', 'Rack 2 voltage'; or {HOW_TO_SAY_IT}"
-        hint = every if kind is DeviceKind.BANK_BMS else ""
+        half = next((text for text in taken if "not how many" in text), "")
+        hint = half or every if kind is DeviceKind.BANK_BMS else ""
         message = f"none of {counted(len(entries), 'row')} is a signal of a {kind} that is known by its name"
         complaints.add(str(request.file), message, "another --kind, or a column 'signal' that binds them", hint)
     if complaints.lines:
@@ -155,6 +157,16 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     if unsaid:
         said.append(f"The list does not state the word order of {len(unsaid)} values; assumed: {order}.")
     return _Draft(tree, binder.comments, binder.cells, binder.unbound, without, [*said, *taken], taken)
+
+
+def _said_once(entries: Sequence[Entry], complaints: Complaints) -> None:
+    """Complain about rows that stand twice: one of them was meant to be something else."""
+    first: dict[tuple[str, str, int], Entry] = {}
+    for entry in entries:
+        same = first.setdefault((entry.name.casefold(), entry.table, entry.address), entry)
+        if same is not entry:
+            message = f"{entry.name} at {entry.table} {entry.address} stands in {same.cell.ref} already"
+            complaints.add(entry.cell, message, "each register once", "take one of the rows out, or mend its address")
 
 
 def _kind(request: Request, complaints: Complaints) -> DeviceKind | None:

@@ -13,6 +13,7 @@ from controller.link.secret_store import SecretError, find_secret, readable_by_o
 from controller.plant.figures import counted
 from controller.plant.messages import Message, Place, Severity, error, in_order, warning
 from controller.plant.model import Plant
+from controller.plant.single_file import single_file
 from controller.plant.site_loader import LoadResult, Sources, load_site, site_file
 from controller.plant.yaml_tree import Text, walk
 from controller.points.addresses import FrozenMapError, flat_map
@@ -23,10 +24,11 @@ FORMS = ("text", "github")
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What was found; `readable`: there was a site file at all."""
+    """What was found; `readable`: there was a site file at all; `alone`: what a file is that is no site."""
 
     result: LoadResult
     readable: bool
+    alone: str = ""
 
     @property
     def errors(self) -> tuple[Message, ...]:
@@ -56,6 +58,9 @@ def validate_site(
     `today` lets exceptions past their date be reported, `state_of` (site id to state folder) lets secrets be sought;
     where the site `runs_here`, one that is not found is an error.
     """
+    single = single_file(path)
+    if single is not None:
+        return Validation(single.result, True, single.what)
     result = load_site(path, today=today)
     plant, sources = result.plant, result.sources
     if plant is not None and sources is not None:
@@ -133,6 +138,8 @@ def _escaped(text: str) -> str:
 def _summary(found: Validation) -> str:
     counts = f"{counted(len(found.errors), 'error')}, {counted(len(found.warnings), 'warning')}"
     plant = found.result.plant
+    if found.alone:
+        return f"{found.alone}\n{counts}"
     if plant is None:
         return counts
     cells = sum(r.battery.cells_in_series * r.battery.cells_in_parallel for r in plant.racks)

@@ -16,6 +16,7 @@ _COUNTS = (
         re.IGNORECASE,
     ),
     re.compile(rf"\b()(\d+)\s+{_RACKS}\b", re.IGNORECASE),
+    re.compile(r"\bn\s*(?:=|from|is)\s*(\d+)\s*(?:to|through|\.\.+|-|–|~)\s*(\d+)", re.IGNORECASE),
 )
 _STRIDES = (
     re.compile(r"\b(\d+)\s*(?:registers?|words|addresses)\b", re.IGNORECASE),
@@ -25,6 +26,9 @@ _STRIDES = (
     re.compile(r"\+\s*(\d+)\b(?!\s*registers)"),
 )
 _OF_RACKS = re.compile(rf"\b{_RACKS}\b", re.IGNORECASE)
+_OF_EACH_RACK = re.compile(
+    rf"\b(?:(?:each|next|per|every|other)\s+{_RACKS}|{_RACKS}\s*[ #]?(?:n|i|k|x|no)\b)", re.IGNORECASE
+)
 _OF_A_RACK = re.compile(r"\b(?:rack|cluster|string)(?![a-z])", re.IGNORECASE)
 _OF_THE_WHOLE = re.compile(r"\b(?:bank|system|container|master|number|count|all|total of)(?![a-z])", re.IGNORECASE)
 _TITLE_WORDS = 6
@@ -54,6 +58,12 @@ def repetition_of(text: str) -> Repetition | None:
     if len(strides) != 1 or racks < 2 or 0 in strides:
         return None
     return Repetition(racks, strides.pop())
+
+
+def stride_of(text: str) -> int | None:
+    """Return how far apart the racks' blocks are where a text says only that: `rack n: +600`; None if it does not."""
+    strides = {int(number) for pattern in _STRIDES for number in pattern.findall(text)} - {0}
+    return strides.pop() if len(strides) == 1 and _OF_EACH_RACK.search(text) else None
 
 
 def is_remark(text: str) -> bool:

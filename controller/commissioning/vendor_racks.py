@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from controller.commissioning.tables import Complaints
 from controller.commissioning.vendor_entries import Entry
-from controller.commissioning.vendor_notes import Repetition, is_of_racks, repetition_of
+from controller.commissioning.vendor_notes import Repetition, is_of_racks, repetition_of, stride_of
 from controller.commissioning.vendor_signals import is_of_cells
 
 HOW_TO_SAY_IT = "a row 'Racks 1 to 9, each 600 registers further on' (with its numbers), or rows of every rack"
@@ -22,13 +22,18 @@ def with_racks(
 ) -> tuple[list[Entry], tuple[str, ...]]:
     """Return a bank's entries, those of its racks marked and repeated as the list says, and what was taken from it."""
     marked = [replace(e, of_rack=True) if _is_rack(e) else e for e in entries]
-    said = {note: found for note in notes if (found := repetition_of(note)) is not None}
+    texts = [*notes, *dict.fromkeys(e.comment for e in marked if stride_of(e.comment) is not None)]
+    said = {note: found for note in texts if (found := repetition_of(note)) is not None}
     of_racks = [e for e in marked if e.of_rack]
     if not of_racks:
         return marked, ()
     if not said:
         single = [e for e in of_racks if e.racks == 1]
         told = f"{len(single)} rows are of one rack; how often they repeat is not said. Expected: {HOW_TO_SAY_IT}."
+        half = next((e for e in single if stride_of(e.comment) is not None), None)
+        if half is not None:
+            told = f"{len(single)} rows are of one rack; {half.cell.ref} says how far apart racks stand, not how many"
+            told += f" there are. Expected: a row 'Racks 1 to 9, each {stride_of(half.comment)} registers further on'."
         return marked, (told,) if single else ()
     if len(set(said.values())) > 1:
         both = " and ".join(f"{found} ('{note}')" for note, found in said.items())
@@ -41,7 +46,8 @@ def with_racks(
 
 
 def _is_rack(entry: Entry) -> bool:
-    return entry.racks > 1 or is_of_racks(entry.name, entry.title) or (entry.count > 1 and is_of_cells(entry.name))
+    named = is_of_racks(entry.name, entry.title) or stride_of(entry.comment) is not None
+    return entry.racks > 1 or named or (entry.count > 1 and is_of_cells(entry.name))
 
 
 def _repeated(entry: Entry, repetition: Repetition, note: str, complaints: Complaints) -> Entry:

@@ -18,7 +18,7 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _AXIS = re.compile(r"\s*([a-z][a-z0-9_]*)\s*:\s*([0-9.,\s]+)\s*")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_FACTOR = r"(?:[a-z][a-z0-9_]*|\d{1,9})"
+_FACTOR = r"(?:[a-z][a-z0-9_]*|[0-9]{1,9})"
 _PRODUCT = rf"{_FACTOR}(?:\*{_FACTOR})*"
 _SUM = re.compile(rf"-?{_PRODUCT}(?:[+-]{_PRODUCT})*")
 _EXAMPLE = 'a name such as "B{block:01..06}-R{rack:01..24}"'
@@ -100,7 +100,7 @@ def _parse_axis(text: str) -> Axis:
 
 def _range(part: str, text: str) -> list[str]:
     ends = part.split("..")
-    if len(ends) > 2 or not all(end.isdigit() and len(end) <= 9 for end in ends):
+    if len(ends) > 2 or not all(end.isascii() and end.isdigit() and len(end) <= 9 for end in ends):
         raise _fail(f"'{{{text}}}' is not a range", "a range such as 01..24")
     first, last = ends[0], ends[-1]
     if int(last) < int(first):
@@ -168,7 +168,7 @@ def _parse_sum(text: str, known: list[str]) -> tuple[tuple[int, tuple[str, ...]]
 def _parse_product(sign: int, factors: Sequence[str], known: list[str]) -> tuple[int, tuple[str, ...]]:
     number, words = sign, []
     for factor in factors:
-        if factor.isdigit():
+        if factor.isascii() and factor.isdigit():
             number *= int(factor)
         elif factor in known:
             words.append(factor)
@@ -214,7 +214,7 @@ class NameIndex:
         return _numbered_hint(name, list(self.position)) or did_you_mean(name, self.position)
 
 
-_NUMBERS = re.compile(r"(\d+)")
+_NUMBERS = re.compile(r"([0-9]+)")
 
 
 def _numbered_hint(name: str, names: Sequence[str]) -> str:

@@ -52,13 +52,13 @@ DIMENSION_OF_UNIT = {
 
 _NEGATIVE = {SignConvention.CHARGE_POSITIVE, SignConvention.IMPORT_POSITIVE, SignConvention.ABSORBED_POSITIVE}
 _AT_EXPECTED = "such as 'input 16', 'holding 0', 'discrete 3', 'coil 0' or 'sunspec 804.A'"
-_AT = re.compile(r"(\w+)\s+(\d{1,6})")
-_SUNSPEC = re.compile(r"sunspec\s+(\d{1,5})\.(?:([\w-]+)\.)?(\w+)")
+_AT = re.compile(r"(\w+)\s+([0-9]{1,6})")
+_SUNSPEC = re.compile(r"sunspec\s+([0-9]{1,5})\.(?:([\w-]+)\.)?(\w+)")
 
 
 def words_of(register_type: str) -> int:
     """Return how many registers a value of this type takes; 0 if there is no such type."""
-    if re.fullmatch(r"string[1-9]\d?", register_type):
+    if re.fullmatch(r"string[1-9][0-9]?", register_type):
         return int(register_type[6:])
     return REGISTER_WORDS.get(register_type, 0)
 
@@ -166,7 +166,7 @@ class _Reader:
     def _forbidden(self) -> tuple[tuple[RegisterTable, int, int], ...]:
         ranges = []
         for position, text in enumerate(self.file.forbidden):
-            matched = re.fullmatch(r"(\w+)\s+(\d{1,5})\.\.(\d{1,5})", text)
+            matched = re.fullmatch(r"(\w+)\s+([0-9]{1,5})\.\.([0-9]{1,5})", text)
             if matched is None or matched[1] not in list(RegisterTable) or int(matched[2]) > int(matched[3]):
                 self._complain(("forbidden", position), f"'{text}' is no range of registers", "such as 'input 90..99'")
             else:
@@ -339,14 +339,14 @@ _MODICON = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 
 def _modicon_hint(text: str) -> str:
     """Return where a Modicon number leads: 40001 and 400001 are `holding 0`; "" if the text is none."""
-    matched = re.fullmatch(r"([0134])(\d{4,5})", text.strip())
+    matched = re.fullmatch(r"([0134])([0-9]{4,5})", text.strip())
     if matched is None or not 1 <= int(matched[2]) <= MAX_ADDRESS + 1:
         return ""
     return f"Modicon {matched[0]} is '{_MODICON[matched[1]]} {int(matched[2]) - 1}'"
 
 
 def _raw_number(text: str) -> int | None:
-    return int(text, 0) if re.fullmatch(r"[1-9]\d{0,10}|0|0x[0-9a-fA-F]{1,8}", text) else None
+    return int(text, 0) if re.fullmatch(r"[1-9][0-9]{0,10}|0|0x[0-9a-fA-F]{1,8}", text) else None
 
 
 def _canonical(signal: Signal) -> dict[str, int]:

@@ -94,6 +94,24 @@ class IngredientFiles:
         self._warn_of_unused(site)
         return types
 
+    def device_alone(self, document: Document) -> DeviceType | None:
+        """Return the device type of a file that no site was named for."""
+        return self._device(self.extender.whole(document, "devices"))
+
+    def cell_alone(self, document: Document) -> CellType | None:
+        """Return the cell type of a file that no site was named for."""
+        return self._cell(document)
+
+    def protections_alone(self, document: Document) -> Drafts | None:
+        """Return the rows of a file that no site was named for, inherited ones included."""
+        return self._protection_file(document, (document.file,))
+
+    def schedule_alone(self, document: Document) -> tuple[DraftEntry, ...]:
+        """Return the entries of a file that no site was named for."""
+        parsed, messages = check(document, ScheduleFile)
+        self.messages += messages
+        return self._entries(document, parsed.schedule) if parsed is not None else ()
+
     def _warn_of_unused(self, site: SiteFile) -> None:
         named = {name for _, name in _types_named(site)}
         for document in self._documents(site, DEVICE):
@@ -166,9 +184,7 @@ class IngredientFiles:
             self.messages.append(self._second(site, documents, "schedule", expected))
         if not documents:
             return self._entries(self.findings.document, site.schedule)
-        parsed, messages = check(documents[0], ScheduleFile)
-        self.messages += messages
-        return self._entries(documents[0], parsed.schedule) if parsed is not None else ()
+        return self.schedule_alone(documents[0])
 
     def _entries(self, document: Document, sections: list[ScheduleSection]) -> tuple[DraftEntry, ...]:
         drafts = draft_entries(document, sections)

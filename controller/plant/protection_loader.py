@@ -30,7 +30,7 @@ from controller.plant.yaml_tree import Document, Loc
 
 OWNERS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER, Owner.INTERLOCK)
 LEVELS = (Level.WARNING, Level.ALARM, Level.TRIP)
-_OF_RATED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s+of\s+rated\s*")
+_OF_RATED = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s+of\s+rated\s*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,11 @@ class SiteFiles:
 
     def why_unread(self, text: str, path: Path) -> str:
         """Return in words why a file that was named can't be read."""
-        if not path.is_relative_to(self.folder):
-            return f"'{text}' is outside the site's folder"
         try:
+            if (self.folder / text).is_symlink() and not path.exists():
+                return f"'{text}' is a link that leads to itself, or to nothing"
+            if not path.is_relative_to(self.folder):
+                return f"'{text}' is outside the site's folder"
             if path.is_dir():
                 return f"'{text}' is a folder"
             if path.is_file():

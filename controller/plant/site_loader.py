@@ -106,6 +106,8 @@ def why_unread(file: Path) -> str:
     try:
         if file.is_file():
             return "this file can't be read"
+        if file.is_symlink() and not file.exists():
+            return "this is a link that leads to itself, or to nothing"
         if file.exists() and not file.is_dir():
             return "this is no regular file"
     except (OSError, ValueError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -135,8 +136,8 @@ _USUAL: dict[Dimension, tuple[str, ...]] = {
 _ALSO_READ_AS: dict[tuple[Dimension, Dimension], None] = {
     (Dimension.TEMPERATURE, Dimension.TEMPERATURE_DIFFERENCE): None,
 }
-_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*", re.DOTALL)
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*\S*\s*")
+_QUANTITY = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*(.*?)\s*", re.DOTALL)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*\S*\s*")
 
 
 def example_of(dimension: Dimension) -> str:
@@ -179,7 +180,15 @@ def _not_a_number(text: str, dimension: Dimension) -> Complaint:
     if _DECIMAL_COMMA.fullmatch(text):
         hint = f"write a point, not a comma: '{text.strip().replace(',', '.')}'"
         return Complaint(f"is not a number with a unit ('{text}')", example_of(dimension), hint)
-    return Complaint(f"is not a number with a unit ('{text}')", example_of(dimension))
+    return Complaint(f"is not a number with a unit ('{text}')", example_of(dimension), digits_hint(text))
+
+
+def digits_hint(text: str) -> str:
+    """Return how to mend digits of other scripts and widths, "" where there are none."""
+    if all(c.isascii() for c in text if c.isdecimal()):
+        return ""
+    plain = "".join(str(unicodedata.digit(c)) if c.isdecimal() else unicodedata.normalize("NFKC", c) for c in text)
+    return f"write the digits 0 to 9: '{plain}'"
 
 
 def _no_unit(number: str, dimension: Dimension) -> Complaint:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from controller.plant.figures import quantity
 from controller.plant.messages import Message, did_you_mean, error, one_of
 from controller.plant.messages import Place as At
 from controller.plant.units import UNITS, Unit
@@ -25,6 +26,9 @@ from controller.points.point_list import Method, Point, PointList, PointType
 REQUIRED = ("tag", "address", "type")
 COLUMNS = (*REQUIRED, "scale", "sign", "unit", "deadband", "writable", "words", "description")
 LAST_ADDRESS = 65_535
+STEPS_NEEDED = 20
+"""Into how many steps a number's range must at least be parted by the register that shows it."""
+_COARSEST = {"Hz": 0.1}
 _OUR_UNITS = {"MVAr": "Mvar"}
 _YES, _NO = {"yes", "y", "rw", "w", "true", "1"}, {"", "no", "n", "r", "ro", "false", "0"}
 
@@ -150,7 +154,7 @@ class _Reader:
 
     def _address(self, row: Row) -> int | None:
         cell = row.get("address")
-        if cell is None or not re.fullmatch(r"\d{1,6}", cell.text) or int(cell.text) > LAST_ADDRESS:
+        if cell is None or not re.fullmatch(r"[0-9]{1,6}", cell.text) or int(cell.text) > LAST_ADDRESS:
             at = cell.at if cell is not None else row["tag"].at
             text = cell.text if cell is not None else ""
             hint = f"{int(text) - 400_001} if this is a Modicon number" if re.fullmatch(r"4\d{5}", text) else ""
@@ -174,8 +178,8 @@ class _Reader:
         cell = row.get(column)
         if cell is None or not cell.text:
             return value
-        text = cell.text.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", cell.text) else cell.text
-        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", text, re.IGNORECASE):
+        text = cell.text.replace(",", ".") if re.fullmatch(r"-?[0-9]+,[0-9]+", cell.text) else cell.text
+        if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?", text, re.IGNORECASE):
             self._wrong(cell.at, f"{column} '{cell.text}' is no number", "such as 0.1")
             return value
         return float(text)
@@ -241,11 +245,21 @@ class _Reader:
         span = place.type.span
         if span is None or target.type is not PointType.NUMBER:
             return
+        self._fine_enough(row, target, place)
         ends = [target.range_low * place.factor, target.range_high * place.factor]
         if min(ends) < span[0] or max(ends) > span[1]:
             message = f"{target.tag} goes from {target.range_low:g} to {target.range_high:g} {target.unit}:"
             message += f" {min(ends):.0f} to {max(ends):.0f} do not fit {place.type.value}"
             self._wrong(row["type"].at, message, f"{span[0]} to {span[1]}: another type, or a larger scale")
+
+    def _fine_enough(self, row: Row, target: Point, place: Place) -> None:
+        """Complain about whole numbers that are too far apart: 50 Hz in steps of 1 Hz tells nobody anything."""
+        whole, step = target.range_high - target.range_low, abs(1.0 / place.factor)
+        if step > _COARSEST.get(target.unit, whole / STEPS_NEEDED) * (1 + 1e-9):
+            at = row["scale"].at if row.get("scale", row["type"]).text else row["type"].at
+            message = f"{target.tag} would be read in steps of {quantity(step, target.unit)}"
+            expected = f"a scale for steps of {quantity(_COARSEST.get(target.unit, whole / STEPS_NEEDED), target.unit)}"
+            self._wrong(at, message, f"{expected} or finer, or float32")
 
     def overlaps(self, found: tuple[PartyPoint, ...]) -> None:
         """Complain about rows that share a register."""

@@ -406,3 +406,11 @@ def test_a_converter_s_list_is_read_as_its_maker_wrote_it(tmp_path) -> None:
     assert [raw for raw, _ in points["pcs.state"].codes] == [0, 1, 2, 3]
     assert sorted(raw for _, raw in points["pcs.operation"].commands) == [0, 1]
     assert [raw for _, raw in points["pcs.reset_request"].commands] == [1]
+
+
+def test_a_row_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "list.csv").write_text(
+        "Name;Address;FC;Type;Scale;Unit\nRack voltage;30017;04;UINT16;0.1;V\nRack voltage;30017;04;UINT16;0.1;V\n"
+    )
+    found = import_points(Request(tmp_path / "list.csv", "acme", "rack_bms"))
+    assert found.errors.startswith("list.csv!A3: error: Rack voltage at input 16 stands in list.csv!A2 already")

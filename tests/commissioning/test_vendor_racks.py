@@ -155,3 +155,22 @@ def test_a_note_says_both_numbers_or_nothing(text: str, expected: Repetition | N
 )  # fmt: skip
 def test_whose_a_row_is(name: str, title: str, *, expected: bool) -> None:
     assert is_of_racks(name, title) is expected
+
+
+ONE_RACK = """Name;Address;FC;Type;Scale;Unit;Description
+Rack voltage;30017;04;UINT16;0.1;V;%s
+State of charge;30019;04;UINT16;0.1;%%;%s
+"""
+
+
+def test_a_repeat_that_stands_only_behind_its_rows_is_read(tmp_path: Path) -> None:
+    text = ONE_RACK % ("rack n: +600 (n = 1 to 8)", "rack n: +600 (n = 1 to 8)")
+    device = device_of(imported(tmp_path, text))
+    assert device.repeat is not None
+    assert (device.repeat.count, device.repeat.stride) == (8, 600)
+
+
+def test_a_repeat_that_says_only_how_far_is_asked_how_many(tmp_path: Path) -> None:
+    found = imported(tmp_path, ONE_RACK % ("rack n: +600", "rack n: +600"))
+    assert "says how far apart racks stand, not how many there are" in found.errors
+    assert "a row 'Racks 1 to 9, each 600 registers further on'" in found.errors

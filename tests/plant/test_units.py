@@ -85,3 +85,10 @@ def test_a_written_quantity_reads_back(number, name):
     parsed = parse_quantity(f"{number:.9e} {name}", unit.dimension)
     assert not isinstance(parsed, Complaint)
     assert parsed == pytest.approx(number * unit.factor + unit.offset, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("text", ["\N{FULLWIDTH DIGIT THREE}.65 V", "\N{ARABIC-INDIC DIGIT THREE} V"])
+def test_digits_of_other_scripts_are_no_numbers(text):
+    complaint = parse_quantity(text, Dimension.VOLTAGE)
+    assert isinstance(complaint, Complaint)
+    assert complaint.hint.startswith("write the digits 0 to 9: '3")

@@ -63,6 +63,7 @@ def test_semicolons_decimal_commas_and_comments_are_read(listed: PointList) -> N
         ("0.5,no", "-1,no", "maps/u.csv:3:27", "a deadband of -1", "0 or more"),
         ("Plant.SoC,2", "Plant.SoC,1", "maps/u.csv:3:11", "share register 1", ""),
         ("uint16,0.1", "uint16,0.001", "maps/u.csv:3:13", "0 to 100000 do not fit uint16", "a larger scale"),
+        ("uint16,0.1", "uint16,10", "maps/u.csv:3:20", "Plant.SoC would be read in steps of 10 %", "steps of 5 %"),
         (",-1,kW,5", ",2,kW,5", "maps/u.csv:2:31", "sign '2'", "1 or -1"),
         ("Plant.State,", "Plant.LimitReasonText,", "maps/u.csv:4:1", "it has no register", "a single number"),
         (
@@ -81,6 +82,12 @@ def test_each_mistake_is_named_at_its_place(listed, old, new, place, message, to
     found = complaints(LIST.replace(old, new, 1), listed)
 
     assert [f for f in found if f[0] == place and message in f[1] and told in f[2] + f[3]], found
+
+
+def test_a_frequency_in_whole_hertz_is_refused(listed: PointList) -> None:
+    text = "tag,address,type,scale\nPlant.Frequency,0,uint16,1\n"
+    assert complaints(text, listed)[0][1] == "Plant.Frequency would be read in steps of 1 Hz"
+    assert complaints(text.replace("uint16,1", "uint16,0.01"), listed) == []
 
 
 def test_an_empty_list_and_a_list_without_a_column_are_errors(listed: PointList) -> None:

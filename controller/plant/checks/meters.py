@@ -23,7 +23,7 @@ _AT_POI = (MeterRole.POI_CONTROL, MeterRole.POI_REVENUE)
 def _ends(context: CheckContext, meter: Meter, key: str) -> tuple[float, float] | None:
     """Return primary and secondary as written, None where the meter has no such transformer."""
     text = context.document.text_at((*context.loc("meters", meter.index), key, "ratio"))
-    found = re.findall(r"\d+(?:\.\d+)?", text)
+    found = re.findall(r"[0-9]+(?:\.[0-9]+)?", text)
     return (float(found[0]), float(found[1])) if len(found) == 2 else None
 
 

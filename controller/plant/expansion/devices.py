@@ -18,7 +18,7 @@ from controller.plant.yaml_tree import Loc
 
 Address = TcpAddress | SerialAddress
 CONNECT_EXPECTED = '"tcp://10.20.1.10:502?unit=1" or "serial:///dev/ttyS0?baud=19200&parity=even&stop=1&unit=1"'
-_TCP = re.compile(r"tcp://([A-Za-z0-9.-]+)(?::(\d{1,5}))?(?:\?(.*))?")
+_TCP = re.compile(r"tcp://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(?:\?(.*))?")
 _SERIAL = re.compile(r"serial://(/[A-Za-z0-9/._-]+)(?:\?(.*))?")
 _PARITY = {"none": "N", "even": "E", "odd": "O"}
 
@@ -39,7 +39,7 @@ def _parse_tcp(text: str, matched: re.Match[str]) -> tuple[Address, int] | Compl
         return Complaint(f"'{text}' has no port", CONNECT_EXPECTED, f"write {host}:502")
     if int(port) > 65_535:
         return Complaint(f"there is no port {port}", "0 to 65535")
-    if re.fullmatch(r"[\d.]+", host) and not _is_ip(host):
+    if re.fullmatch(r"[0-9.]+", host) and not _is_ip(host):
         return Complaint(f"'{host}' is no IP address", "four numbers from 0 to 255")
     options = dict(parse_qsl(matched[3] or "", keep_blank_values=True))
     unit = _unit(options, 255)
@@ -62,7 +62,11 @@ def _parse_serial(text: str, matched: re.Match[str]) -> tuple[Address, int] | Co
     unit = _unit(options, 247)
     if isinstance(unit, Complaint):
         return unit
-    if not line["baud"].isdigit() or line["parity"] not in _PARITY or line["stop"] not in ("1", "2"):
+    if (
+        not (line["baud"].isascii() and line["baud"].isdigit())
+        or line["parity"] not in _PARITY
+        or line["stop"] not in ("1", "2")
+    ):
         return Complaint(f"'{text}' has line settings that do not exist", CONNECT_EXPECTED)
     return SerialAddress(matched[1], int(line["baud"]), _PARITY[line["parity"]], int(line["stop"])), unit
 
@@ -76,7 +80,7 @@ def _unit(options: Mapping[str, str], most: int) -> int | Complaint:
     text = options.get("unit")
     if text is None:
         return Complaint("the connection has no unit number", CONNECT_EXPECTED, "append ?unit=1")
-    if not text.isdigit() or len(text) > 3 or int(text) > most:
+    if not (text.isascii() and text.isdigit()) or len(text) > 3 or int(text) > most:
         return Complaint(f"there is no unit {text}", f"0 to {most}")
     return int(text)
 

@@ -49,7 +49,7 @@ _ROLES = {
     MeterPlace.AUXILIARY: MeterRole.AUXILIARY,
     MeterPlace.FEEDER: MeterRole.FEEDER,
 }
-_RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
+_RATIO = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +358,7 @@ class PlantExpander:
             return None
         loc = (*member.loc, "input")
         device, _, number = filled.rpartition(".")
-        if not device or not number.isdigit() or len(number) > 4 or int(number) < 1:
+        if not device or not (number.isascii() and number.isdigit()) or len(number) > 4 or int(number) < 1:
             message = f"'{filled}' is no input of a device"
             self.findings.complain(loc, message, "device and input, such as IO01.3", rule="input")
             return None

@@ -27,7 +27,7 @@ from controller.plant.schema.equipment import BatterySection, GridFunction
 from controller.plant.schema.site import ControlsSection, ScadaSection, SimulationSection, SiteSection
 from controller.plant.units import Dimension, parse_quantity
 
-_LISTEN = re.compile(r"(?:opc\.)?tcp://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
+_LISTEN = re.compile(r"(?:opc\.)?tcp://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 BMS_TRIPS: dict[str, Dimension] = {
     "cell_voltage_high": DIMENSION_OF_UNIT["V"],

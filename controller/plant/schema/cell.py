@@ -54,7 +54,7 @@ def _unit(dimension: Dimension) -> tuple[BeforeValidator, WithJsonSchema]:
 def _rate(value: object) -> float:
     """Read a number a whole SOC; it has no unit, and files of old write it as `15 1`."""
     text = single(value, "a number such as 15").removesuffix(" 1")
-    if not text.replace(".", "", 1).isdigit():
+    if not (text.isascii() and text.replace(".", "", 1).isdigit()):
         fail(f"is not a plain number ('{text}')", "a number such as 15")
     if not 0.1 <= float(text) <= 1e4:
         fail("can't be meant so", "from 0.1 to 10000")

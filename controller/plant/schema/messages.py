@@ -65,7 +65,7 @@ def _decimal_commas(document: Document, unknown: Mapping[Loc, Sequence[str]]) ->
         node = document.node_at(group)
         entries = list(node.entries.items()) if isinstance(node, Keys) else []
         for (name, (_, value)), (word, (key, rest)) in pairwise(entries):
-            digits = isinstance(value, Text) and not value.quoted and re.fullmatch(r"[+-]?\d+", value.value)
+            digits = isinstance(value, Text) and not value.quoted and re.fullmatch(r"[+-]?[0-9]+", value.value)
             behind = key.place.line == value.place.line and key.place.col == value.place.col + value.place.width + 1
             empty = isinstance(rest, Text) and not rest.value
             if word in words and digits and behind and empty and word[:1].isdigit() and isinstance(value, Text):

@@ -23,7 +23,7 @@ from controller.plant.schema.types import (
     within,
 )
 
-_TIME = re.compile(r"(\d{1,2}):(\d{2})")
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 _GROUPS = {"daily": "mon-sun", "weekdays": "mon-fri", "weekend": "sat-sun"}
 _DAYS_EXPECTED = "daily, mon-fri, sat-sun, or days such as [mon, wed, fri]"
 

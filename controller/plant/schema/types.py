@@ -28,7 +28,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from controller import __version__
 from controller.plant.messages import Complaint, did_you_mean, one_of
-from controller.plant.units import EXAMPLES, UNITS, Dimension, parse_quantity
+from controller.plant.units import EXAMPLES, UNITS, Dimension, digits_hint, parse_quantity
 
 COMPLAINT = "complaint"
 """The error type of our own validators; the context holds the parts of a `Complaint`."""
@@ -163,8 +163,9 @@ def _number(value: object) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number) or not re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", text):
-        hint = f"write a point, not a comma: '{text.replace(',', '.')}'" if re.fullmatch(r"[+-]?\d+,\d+", text) else ""
+    if not math.isfinite(number) or not re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", text):
+        comma = re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text)
+        hint = f"write a point, not a comma: '{text.replace(',', '.')}'" if comma else digits_hint(text)
         fail(f"is not a plain number ('{text}')", "a number without a unit, such as 0.1", hint)
     return number
 
@@ -174,11 +175,11 @@ Number = Annotated[float, BeforeValidator(_number), WithJsonSchema({"type": "num
 
 def _whole(value: object) -> int:
     text = single(value, "a whole number")
-    if re.fullmatch(r"[+-]?\d{1,12}", text):
+    if re.fullmatch(r"[+-]?[0-9]{1,12}", text):
         return int(text)
     if re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}", text):
         return int(text, 16)
-    fail(f"is not a whole number ('{text}')", "a whole number without a unit, such as 12")
+    fail(f"is not a whole number ('{text}')", "a whole number without a unit, such as 12", digits_hint(text))
 
 
 _INTEGER = WithJsonSchema({"type": "integer", UNIT: "whole number"})
