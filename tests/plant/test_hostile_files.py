@@ -147,7 +147,7 @@ def link_outside(path: Path) -> None:
 @pytest.mark.parametrize(
     ("replaced", "said"),
     [
-        (circle, "there is no file '{}'"), (folder_for_file, "'{}' is a folder"), (link_outside, "'{}' is outside"),
+        (circle, "'{}' is a link that leads to itself"), (folder_for_file, "'{}' is a folder"), (link_outside, "'{}' is outside"),
         (pipe_for_file, "'{}' is no regular file"),
     ],
 )  # fmt: skip
@@ -159,10 +159,10 @@ def test_what_stands_in_a_file_s_place_is_named(tmp_path, name, replaced, said):
     assert all(f"did you mean '{name}'" not in m.hint for m in messages)
 
 
-def test_a_site_that_is_a_link_to_itself_is_not_there(tmp_path):
+def test_a_site_that_is_a_link_to_itself_is_called_one(tmp_path):
     (tmp_path / "site.yaml").symlink_to("site.yaml")
-    assert "there is no such file" in load_site(tmp_path).text()
-    assert "there is no such file" in load_site(tmp_path / "site.yaml").text()
+    assert "this is a link that leads to itself" in load_site(tmp_path).text()
+    assert "this is a link that leads to itself" in load_site(tmp_path / "site.yaml").text()
 
 
 def test_a_device_of_the_library_is_no_way_out_of_it(tmp_path):
