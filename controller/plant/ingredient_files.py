@@ -8,6 +8,7 @@ from pathlib import Path
 
 from controller.plant.cell_loader import load_cell
 from controller.plant.cell_types import CellType
+from controller.plant.checks.cells import cell_is_possible
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceType
@@ -274,8 +275,10 @@ class IngredientFiles:
 @lru_cache(maxsize=32)
 def _loaded_cell(data: bytes, file: str) -> tuple[CellType | None, tuple[Message, ...]]:
     """The same bytes (library cells, mostly) are read once."""
-    cell, messages = load_cell(read_document(file, data)[0])
-    return cell, tuple(messages)
+    document = read_document(file, data)[0]
+    cell, messages = load_cell(document)
+    impossible = [] if cell is None else list(cell_is_possible(cell, document))
+    return (None, tuple(impossible)) if impossible else (cell, tuple(messages))
 
 
 def _unused(document: Document, key: str, message: str, named: Collection[str]) -> Message:

@@ -1,0 +1,166 @@
+"""Is a cell possible: voltages that rise with the charge, resistances and heat of the size that its capacity makes.
+
+Rule: what a slip of a unit, an order or a column makes of a cell file lies far outside of every cell that is built; the
+bounds here are wide enough for all chemistries, from 2 Ah cells to 12 V blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from controller.plant.cell_types import CellType, Row, Table
+from controller.plant.figures import number, quantity, span
+from controller.plant.messages import Message, error
+from controller.plant.yaml_tree import Document, Loc
+
+DIP_RATIO = 0.15
+"""How far, of a branch's whole span, a voltage may fall from one SOC to the next: joints of fitted pieces do."""
+OCV_OF_LIMITS_RATIO = (0.5, 1.1)
+VOLTAGE_MAX_OF_FULL_RATIO = 1.16
+DROP_RATIO = (0.001, 1.0)
+"""What a current of 1 C makes of the voltage over a resistance: 1 % to 30 % in cells that are built."""
+ENTROPY_PER_VOLT = 1e-3
+HEAT_J_PER_K_WH = (0.5, 60.0)
+TABLE_DEGC = (-60.0, 90.0)
+
+
+def cell_is_possible(cell: CellType, document: Document) -> Iterator[Message]:
+    """Yield what no cell is like, at the places of its file."""
+    yield from _temperatures(cell, document)
+    yield from _branches(cell, document)
+    yield from _resistances(cell, document)
+    yield from _sizes(cell, document)
+    yield from _anchors(cell, document)
+
+
+def _temperatures(cell: CellType, document: Document) -> Iterator[Message]:
+    axes = (("ocv", cell.ocv.temperature_degc), ("impedance", cell.impedance.temperature_degc))
+    for name, axis in axes:
+        wrong = next((k for k, degc in enumerate(axis) if not TABLE_DEGC[0] <= degc <= TABLE_DEGC[1]), None)
+        if wrong is not None:
+            place = document.place_of((name, "temperature", "values", wrong))
+            hint = "are these kelvins? 298 K are 25 degC" if axis[wrong] > 200 else ""
+            message = f"{name}.temperature has {quantity(axis[wrong], 'degC')}"
+            yield error(place, message, span(*TABLE_DEGC, "degC"), hint)
+
+
+def _branches(cell: CellType, document: Document) -> Iterator[Message]:
+    """Both branches rise from empty to full inside of the cell's limits, the one after charging above the other."""
+    limits = cell.limits
+    low_v = OCV_OF_LIMITS_RATIO[0] * limits.voltage_min_v
+    high_v = OCV_OF_LIMITS_RATIO[1] * limits.voltage_max_v
+    wrong: list[Message] = []
+    for name, table in (("charge", cell.ocv.charge_v), ("discharge", cell.ocv.discharge_v)):
+        for row, values in enumerate(table):
+            wrong += _branch(("ocv", name, "values", row), values, (low_v, high_v), document)
+    yield from wrong[:3]
+    mean_v = [sum(map(sum, table)) for table in (cell.ocv.charge_v, cell.ocv.discharge_v)]
+    if not wrong and mean_v[0] < mean_v[1]:
+        place = document.place_of(("ocv", "charge"), key=True)
+        message = "ocv.charge lies below ocv.discharge: a cell rests higher after it was charged"
+        yield error(place, message, "the two tables the other way round")
+
+
+def _branch(loc: Loc, values: Row, bounds_v: tuple[float, float], document: Document) -> Iterator[Message]:
+    if values[0] > values[-1]:
+        message = f"the voltage falls from {quantity(values[0], 'V')} to {quantity(values[-1], 'V')} over this row"
+        yield error(document.place_of(loc), message, "voltages from an empty to a full cell, as the SOC has them")
+        return
+    outside = next((k for k, v in enumerate(values) if not bounds_v[0] <= v <= bounds_v[1]), None)
+    if outside is not None:
+        message = f"an open-circuit voltage of {quantity(values[outside], 'V')} is no voltage of this cell"
+        place = document.place_of((*loc, outside))
+        yield error(place, message, span(*bounds_v, "V"), "look at the unit of the table, V or mV")
+        return
+    most_v = DIP_RATIO * (max(values) - min(values))
+    for position, (before_v, after_v) in enumerate(pairwise(values), start=1):
+        if before_v - after_v > most_v:
+            message = (
+                f"the voltage falls from {quantity(before_v, 'V')} to {quantity(after_v, 'V')} while the SOC rises"
+            )
+            yield error(document.place_of((*loc, position)), message, "a voltage that rises with the SOC")
+            return
+
+
+def _resistances(cell: CellType, document: Document) -> Iterator[Message]:
+    """Resistances are above zero, and a current of 1 C makes a drop over them that a cell can have."""
+    pairs = enumerate(cell.impedance.pair_ohm)
+    tables: list[tuple[Loc, Table, float]] = [(("impedance", "series"), cell.impedance.series_ohm, DROP_RATIO[0])]
+    tables += [(("impedance", "pairs", k, "resistance"), table, 0.0) for k, table in pairs]
+    for loc, table, least in tables:
+        name = ".".join(str(part) for part in loc if isinstance(part, str))
+        usual_ohm = sorted(value for row in table for value in row)[len(table) * len(table[0]) // 2]
+        drop = usual_ohm * cell.capacity_ah / _middle_v(cell)
+        if min(map(min, table)) < 0:
+            yield error(document.place_of(loc, key=True), f"{name} has a resistance below zero", "zero or more")
+        elif not least <= drop <= DROP_RATIO[1]:
+            per_volt = _middle_v(cell) / cell.capacity_ah
+            message = (
+                f"{name} is mostly {quantity(usual_ohm, 'ohm')}: a current of 1 C ({quantity(cell.capacity_ah, 'A')})"
+            )
+            message += f" would change the voltage by {number(100 * drop, 2)} %"
+            expected = (
+                f"{span(DROP_RATIO[0] * per_volt, DROP_RATIO[1] * per_volt, 'ohm', 2)} for {cell.capacity_ah:g} Ah"
+            )
+            yield error(document.place_of((*loc, "unit")), message, expected, "look at its unit and at the capacity")
+
+
+def _middle_v(cell: CellType) -> float:
+    row = cell.ocv.discharge_v[len(cell.ocv.discharge_v) // 2]
+    return row[len(row) // 2]
+
+
+def _sizes(cell: CellType, document: Document) -> Iterator[Message]:
+    """Single numbers are of the size that they have in cells."""
+    middle_v, limits = _middle_v(cell), cell.limits
+    energy_wh = middle_v * cell.capacity_ah
+    window_v = limits.voltage_max_v - limits.voltage_min_v
+    full_v = max(map(max, cell.ocv.charge_v))
+    entropy = max(map(abs, cell.ocv.entropy_v_per_k))
+    worst_v, best_v = max(map(max, cell.impedance.error_v)), min(map(min, cell.impedance.error_v))
+    low_j_per_k, high_j_per_k = (ratio * energy_wh for ratio in HEAT_J_PER_K_WH)
+    heat, ageing = cell.heat.core_j_per_k + cell.heat.surface_j_per_k, cell.ageing
+    checks: tuple[tuple[Loc, bool, str, str], ...] = (
+        (("limits", "voltage_max"), limits.voltage_max_v <= VOLTAGE_MAX_OF_FULL_RATIO * full_v,
+         f"limits.voltage_max is far above {quantity(full_v, 'V')}, where a full cell rests",
+         f"at most {quantity(VOLTAGE_MAX_OF_FULL_RATIO * full_v, 'V')}"),
+        (("ocv", "entropy", "unit"), entropy <= ENTROPY_PER_VOLT * middle_v,
+         f"ocv.entropy reaches {number(1e3 * entropy)} mV/K", f"at most {number(middle_v)} mV/K: look at its unit"),
+        (("impedance", "error", "unit"), best_v > 0 and worst_v <= 0.5 * window_v,
+         f"impedance.error goes from {span(best_v, worst_v, 'V')}",
+         f"above 0, and at most half of the cell's window, {quantity(0.5 * window_v, 'V')}"),
+        (("heat", "core"), low_j_per_k <= heat <= high_j_per_k,
+         f"a cell of {number(energy_wh, 3)} Wh is said to hold {number(heat, 3)} J/K in core and surface",
+         f"{number(low_j_per_k, 2)} to {number(high_j_per_k, 2)} J/K together"),
+        (("coulombic_efficiency",), cell.coulombic_efficiency_ratio >= 0.8,
+         "coulombic_efficiency is far below that of any cell", "80 % to 100 %: it is of the charge, not of the energy"),
+        (("self_discharge_per_month",), cell.self_discharge_ratio_per_month <= 0.5,
+         "self_discharge_per_month would empty the cell in two months", "at most 50 %"),
+        (("ageing", "end_of_life"), 0.3 <= ageing.end_of_life_ratio <= 0.95,
+         "ageing.end_of_life is the share of its capacity that an old cell still has", "30 % to 95 %, such as 80 %"),
+        (("ageing", "fade_per_cycle"), ageing.cycle_fade_ratio <= 0.01,
+         "ageing.fade_per_cycle would wear the cell out in a hundred cycles", "at most 1 %"),
+        (("sensors", "voltage_step"), cell.sensors.voltage_step_v <= 0.05 * window_v,
+         "sensors.voltage_step is too coarse to tell the cell's charge", f"at most {quantity(0.05 * window_v, 'V')}"),
+    )  # fmt: skip
+    yield from (error(document.place_of(loc), message, expected) for loc, fine, message, expected in checks if not fine)
+
+
+def _anchors(cell: CellType, document: Document) -> Iterator[Message]:
+    """What ties the SOC to the truth lies inside of the cell's limits, the full end above its middle."""
+    anchors, limits, middle_v = cell.anchors, cell.limits, _middle_v(cell)
+    if not middle_v < anchors.full_voltage_v <= limits.voltage_max_v * (1 + 1e-9):
+        expected = (
+            f"above {quantity(middle_v, 'V')} and at most limits.voltage_max, {quantity(limits.voltage_max_v, 'V')}"
+        )
+        yield error(
+            document.place_of(("anchors", "full_voltage")), "no full charge ends at anchors.full_voltage", expected
+        )
+    if anchors.low_voltage_v < limits.voltage_min_v * (1 - 1e-9):
+        expected = f"at least limits.voltage_min, {quantity(limits.voltage_min_v, 'V')}"
+        yield error(document.place_of(("anchors", "low_voltage")), "anchors.low_voltage is never reached", expected)
+    if anchors.full_taper_a >= limits.charge_current_max_a:
+        expected = f"below limits.charge_current_max, {quantity(limits.charge_current_max_a, 'A')}"
+        message = "at anchors.full_taper every charge would count as full"
+        yield error(document.place_of(("anchors", "full_taper")), message, expected)

@@ -1,0 +1,82 @@
+"""Cell files with one slip each: an order, a unit, a column; and the library's, which have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.plant.cell_loader import load_cell
+from controller.plant.checks.cells import cell_is_possible
+from controller.plant.messages import Message
+from controller.plant.site_files import LIBRARY
+from controller.plant.yaml_tree import read_document
+
+CELLS = LIBRARY / "cells"
+
+
+def said(text: str) -> list[Message]:
+    document, messages = read_document("own.yaml", text.encode())
+    cell, more = load_cell(document)
+    assert cell is not None, [*messages, *more]
+    return list(cell_is_possible(cell, document))
+
+
+def put(*way: str | int) -> Callable[[dict[str, Any], object], None]:
+    def change(tree: dict[str, Any], value: object) -> None:
+        inner: Any = tree
+        for key in way[:-1]:
+            inner = inner[key]
+        inner[way[-1]] = value(inner[way[-1]]) if callable(value) else value
+
+    return change
+
+
+def turned(rows: list[list[float]]) -> list[list[float]]:
+    return [row[::-1] for row in rows]
+
+
+def times(factor: float) -> Callable[[list[list[float]]], list[list[float]]]:
+    return lambda rows: [[factor * value for value in row] for row in rows]
+
+
+MISTAKES = [
+    (put("ocv", "charge", "values"), turned, "the voltage falls from 3.597 V to 2.362 V over this row"),
+    (put("ocv", "discharge", "values"), turned, "the voltage falls from 3.594 V to 2.025 V over this row"),
+    (put("ocv", "charge", "unit"), "V", "an open-circuit voltage of 2.362 kV is no voltage of this cell"),
+    (put("ocv", "charge", "values"), times(0.9), "ocv.charge lies below ocv.discharge"),
+    (put("ocv", "charge", "values", 2, 30), 2950, "the voltage falls from"),
+    (put("ocv", "temperature", "values"), [268, 278, 288, 298, 308, 318], "ocv.temperature has 268 degC"),
+    (put("impedance", "series", "unit"), "ohm", "impedance.series is mostly 513.2 mohm"),
+    (put("impedance", "series", "values"), times(-1.0), "impedance.series has a resistance below zero"),
+    (put("impedance", "pairs", 0, "resistance", "values"), times(1000.0), "impedance.pairs.resistance is mostly"),
+    (put("impedance", "error", "unit"), "V", "impedance.error goes from"),
+    (put("capacity"), "280 mAh", "impedance.series is mostly 513.2 uohm: a current of 1 C (280 mA)"),
+    (put("limits", "voltage_max"), "4.2 V", "limits.voltage_max is far above 3.597 V"),
+    (put("ocv", "entropy", "unit"), "V/K", "ocv.entropy reaches 300 mV/K"),
+    (put("heat", "core"), "4300 kJ/K", "a cell of 922 Wh is said to hold"),
+    (put("anchors", "full_voltage"), "4.0 V", "no full charge ends at anchors.full_voltage"),
+    (put("anchors", "low_voltage"), "2 V", "anchors.low_voltage is never reached"),
+    (put("anchors", "full_taper"), "280 A", "at anchors.full_taper every charge would count as full"),
+    (put("coulombic_efficiency"), "60 %", "coulombic_efficiency is far below"),
+    (put("self_discharge_per_month"), "100 %", "self_discharge_per_month would empty"),
+    (put("ageing", "end_of_life"), "5 %", "ageing.end_of_life is the share"),
+    (put("ageing", "fade_per_cycle"), "20 %", "ageing.fade_per_cycle would wear"),
+    (put("sensors", "voltage_step"), "3 V", "sensors.voltage_step is too coarse"),
+]
+
+
+@pytest.mark.parametrize(("change", "value", "start"), MISTAKES, ids=[m[2][:40] for m in MISTAKES])
+def test_a_slip_in_a_cell_file_is_refused_at_its_place(change, value, start):
+    tree = yaml.safe_load((CELLS / "generic_280_lfp.yaml").read_text(encoding="utf-8"))
+    change(tree, value)
+    found = said(yaml.safe_dump(tree, sort_keys=False))
+    assert [m for m in found if m.message.startswith(start)], found
+    assert all(m.expected and m.place.line > 1 for m in found)
+
+
+@pytest.mark.parametrize("path", sorted(CELLS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_cells_of_the_library_are_possible(path):
+    assert said(path.read_text(encoding="utf-8")) == []
