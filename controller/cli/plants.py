@@ -96,10 +96,18 @@ def rehearse(
     """
     from controller.runtime.rehearsal import Rehearsal, rehearse_site
 
+    _tell_of_replaced(out)
     result = rehearse_site(load(site), Rehearsal(hours=hours, scan=scan, scenario=scenario, seed=seed, out=out))
     print(json.dumps(result.as_json()) if as_json else result.as_text())
     if result.failed_expectations:
         raise typer.Exit(NO)
+
+
+def _tell_of_replaced(out: Path | None) -> None:
+    """Say which files of an earlier run are overwritten; a recording of a real plant never is (`run --record`)."""
+    for file in () if out is None else (out, out.with_suffix(".events.jsonl")):
+        if file.exists():
+            print(f"{file} is replaced", file=sys.stderr)
 
 
 def replay(
@@ -116,6 +124,7 @@ def replay(
     from controller.runtime.recording.recording_file import RecordingError
     from controller.runtime.recording.replay import replay_site
 
+    _tell_of_replaced(out)
     try:
         result = replay_site(site, recording, out)
     except SiteError as error:

@@ -215,7 +215,10 @@ def _set_limit(desk: Desk, command: Command, limits: Limits) -> Verdict:
     limits.set(source, Limit(value, expires_ns, None if expires_ns is None else fallback))
     if held == limits.by_source[source]:
         return ACCEPTED
-    desk.events.append(Event(EventKind.LIMIT_CHANGED, Owner.PLANT, 0, before, limits.lowest_w, _actor(command)))
+    way = "export" if limits is desk.state.export_limits else "import"
+    words = f"{way} limit {value * 1e-6:g} MW; the lowest of all sources is {limits.lowest_w * 1e-6:g} MW"
+    event = Event(EventKind.LIMIT_CHANGED, Owner.PLANT, 0, before, limits.lowest_w, _actor(command), words)
+    desk.events.append(event)
     return ACCEPTED
 
 

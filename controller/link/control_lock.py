@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from controller.link.state_folder import make_state_folder, state_folder_error
+
 _UCRED = struct.Struct("3i")
 _WAITING_MAX = 64
 
@@ -22,7 +24,11 @@ class AlreadyControlledError(Exception):
     """Another process controls this site; `bess run` exits 2."""
 
     def __init__(self, pid: int | None) -> None:
-        super().__init__(f"already controlled by pid {pid}" if pid else "already controlled by another process")
+        who = f"pid {pid}" if pid else "another process"
+        super().__init__(
+            f"already controlled by {who}: a site has exactly one controller; `bess status` shows it; end"
+            " that `bess run` (Ctrl-C, or `systemctl stop` for a service) before you start another"
+        )
         self.pid = pid
 
 
@@ -31,7 +37,7 @@ class ControlLock:
 
     def __init__(self, state_folder: Path, real_site_id: str | None) -> None:
         """Take the lock at once or raise AlreadyControlledError; `real_site_id` None for a simulated run."""
-        state_folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(state_folder)
         self._file = _locked(state_folder / "control.lock")
         self._name: socket.socket | None = None
         try:
@@ -56,7 +62,10 @@ class ControlLock:
 
 
 def _locked(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise state_folder_error(path.parent, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.link.state_folder import make_state_folder
+
 _OTHERS = 0o077
 
 
@@ -65,7 +67,8 @@ def store_secret(name: str, value: str, state: Path) -> Path:
     if not value.strip():
         raise SecretError(f"the value of '{name}' is empty; nothing was stored")
     folder = state / "secrets"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_state_folder(folder.parent)
+    folder.mkdir(exist_ok=True, mode=0o700)
     folder.chmod(0o700)
     aside = folder / f".{name}.new"
     aside.unlink(missing_ok=True)

@@ -39,6 +39,7 @@ from controller.link.run_directory import prepare
 from controller.link.sealed_site import load_sealed, seal
 from controller.link.snapshot_file import SnapshotFile
 from controller.link.snapshot_memory import SnapshotFormat
+from controller.link.state_folder import make_state_folder
 from controller.modbus.poll_groups import PollGroup, poll_groups
 from controller.plant.clock import Clock
 from controller.plant.model import Plant, TcpAddress
@@ -395,5 +396,5 @@ def _tcp_address(text: str) -> TcpAddress:
 
 def prepare_folders(folders: Folders) -> None:
     """Make both folders; raises RunDirectoryError or OSError with what to do."""
-    folders.state.mkdir(parents=True, exist_ok=True)
+    make_state_folder(folders.state)
     prepare(folders.run)

@@ -18,6 +18,7 @@ from typing import Protocol
 from controller.commissioning.validation import validate_site
 from controller.link.control_lock import AlreadyControlledError, ControlLock
 from controller.link.run_directory import RunDirectoryError, discard, hold, prepare, sweep
+from controller.link.state_folder import make_state_folder
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site, site_file
 from controller.runtime.clock import SystemClock
@@ -153,7 +154,7 @@ def require_ports(plant: Plant, *, auto_ports: bool) -> None:
 
 def _take_folders(plant: Plant, folders: Folders) -> None:
     """Make both folders and see that nobody controls the site: nothing of a running controller is touched."""
-    folders.state.mkdir(parents=True, exist_ok=True)
+    make_state_folder(folders.state)
     prepare(folders.run)
     with ControlLock(folders.state, None if folders.simulated else plant.site_id):
         return

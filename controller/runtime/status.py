@@ -217,7 +217,7 @@ def line_of(plant: Plant, folders: Folders) -> str:
     parts += [
         f"SOC {shown.get('SoC')} %",
         f"{shown.get('RacksConnected')} racks",
-        f"{shown.get('ActiveAlarms')} alarms",
+        f"{shown.get('ActiveAlarms')} alarm{'' if shown.get('ActiveAlarms') == 1 else 's'}",
     ]
     return "  ".join(parts).ljust(100)
 

@@ -116,6 +116,8 @@ def test_the_mbpoll_lines_run(peer, demo):
         if re.search(r":\s+3$", _polled(state, port), re.MULTILINE):
             break
         threading.Event().wait(0.5)
+    else:
+        pytest.fail(f"state 3 was never read by `{state}`")
 
     for line in MBPOLL:
         assert "failed" not in _polled(line, port), line

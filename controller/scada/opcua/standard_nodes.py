@@ -2,7 +2,8 @@
 
 Building them takes seconds. The file holds each node by itself and is read at once, but a node is only unpacked when
 somebody looks at it: hardly any client looks at more than a few hundred. It lies in the controller's private folder, is
-named after the library's version and guarded by a digest; one that does not check is built anew.
+named after the library's version and guarded by a digest; one that does not check is built anew. So is one that another
+user could have written: a pickle can run whatever its writer wanted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 
 from asyncua import ua
 from asyncua.server.address_space import NodeData
+
+from controller.link.state_folder import is_ours_alone
 
 _DIGEST_BYTES = 32
 
@@ -40,9 +43,9 @@ class StandardNodes:
 
     @classmethod
     def load(cls, folder: Path) -> StandardNodes | None:
-        """Return the nodes of the folder's file; None if there is none, or it is not whole."""
+        """Return the nodes of the folder's file; None if there is none, it is not whole, or not ours alone."""
         path = _file(folder)
-        if not path.is_file():
+        if not path.is_file() or not is_ours_alone(path):
             return None
         data = memoryview(path.read_bytes())
         digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
@@ -56,6 +59,8 @@ class StandardNodes:
         path = _file(folder)
         aside = path.with_suffix(".new")
         try:
+            aside.unlink(missing_ok=True)
+            aside.touch(mode=0o600)
             aside.write_bytes(hashlib.sha256(body).digest() + body)
             aside.replace(path)
         except OSError:  # no room, no right: the next start builds them again

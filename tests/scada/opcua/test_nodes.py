@@ -107,6 +107,17 @@ def test_a_broken_file_is_no_file(standard, tmp_path, broken):
     assert StandardNodes.load(tmp_path) is None
 
 
+@pytest.mark.parametrize("whose", ["file", "folder"])
+def test_a_file_that_another_user_could_have_written_is_not_unpacked(standard, tmp_path, whose):
+    """It is a pickle: whoever writes it has the face do what he wants."""
+    standard.save(tmp_path)
+    assert StandardNodes.load(tmp_path) is not None
+    (path,) = tmp_path.iterdir()
+    (path if whose == "file" else tmp_path).chmod(0o770)
+
+    assert StandardNodes.load(tmp_path) is None
+
+
 def test_only_nodes_of_the_standard_are_packed():
     with pytest.raises(AssertionError, match="no standard node"):
         StandardNodes.pack({node_id("Plant"): NodeData(node_id("Plant"))})
