@@ -46,6 +46,7 @@ class SystemAlarm(StrEnum):
     START_FAILED = "start_failed"
     POI_MISSED = "poi_missed"
     POI_APART = "poi_apart"
+    POI_UNKNOWN = "poi_unknown"
     SETPOINT_TIMED_OUT = "setpoint_timed_out"
     SCADA_LOST = "scada_lost"
     FAST_STOP_LATCHED = "fast_stop_latched"
@@ -203,6 +204,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.PLANT,
         "POI meter and converters do not fit together",
         "The POI loop holds: check the meter's scale, sign and word order, then the load of the site.",
+    ),
+    SystemAlarm.POI_UNKNOWN: _alarm(
+        Axis.PLANT,
+        "POI power is not known: set-points are followed without the meter",
+        "Compare with another meter, lower the set-point if in doubt; check the meter, its link, scale and word order.",
     ),
     SystemAlarm.SETPOINT_TIMED_OUT: _alarm(
         Axis.PLANT, "set-point timed out: the fall-back is in effect", "Find out why the master has fallen silent."

@@ -175,6 +175,7 @@ def _uncontrolled(
     total_w, assumed_w = 0.0, None
     if anywhere(unheard) or not np.isnan(memory.assumed_w).all():
         overdue = state.now_ns - memory.seen_ns > state.relations.pcs_watchdog_ns
+        overdue |= measured.pcs_state_fresh & ~converters.runs
         unseen_w = unseen_power_w(measured_w, sample, state.losses)
         assume_power(memory.assumed_w, memory.command_w, unheard, overdue, unseen_w)
         total_w, assumed_w = float(np.nansum(memory.assumed_w)), memory.assumed_w.tolist()

@@ -28,6 +28,8 @@ FloatArray = NDArray[np.float64]
 
 REPEAT_NS = 5_000_000_000
 STOP_FAILED_AFTER_S = 10.0
+DOUBTFUL_AFTER_NS = 3_000_000_000
+"""State and power may stand in blocks that are polled one after the other."""
 WATCHDOG_TOLERANCE_RATIO = 0.05
 _RETRY_NS = 2_000_000_000
 _FAILED, _CONFIRMED = int(WriteState.FAILED), int(WriteState.CONFIRMED)
@@ -47,10 +49,12 @@ def observe_pcs(
     in_dc_window = (voltage_v >= arrays.pcs_dc_voltage_min_v) & (voltage_v <= arrays.pcs_dc_voltage_max_v)
     unseen = ~measured.pcs_state_fresh
     present = _are_present(state, unseen)
+    doubtful = _are_doubtful(state, measured)
     facts = (
         measured.pcs_state.tobytes(),
         unseen.tobytes(),
         present.tobytes(),
+        doubtful.tobytes(),
         measured.pcs_watchdog_s.tobytes(),
         in_dc_window.tobytes(),
         buses.racks.tobytes(),
@@ -70,7 +74,7 @@ def observe_pcs(
     armed = _are_armed(state.relations, measured.pcs_watchdog_s)
     has_racks = (buses.racks > 0.0)[arrays.pcs_bus]
     memory.facts = facts
-    stays = _stops_that_stay(arrays, state, protection, findings)
+    stays = _stops_that_stay(arrays, state, protection, findings, doubtful)
     memory.status = PcsStatus(
         stop=stays | protection.pcs_stop | protection.block_stop[arrays.pcs_block],
         stop_stays=stays,
@@ -87,17 +91,22 @@ def observe_pcs(
 
 
 def _stops_that_stay(
-    arrays: PlantArrays, state: ControlState, protection: ProtectionOrders, findings: MismatchFindings
+    arrays: PlantArrays,
+    state: ControlState,
+    protection: ProtectionOrders,
+    findings: MismatchFindings,
+    doubtful: BoolArray,
 ) -> BoolArray:
     """Who must not run until a person has looked: by a latched protection or stop, or by too much power.
 
-    Or because a rack of its bus does not open.
+    Or because a rack of its bus does not open, or because its power can't be believed: at rest zero is read right in
+    any scale and word order, so that it would start again and again.
     """
     if protection.plant_stop or state.plant.fast_stop:
         return np.ones(len(arrays.pcs_bus), np.bool_)
     stuck = state.racks.sequence == int(RackSequenceState.DISCONNECT_FAILED)
     by_rack = (state.relations.bus_of_rack @ stuck > 0.0)[arrays.pcs_bus]
-    stops: BoolArray = protection.pcs_stop_stays | findings.stop | by_rack
+    stops: BoolArray = protection.pcs_stop_stays | findings.stop | by_rack | (protection.pcs_stop & doubtful)
     return stops
 
 
@@ -110,6 +119,15 @@ def _are_present(state: ControlState, unseen: BoolArray) -> BoolArray:
     memory.seen_ns[~unseen] = state.now_ns
     present: BoolArray = state.now_ns - memory.seen_ns <= state.relations.pcs_limit_grace_ns
     return present
+
+
+def _are_doubtful(state: ControlState, measured: Measurements) -> BoolArray:
+    """Whose state is read, but whose power has not been known for a while."""
+    memory = state.pcs
+    unknown = measured.pcs_state_fresh & np.isnan(measured.pcs_active_power_w)
+    memory.power_known_ns[~unknown] = state.now_ns
+    doubtful: BoolArray = state.now_ns - memory.power_known_ns > DOUBTFUL_AFTER_NS
+    return doubtful
 
 
 def _are_armed(relations: Relations, watchdog_s: FloatArray) -> BoolArray:

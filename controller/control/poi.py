@@ -9,6 +9,10 @@ plant at rest does not discharge its racks into its own auxiliaries.
 What the loop makes up for beyond the losses is load and generation that nobody meters, up to a part of the rating that
 the site states (`poi_trim`). If the meter shows more than that beside what the converters give, one of them is wrong:
 the loop freezes too. A reference that the meter does not show for half a minute is told.
+
+A power that the meter does not tell, or not believably, is told after two seconds. The set-point is still followed, by
+the converters' own powers, the modelled losses and the trim as it was; but what the trim was made for may be gone, so
+set-point and trim together stay within the limits of the POI.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ MISSED_RATIO = 0.02
 MISSED_AFTER_S = 30.0
 APART_MARGIN_RATIO = 0.1
 APART_AFTER_S = 2.0
+UNKNOWN_AFTER_S = 2.0
 """Meter and converters are not sampled at the same instant: the loop holds at once, but it is told only then."""
 VOLTAGE_WINDOW_RATIO = 0.1
 FREQUENCY_WINDOW_HZ = 1.5
@@ -44,6 +49,7 @@ class PoiLoop:
     sample_ns: int = 0
     missed_s: float = 0.0  # for so long the meter has not shown the reference
     apart_s: float = 0.0  # for so long meter and converters do not fit together
+    unknown_s: float = 0.0  # for so long the meter has not told its quantity
 
 
 class PoiSample(NamedTuple):
@@ -81,6 +87,7 @@ def trim_step(
         loop.reference = reference
     missed = loop.still_s >= SETTLING_S and abs(reference - measured) > MISSED_RATIO * rating
     loop.missed_s = loop.missed_s + dt_s if missed and not frozen else 0.0
+    loop.unknown_s = loop.unknown_s + dt_s if math.isnan(measured) else 0.0
     elapsed_ns = time_ns - loop.sample_ns
     loop.sample_ns = max(loop.sample_ns, time_ns)
     if frozen or elapsed_ns <= 0 or loop.still_s < SETTLING_S or math.isnan(measured):

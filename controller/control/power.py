@@ -72,6 +72,8 @@ def set_power(
         active_clips.append(Clip(LimitReason.POI_TRIM, active_w, sample.active_w))
     if not active_clips and (unheard := _unheard(uncontrolled)) is not None:
         active_clips.append(Clip(LimitReason.PCS_DATA_LOST, active_w, active_w, unheard))
+    if not active_clips and plant.poi.meter >= 0 and math.isnan(sample.active_w):
+        active_clips.append(Clip(LimitReason.POI_UNKNOWN, active_w, active_w))
     pcs_w = _share(limits, pcs_soc_ratio, reference_w, uncontrolled)
     capability_var = _reactive_capability_var(plant, limits, pcs_w)
     available_var = sum(capability_var)
@@ -208,7 +210,12 @@ def _reference_w(
     trim_w = trim_step(state.active_loop, active_w, sample.active_w, sample.time_ns, bounds, dt_s, frozen=hold)
     if active_w == 0.0:
         return 0.0
-    return active_w + state.losses.loss_w(active_w, sample.auxiliary_w) + trim_w if plant.poi.meter >= 0 else active_w
+    if plant.poi.meter < 0:
+        return active_w
+    if math.isnan(sample.active_w):
+        import_w, export_w = state.import_limits.lowest_w, state.export_limits.lowest_w
+        trim_w = min(max(active_w + trim_w, -import_w), export_w) - active_w
+    return active_w + state.losses.loss_w(active_w, sample.auxiliary_w) + trim_w
 
 
 def _bounds(plant: Plant, rating: float) -> Trimmed:

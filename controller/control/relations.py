@@ -74,6 +74,7 @@ class Relations:
     derating_intercept_a: FloatArray  # [4, 2, R]
     derating_top_a: FloatArray  # [4, 2, R] the rating
     poi_meter: int
+    poi_tells_reactive: bool
     targets: dict[str, tuple[Owner, int]]  # tag -> equipment
 
 
@@ -127,6 +128,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         derating_intercept_a=lines.intercept * rated_a,
         derating_top_a=np.broadcast_to(rated_a, (4, *rated_a.shape)).copy(),
         poi_meter=plant.poi.meter,
+        poi_tells_reactive=_poi_tells_reactive(plant),
         targets=_targets(plant),
     )
 
@@ -144,6 +146,11 @@ def _derating(plant: Plant) -> Derating:
         slope=np.concatenate([nothing, *(of_battery[name].slope for name in names)], axis=2),
         intercept=np.concatenate([nothing, *(of_battery[name].intercept for name in names)], axis=2),
     )
+
+
+def _poi_tells_reactive(plant: Plant) -> bool:
+    served_ns = data_periods(plant)["meter.reactive_power"].period_ns
+    return plant.poi.meter >= 0 and bool(served_ns[plant.poi.meter] < NEVER_NS)
 
 
 def _served_commands(plant: Plant) -> frozenset[tuple[str, int]]:

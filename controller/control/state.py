@@ -75,6 +75,7 @@ class PcsMemory:
     entered_ns: list[int]
     wanted: NDArray[np.bool_]  # they shall run
     seen_ns: NDArray[np.int64]  # when its state was last read
+    power_known_ns: NDArray[np.int64]  # when its power was last known, or could not be because it was not heard
     assumed_w: NDArray[np.float64]  # what unheard ones are taken to give, NaN: heard
     command_w: NDArray[np.float64]
     command_var: NDArray[np.float64]
@@ -207,6 +208,7 @@ def _pcs_memory(arrays: PlantArrays) -> PcsMemory:
         entered_ns=[0] * converters,
         wanted=np.zeros(converters, np.bool_),
         seen_ns=np.full(converters, -(2**62), np.int64),
+        power_known_ns=np.zeros(converters, np.int64),
         assumed_w=np.full(converters, np.nan),
         command_w=np.zeros(converters),
         command_var=np.zeros(converters),

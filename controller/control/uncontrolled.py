@@ -1,9 +1,10 @@
 """Power that flows without us: converters that are not heard from, and such as do not take commands.
 
-Rule: a converter that falls silent is taken to hold its last command until its own watchdog must have brought it to
-zero, and longer while the meters show that its power still flows; it is commanded no more than that, and the others
-leave room for it. Of a converter that gives more than it was commanded the surplus counts, of one that takes no
-commands all that it gives. Others make room, they never push harder to make up for a wrong sign.
+Rule: a converter that falls silent, or whose power is not known, is taken to hold its last command until its own
+watchdog must have brought it to zero, or until it says that it does not run, and longer while the meters show that its
+power still flows; it is commanded no more than that, and the others leave room for it. Of a converter that gives more
+than it was commanded the surplus counts, of one that takes no commands all that it gives. Others make room, they never
+push harder to make up for a wrong sign.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def assume_power(
 ) -> None:
     """Bring what unheard converters are taken to give [P] up to date in place; NaN: heard.
 
-    `overdue`: their watchdogs must have acted. `unseen_w`: what the meters show beside all that is heard (NaN: no
-    meter says); while at least half of what was assumed still flows, it stays assumed.
+    `overdue`: their watchdogs must have acted, or they say that they do not run. `unseen_w`: what the meters show
+    beside all that is heard (NaN: no meter says); while at least half of what was assumed still flows, it stays
+    assumed.
     """
     fell_silent = unheard & np.isnan(assumed_w)
     assumed_w[fell_silent] = command_w[fell_silent]

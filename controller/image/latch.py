@@ -1,8 +1,9 @@
 """The latch: raw register blocks -> measured quantities, all devices at once; and age -> quality.
 
 Rule: a row of raw bytes that has arrived since the last scan is decoded and replaces value, quality and time of
-everything it holds; an invalid or impossible value is DEVICE_FAILURE, a device that answered "no" fails all its values,
-which keep the time of their last sample. What a device says that stands still is as old as its last sign of life
+everything it holds; an invalid value, or one that is impossible for what is installed (`possible`), is DEVICE_FAILURE,
+a device that answered "no" fails all its values. What failed keeps the time of its last valid sample, so that it grows
+old and is told as what is lost is. What a device says that stands still is as old as its last sign of life
 (`liveness`). Then every quality is made worse by age. Stale never reads as good, and nothing ever becomes zero because
 it is missing. What no device serves is ABSENT.
 """
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from controller.image.data_periods import NEVER_NS, Ages, DataPeriods, binding_owner, data_periods, flat_ages
 from controller.image.image import Image
 from controller.image.liveness import Liveness
+from controller.image.possible import IMPEACH, Possibility, largest_possible
 from controller.image.quality import Quality, judge
 from controller.image.quantities import QUANTITIES, Section
 from controller.modbus.poll_groups import PollGroup
@@ -109,7 +111,7 @@ class _ScalarLatch:
         self._quantities = len(self._decoder.quantities.values)
         self._targets = _targets(image, parts, equipment, self._quantities)
         self._choices: dict[bytes, _Choice] = {}
-        self._possible = _possible_values(plant, self._decoder.quantities.parts, equipment)
+        self._rated, self._possibility = _possibility(plant, self._decoder.quantities.parts, equipment, self._rows)
         self._quality, self._time_ns = image.measured_quality, image.measured_time_ns
 
     def take(self) -> None:
@@ -124,15 +126,19 @@ class _ScalarLatch:
         self._decoder.decode()
         good = arrived & (np.concatenate([raw.state for raw in self._raw]) == RowState.GOOD)
         valid = np.concatenate([self._decoder.quantities.valid, self._decoder.wholes.valid])
-        for element, most in self._possible:
-            valid[element] &= abs(float(self._decoder.quantities.values[element])) <= most
+        time_ns = np.concatenate([raw.time_ns for raw in self._raw])
+        rated = self._rated
+        valid[rated] &= self._possibility.judge(self._decoder.quantities.values[rated], time_ns[self._rows[rated]])
         values = self._decoder.quantities.values, self._decoder.wholes.values
         chosen = self._choice(arrived, good)
         for target in chosen.targets:
             target.array[target.places] = values[target.whole].take(target.elements)
         valid &= chosen.good
         self._quality[chosen.arrived_flat] = _QUALITY_OF_VALID.take(valid.take(chosen.arrived).view(np.uint8))
-        self._time_ns[chosen.good_flat] = np.concatenate([raw.time_ns for raw in self._raw]).take(chosen.good_rows)
+        sampled = chosen.good_flat, chosen.good_rows
+        if not np.array_equal(valid, chosen.good):
+            sampled = self._flat[valid], self._rows[valid]
+        self._time_ns[sampled[0]] = time_ns.take(sampled[1])
 
     def _choice(self, arrived: BoolArray, good: BoolArray) -> _Choice:
         """Return what to take of rows of which some have arrived and some are good; they do so in few patterns."""
@@ -149,7 +155,7 @@ class _ScalarLatch:
 
 
 class _Choice(NamedTuple):
-    """Values and times of good rows, qualities of all that arrived: one that failed keeps what it last said."""
+    """Values of good rows, times of what is valid in them, qualities of all that arrived."""
 
     targets: list[_Target]
     good: BoolArray  # [E]
@@ -159,22 +165,18 @@ class _Choice(NamedTuple):
     good_rows: IntArray
 
 
-POSSIBLE_AT_POI_RATIO = 2.0
-_POWERS = frozenset({"meter.active_power", "meter.reactive_power", "meter.apparent_power"})
-
-
-def _possible_values(plant: Plant, parts: Sequence[Part], equipment: Sequence[IntArray]) -> list[tuple[int, float]]:
-    """Return (element, most) of the POI meter's powers: beyond twice what the POI is built for no power can be.
-
-    A register map belongs to no site and so knows no such range: wrong words or a wrong scale would read as good.
-    """
-    poi, found, start = plant.poi, [], 0
-    most = POSSIBLE_AT_POI_RATIO * max(poi.power_w, poi.apparent_va, poi.export_limit_w, poi.import_limit_w)
-    for part, whose in zip(parts, equipment, strict=False):
-        if poi.meter >= 0 and part.field.signal.name in _POWERS:
-            found += [(start + int(i), most) for i in np.flatnonzero(whose == poi.meter)]
-        start += len(whose)
-    return found
+def _possibility(
+    plant: Plant, parts: Sequence[Part], equipment: Sequence[IntArray], rows: IntArray
+) -> tuple[IntArray, Possibility]:
+    """Return the elements whose largest possible magnitude follows from a rating, and who judges them."""
+    most = largest_possible(plant)
+    names = [part.field.signal.name for part in parts]
+    known = [np.full(len(whose), name in most) for name, whose in zip(names, equipment, strict=False)]
+    magnitudes = [most[name][whose] for name, whose in zip(names, equipment, strict=False) if name in most]
+    impeaches = [np.full(len(w), name in IMPEACH) for name, w in zip(names, equipment, strict=False) if name in most]
+    rated = np.flatnonzero(np.concatenate([*known, np.zeros(0, np.bool_)]))
+    most_of = np.concatenate([*magnitudes, np.zeros(0)])
+    return rated, Possibility(most_of, rows[rated], np.concatenate([*impeaches, np.zeros(0, np.bool_)]))
 
 
 class _Target(NamedTuple):

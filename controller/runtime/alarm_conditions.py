@@ -36,6 +36,7 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "pcs.stopped_by_itself": SystemAlarm.PCS_TRIPPED,
     "plant.poi_missed": SystemAlarm.POI_MISSED,
     "plant.poi_apart": SystemAlarm.POI_APART,
+    "plant.poi_unknown": SystemAlarm.POI_UNKNOWN,
     "plant.setpoint_ran_out": SystemAlarm.SETPOINT_TIMED_OUT,
     "plant.scada_silent": SystemAlarm.SCADA_LOST,
     "plant.fast_stop": SystemAlarm.FAST_STOP_LATCHED,

@@ -20,7 +20,7 @@ from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.permissives import available_racks
-from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, PoiSample
+from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, UNKNOWN_AFTER_S, PoiSample
 from controller.control.power import PowerResult, resting_reason
 from controller.control.qualities import Grounds, Qualities, qualities_of
 from controller.control.racks import operating_states
@@ -313,6 +313,7 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
         facts.frozen,
         _poi_is_missed(state),
         _poi_is_apart(state),
+        _poi_is_unknown(state),
     )
     if not quiet or key != state.conditions_key:
         state.conditions_key, state.conditions = key, _standing_conditions(arrays, state, facts)
@@ -384,6 +385,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "plant.poi_loop_frozen": _one(yes=facts.frozen),
         "plant.poi_missed": _one(yes=_poi_is_missed(state)),
         "plant.poi_apart": _one(yes=_poi_is_apart(state)),
+        "plant.poi_unknown": _one(yes=_poi_is_unknown(state)),
         "plant.start_incomplete": _one(yes=memory.start_incomplete),
     }
 
@@ -400,6 +402,14 @@ def _poi_is_missed(state: ControlState) -> bool:
 
 def _poi_is_apart(state: ControlState) -> bool:
     return state.active_loop.apart_s > APART_AFTER_S
+
+
+def _poi_is_unknown(state: ControlState) -> bool:
+    """Of what the POI meter serves; a plant without one is never asked."""
+    if state.relations.poi_meter < 0:
+        return False
+    reactive_s = state.reactive_loop.unknown_s if state.relations.poi_tells_reactive else 0.0
+    return max(state.active_loop.unknown_s, reactive_s) > UNKNOWN_AFTER_S
 
 
 def _one(*, yes: bool) -> BoolArray:
