@@ -25,8 +25,23 @@ def not_asked_for(name: str, site: Path) -> str:
 
 
 def set_value(name: str, value: str, state: Path) -> Path:
-    """Store a secret's value and return its file."""
+    """Store a secret's value and return its file.
+
+    Raises:
+        SecretError: The secret holds users, and the value is no list of them.
+    """
+    path = state / "secrets" / name
+    if path.is_file() and _users_of(path.read_text(encoding="utf-8")) and not _users_of(value):
+        raise SecretError(f"'{name}' holds users, and this is no list of users; add one with --user NAME")
     return store_secret(name, value, state)
+
+
+def _users_of(text: str) -> dict[str, UserRecord]:
+    """Return the users that a secret's text lists, none where it is something else."""
+    try:
+        return parse_users(text)
+    except UsersError:
+        return {}
 
 
 def set_user(name: str, user: str, role: str, password: str, state: Path) -> Path:
