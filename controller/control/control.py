@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from controller.control.accounting import EnergyAccount, energy_account
 from controller.control.commands import Command
 from controller.control.converters import failed_writes, observe_pcs, step_pcs
+from controller.control.desk import Desk
 from controller.control.events import Event, EventKind
 from controller.control.inputs import ControlInputs, Estimate, ProtectionOrders
 from controller.control.limits.buses import BusLimits, bus_limits
@@ -30,7 +31,7 @@ from controller.control.poi import PoiSample, are_apart, is_frozen
 from controller.control.power import set_power
 from controller.control.racks import observe_racks, step_racks
 from controller.control.relations import DISCHARGE
-from controller.control.replies import Desk, answer_all
+from controller.control.replies import answer_all
 from controller.control.report.assembly import Facts, Said, report
 from controller.control.report.result import ControlResult
 from controller.control.resets import ask_for_resets
@@ -60,7 +61,7 @@ def control(
     desk = Desk(plant, arrays, state, image, measured, protection, inputs.trips_that_stay, now_ns, events)
     replies = answer_all(desk, commands)
     events += _let_time_pass(state, now_ns)
-    _start_by_itself(plant, arrays, state, image, measured, protection)
+    _start_by_itself(desk)
     if desk.forwarded.resets:
         ask_for_resets(state, measured, desk.forwarded)
 
@@ -226,19 +227,12 @@ def _let_time_pass(state: ControlState, now_ns: int) -> list[Event]:
     return events
 
 
-def _start_by_itself(
-    plant: Plant,
-    arrays: PlantArrays,
-    state: ControlState,
-    image: Image,
-    measured: Measurements,
-    protection: ProtectionOrders,
-) -> None:
+def _start_by_itself(desk: Desk) -> None:
     """Once after a start of the controller, where the site says so and nothing is missing."""
-    memory = state.plant
-    if not plant.control.auto_start or memory.auto_start_done or memory.sequence is not PlantState.OFF:
+    memory = desk.state.plant
+    if not desk.plant.control.auto_start or memory.auto_start_done or memory.sequence is not PlantState.OFF:
         return
-    if not missing_for_start(plant, arrays, state, image, measured, protection):
+    if not missing_for_start(desk):
         memory.start_requested = memory.auto_start_done = True
 
 

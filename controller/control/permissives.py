@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.desk import Desk
 from controller.control.inputs import ProtectionOrders
 from controller.control.measurements import Measurements
 from controller.control.sequences.pcs import PcsSequenceState
@@ -33,21 +34,15 @@ def unhealthy_chains(plant: Plant, image: Image) -> tuple[str, ...]:
     return tuple(words)
 
 
-def missing_for_start(
-    plant: Plant,
-    arrays: PlantArrays,
-    state: ControlState,
-    image: Image,
-    measured: Measurements,
-    protection: ProtectionOrders,
-) -> tuple[str, ...]:
+def missing_for_start(desk: Desk) -> tuple[str, ...]:
     """Return what stands against a start of the plant, in words."""
-    missing = list(unhealthy_chains(plant, image))
+    arrays, state, protection = desk.arrays, desk.state, desk.protection
+    missing = list(unhealthy_chains(desk.plant, desk.image))
     if state.plant.fast_stop:
         missing.append(f"the fast stop by {state.plant.fast_stop} is not reset")
     if protection.plant_stop:
         missing.append("a protection's stop of the plant is in force or not reset")
-    if lacking := _no_rack(arrays, state, protection.rack_trip | measured.rack_tripped):
+    if lacking := _no_rack(arrays, state, protection.rack_trip | desk.measured.rack_tripped):
         missing.append(lacking)
     if not _any_pcs(arrays, state, protection):
         missing.append("no converter is available and communicates")

@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller.control.commands import LIMITS, STOPS, Action, Command, Refusal, Reply, reason_problem
+from controller.control.desk import EVERYTHING, Desk
 from controller.control.events import Event, EventKind
-from controller.control.inputs import ProtectionOrders, TripsThatStay
 from controller.control.limits.poi import Limit, Limits
-from controller.control.measurements import Measurements
 from controller.control.permissives import missing_for_connect, missing_for_start, unhealthy_chains
 from controller.control.rights import may
 from controller.control.sequences.plant import STARTING, STOPPING, TAKES_SETPOINTS, PlantState
 from controller.control.sequences.rack import RackSequenceState, Wanted
 from controller.control.setpoints import Setpoint
 from controller.control.state import SITE_HOLDER, ControlState, LockOut
-from controller.image.image import Image
-from controller.image.plant_arrays import PlantArrays
-from controller.plant.model import Plant
 from controller.plant.signals import Owner
 
 OLDEST_COMMAND_NS = 5_000_000_000
 LARGEST_HEARTBEAT = 0xFFFFFFFF
-EVERYTHING = -1
 TOLD_AT_MOST = 5
 """So many trips that stay are named in a reply, the others counted."""
 
@@ -42,30 +36,6 @@ class Verdict(NamedTuple):
 
 
 ACCEPTED = Verdict()
-
-
-@dataclass(slots=True)
-class Forwarded:
-    """What commands ask of other rooms: resets (racks by index, -1 = everything) with the role that asks."""
-
-    resets: list[tuple[int, str]] = field(default_factory=list)
-    acknowledge: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """All that a reply may rest on; `events` and `forwarded` are filled."""
-
-    plant: Plant
-    arrays: PlantArrays
-    state: ControlState
-    image: Image
-    measured: Measurements
-    protection: ProtectionOrders
-    trips_that_stay: TripsThatStay
-    now_ns: int
-    events: list[Event]
-    forwarded: Forwarded = field(default_factory=Forwarded)
 
 
 def answer_all(desk: Desk, commands: Iterable[Command]) -> tuple[Reply, ...]:
@@ -258,7 +228,7 @@ def _start(desk: Desk, _command: Command, _index: int) -> Verdict:
         return Verdict(Refusal.NONE, "the plant is starting already")
     if sequence in STOPPING or sequence is PlantState.ADOPTING:
         return Verdict(Refusal.WRONG_STATE, f"the plant is {_words(desk.state)}; try again when it is off")
-    missing = missing_for_start(desk.plant, desk.arrays, desk.state, desk.image, desk.measured, desk.protection)
+    missing = missing_for_start(desk)
     if missing:
         return Verdict(Refusal.WRONG_STATE, "; ".join(missing))
     desk.state.plant.start_requested = True

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from controller.control.desk import EVERYTHING, Forwarded
 from controller.control.measurements import Measurements
-from controller.control.replies import EVERYTHING, Forwarded
 from controller.control.sequences.pcs import PcsSequenceState
 from controller.control.state import ControlState
 from controller.plant.signals import ConnectRequest, ContactorState, RestartKind

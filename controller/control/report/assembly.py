@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from controller.control.accounting import EnergyAccount
 from controller.control.commands import Reply
+from controller.control.desk import Forwarded
 from controller.control.events import Event
 from controller.control.inputs import Estimate, ProtectionOrders
 from controller.control.limits.buses import BusLimits
@@ -25,7 +26,6 @@ from controller.control.power import PowerResult, resting_reason
 from controller.control.qualities import Grounds, Qualities, qualities_of
 from controller.control.racks import operating_states
 from controller.control.relations import CHARGE, DISCHARGE
-from controller.control.replies import Forwarded
 from controller.control.report.result import BlockResult, BusResult, ControlResult, PcsResult, PlantResult, RackResult
 from controller.control.sequences.pcs import OPERATING_STATES as PCS_OPERATING_STATES
 from controller.control.sequences.pcs import PcsSequenceState

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.commands import Reply
+from controller.control.desk import Forwarded
 from controller.control.events import Event
 from controller.control.limits.poi import Clip
-from controller.control.replies import Forwarded
 from controller.control.uncontrolled import Uncontrolled
 from controller.image.outputs import OutputImage
 from controller.image.quality import WORST_USABLE, Quality
