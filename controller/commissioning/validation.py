@@ -18,6 +18,7 @@ from controller.plant.site_loader import LoadResult, Sources, load_site, site_fi
 from controller.plant.yaml_tree import Text, walk
 from controller.points.addresses import FrozenMapError, flat_map
 from controller.points.point_list import point_list
+from controller.protection.row_checks import ProtectionError, check_row
 
 FORMS = ("text", "github")
 
@@ -64,11 +65,22 @@ def validate_site(
     result = load_site(path, today=today)
     plant, sources = result.plant, result.sources
     if plant is not None and sources is not None:
-        more = [*_frozen_map(path, plant), *party_messages(result)]
+        more = [*_rows(plant, sources), *_frozen_map(path, plant), *party_messages(result)]
         if state_of is not None:
             more += _secrets(sources, state_of(plant.site_id), runs_here=runs_here)
         result = replace(result, messages=in_order((*result.messages, *more)))
     return Validation(result, site_file(path).is_file())
+
+
+def _rows(plant: Plant, sources: Sources) -> Iterator[Message]:
+    """A row that protection would refuse at its start is refused here."""
+    for row in plant.protection:
+        try:
+            check_row(row)
+        except ProtectionError as wrong:
+            place = sources.drafts[row.owner, row.name].place
+            said, _, expected = str(wrong).removeprefix(f"{row.file}:{row.line}: ").partition("; expected ")
+            yield error(place, said, expected or "a row that can be judged", "'bess explain' shows what a row is")
 
 
 def _secrets(sources: Sources, state: Path, *, runs_here: bool) -> Iterator[Message]:

@@ -224,8 +224,9 @@ class TcpAddress:
     port: int
 
     def __str__(self) -> str:
-        """Return host:port."""
-        return f"{self.host}:{self.port}"
+        """Return host:port, an IPv6 address in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def with_transformers(ct: str, vt: str = "12470/120") -> tuple[str, str]:
         (with_transformers("2000/5"), "GRID has a current transformer for 2000 A; the plant's 2.64 MVA"),
         (with_transformers("150/5", "120/12470"), "the voltage transformer of GRID has a secondary of 12470 V"),
         (with_transformers("150/5", "33000/110"), "the voltage transformer of GRID is for 33 kV, but it measures 12.47 kV"),
-        (("    voltage: 12.47 kV\n", "    voltage: 33 kV\n"), "GRID measures 33 kV, the POI has 12.47 kV"),
+        (("    voltage: 12.47 kV\n", "    voltage: 33 kV\n"), "GRID measures 33 kV at a POI of 12.47 kV"),
         (("break: 400 A", "break: 100 A"), "the contactors of lfp280 open under 100 A at most, but carry 200 A"),
         (("type: generic-meter", "type: janitza-umg604"), "janitza-umg604: numbers seen in excerpts of the address list: compare"),
         (("type: generic-pcs", "type: abb-pqstori"), "abb-pqstori: numbers seen in excerpts of the manual: compare"),

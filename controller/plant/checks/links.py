@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.device_types import DeviceType, TimeoutAction
 from controller.plant.messages import Message, Place, error, warning
-from controller.plant.model import Device, Link
-from controller.plant.poll_load import WRITES, BlockLoad, likeness, link_loads
+from controller.plant.model import Device, Link, SerialAddress
+from controller.plant.poll_load import WRITES, BlockLoad, at_a_time, likeness, link_loads
 from controller.plant.signals import Owner
+from controller.plant.yaml_tree import Loc
 
 MARGIN_S = 2.0
 LEAST_TIMEOUT_S = 1.0
@@ -22,6 +23,7 @@ LOAD_ERROR = 0.90
 LOAD_WARNING = 0.70
 MOST_IN_FLIGHT = 16
 """A device takes 1 to 16 requests at once (MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 4.3.1)."""
+USUAL_BAUDS = (9600, 19_200, 38_400, 57_600, 115_200)
 _SECTION = {Owner.RACK: "racks", Owner.BANK: "banks", Owner.PCS: "pcs", Owner.METER: "meters"}
 
 
@@ -147,23 +149,29 @@ def _overload(context: CheckContext, link: Link, devices: list[Device], load: _L
     count = f"{len(devices)} devices x " if len(devices) > 1 else ""
     share = rate / len(devices)
     message = f"{link.address} would be {100 * load.busy_ratio:.0f} % busy: {count}{share:.1f} requests/s"
-    message += f" x {1e3 * load.busy_ratio * link.in_flight / rate:.0f} ms" + (
-        f" / {link.in_flight} in flight" if link.in_flight > 1 else ""
+    message += f" x {1e3 * load.busy_ratio * at_a_time(link) / rate:.0f} ms" + (
+        f" / {link.in_flight} in flight" if at_a_time(link) > 1 else ""
     )
-    place = place_of_device(context, devices[0], "gateway")
+    serial = isinstance(link.address, SerialAddress)
+    message += f" on a line of {link.address.baud} baud" if isinstance(link.address, SerialAddress) else ""
+    place = place_of_device(context, devices[0], "connect" if serial else "gateway")
     made = error if load.busy_ratio > LOAD_ERROR else warning
-    return made(place, message, f"under {100 * LOAD_WARNING:.0f} %", "; ".join(_fixes(link, len(devices), load)))
+    return made(place, message, f"under {100 * LOAD_WARNING:.0f} %", "; ".join(_fixes(link, devices, load)))
 
 
-def _fixes(link: Link, devices: int, load: _Load) -> list[str]:
+def _fixes(link: Link, behind: Sequence[Device], load: _Load) -> list[str]:
     """Return the cheapest ways out, each of which alone brings the connection under its limit.
 
-    One block read less often, more requests in flight; where neither does it, all blocks together, then fewer devices.
+    One block read less often, more requests in flight or a faster line; where none does it, all blocks together, then
+    fewer devices.
     """
+    devices = len(behind)
     polled = sorted((b for b in load.blocks if b.name != WRITES), key=lambda b: -b.busy_ratio)
     fixes = [fix for block in polled[:2] if (fix := _slower(f"block {block.name}", [block], load))]
     wanted = math.ceil(load.busy_ratio * link.in_flight / LOAD_WARNING)
-    if wanted <= MOST_IN_FLIGHT:
+    if isinstance(link.address, SerialAddress):
+        fixes += _faster(link, link.address, behind)
+    elif wanted <= MOST_IN_FLIGHT:
         left = load.busy_ratio * link.in_flight / wanted
         fixes.append(f"in_flight: {wanted} (if the maker allows) -> {100 * left:.0f} %")
     if not fixes and (fix := _slower("every block", polled, load)):
@@ -173,6 +181,15 @@ def _fixes(link: Link, devices: int, load: _Load) -> list[str]:
         left = load.busy_ratio * bearable / devices
         fixes.append(f"at most {bearable} of the {devices} devices on one connection -> {100 * left:.0f} %")
     return fixes
+
+
+def _faster(link: Link, line: SerialAddress, behind: Sequence[Device]) -> list[str]:
+    """Return the slowest usual baud rate that bears the load."""
+    for baud in (baud for baud in USUAL_BAUDS if baud > line.baud):
+        left = sum(block.busy_ratio for block in link_loads(behind, replace(link, address=replace(line, baud=baud))))
+        if left <= LOAD_WARNING:
+            return [f"baud={baud} (if every device on the line can) -> {100 * left:.0f} %"]
+    return []
 
 
 def _slower(what: str, blocks: Sequence[BlockLoad], load: _Load) -> str:
@@ -186,7 +203,32 @@ def _slower(what: str, blocks: Sequence[BlockLoad], load: _Load) -> str:
     return ""
 
 
+def requests_in_flight_are_possible(context: CheckContext) -> Iterator[Message]:
+    """As many requests at once as the devices take: one on a serial line, on TCP what their files say."""
+    behind: dict[int, list[Device]] = {}
+    for device in context.plant.devices:
+        behind.setdefault(device.link, []).append(device)
+    for link in (link for link in context.plant.links if link.in_flight > 1):
+        stating = [d for d in behind[link.index] if context.text(*_in_flight_loc(context, d))]
+        if not stating:
+            continue
+        place, can = context.document.place_of(_in_flight_loc(context, stating[0])), behind[link.index]
+        takes = sum(device.type.pipeline for device in can)
+        if isinstance(link.address, SerialAddress):
+            message = f"{link.in_flight} requests at once on a serial line: it carries one after another"
+            yield error(place, message, "in_flight: 1, or none stated")
+        elif link.in_flight > takes:
+            message = f"{link.in_flight} requests at once for {stating[0].name}, which takes {takes}"
+            made = error if link.in_flight > max(MOST_IN_FLIGHT, takes) else warning
+            yield made(place, message, f"at most {takes}", "'pipeline' in the device file, if its maker states more")
+
+
+def _in_flight_loc(context: CheckContext, device: Device) -> Loc:
+    return context.loc(*section_of(context, device), "gateway", "in_flight")
+
+
 LINK_CHECKS = (
+    requests_in_flight_are_possible,
     maps_were_tried,
     writes_are_in_time,
     pcs_stop_before_bms_open,

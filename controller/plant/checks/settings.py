@@ -95,12 +95,6 @@ def one_control_meter(context: CheckContext) -> Iterator[Message]:
         message = f"{control[0].name} and {control[1].name} both have the role 'poi'"
         also = [context.place("meters", control[0].index, "role")]
         yield error(context.place("meters", control[1].index, "role"), message, "one control meter", see_also=also)
-    for meter in control:
-        if abs(meter.voltage_v - context.plant.poi.voltage_v) > 0.05 * context.plant.poi.voltage_v:
-            message = f"{meter.name} measures {quantity(meter.voltage_v, 'V')} at a POI of"
-            message += f" {quantity(context.plant.poi.voltage_v, 'V')}"
-            also = [context.at("site", "poi", "voltage")]
-            yield error(context.place("meters", meter.index, "voltage"), message, "one voltage", see_also=also)
 
 
 def is_loopback(host: str) -> bool:

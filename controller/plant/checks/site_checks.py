@@ -9,6 +9,7 @@ from controller.plant.checks.batteries import BATTERY_CHECKS
 from controller.plant.checks.bms import BMS_CHECKS
 from controller.plant.checks.causes import Check, without_consequences
 from controller.plant.checks.context import CheckContext
+from controller.plant.checks.converters import CONVERTER_CHECKS
 from controller.plant.checks.links import LINK_CHECKS
 from controller.plant.checks.meters import METER_CHECKS
 from controller.plant.checks.missing_values import MISSING_CHECKS
@@ -27,6 +28,7 @@ from controller.plant.messages import Message, Place
 CHECKS: tuple[Check, ...] = (
     *BATTERY_CHECKS,
     *RATING_CHECKS,
+    *CONVERTER_CHECKS,
     *PROTECTION_CHECKS,
     *TRIP_CHECKS,
     *BMS_CHECKS,

@@ -18,7 +18,8 @@ from controller.plant.yaml_tree import Loc
 
 Address = TcpAddress | SerialAddress
 CONNECT_EXPECTED = '"tcp://10.20.1.10:502?unit=1" or "serial:///dev/ttyS0?baud=19200&parity=even&stop=1&unit=1"'
-_TCP = re.compile(r"tcp://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(?:\?(.*))?")
+_TCP = re.compile(r"tcp://(\[[0-9A-Za-z:.%_-]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(?:\?(.*))?")
+_BARE_IPV6 = re.compile(r"tcp://([0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f]*)(\?.*)?")
 _SERIAL = re.compile(r"serial://(/[A-Za-z0-9/._-]+)(?:\?(.*))?")
 _PARITY = {"none": "N", "even": "E", "odd": "O"}
 
@@ -30,7 +31,9 @@ def parse_connect(text: str) -> tuple[Address, int] | Complaint:
         return _parse_tcp(text, tcp)
     if serial:
         return _parse_serial(text, serial)
-    return Complaint(f"'{text}' is no connection", CONNECT_EXPECTED)
+    bare = _BARE_IPV6.fullmatch(text)
+    hint = "an IPv6 address stands in brackets: tcp://[fd00::5]:502?unit=1" if bare else ""
+    return Complaint(f"'{text}' is no connection", CONNECT_EXPECTED, hint)
 
 
 def _parse_tcp(text: str, matched: re.Match[str]) -> tuple[Address, int] | Complaint:
@@ -41,16 +44,18 @@ def _parse_tcp(text: str, matched: re.Match[str]) -> tuple[Address, int] | Compl
         return Complaint(f"there is no port {port}", "0 to 65535")
     if re.fullmatch(r"[0-9.]+", host) and not _is_ip(host):
         return Complaint(f"'{host}' is no IP address", "four numbers from 0 to 255")
+    if host.startswith("[") and not _is_ip(host[1:-1]):
+        return Complaint(f"'{host}' is no IPv6 address", "such as [fd00:10:20::5]")
     options = dict(parse_qsl(matched[3] or "", keep_blank_values=True))
     unit = _unit(options, 255)
     if isinstance(unit, Complaint):
         return unit
-    return TcpAddress(host, int(port)), unit
+    return TcpAddress(host.strip("[]"), int(port)), unit
 
 
 def _is_ip(host: str) -> bool:
     try:
-        ipaddress.IPv4Address(host)
+        ipaddress.ip_address(host)
     except ValueError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -25,6 +24,7 @@ from controller.plant.model import (
     Rack,
     Transformer,
 )
+from controller.plant.ratios import read_plate
 from controller.plant.schema.equipment import (
     AuxiliaryGroup,
     BankGroup,
@@ -49,7 +49,6 @@ _ROLES = {
     MeterPlace.AUXILIARY: MeterRole.AUXILIARY,
     MeterPlace.FEEDER: MeterRole.FEEDER,
 }
-_RATIO = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,14 +326,14 @@ class PlantExpander:
     def _ratio(self, member: Member[MeterGroup], key: str, section: VoltageTransformerSection | None) -> float:
         if section is None:
             return 1.0
-        matched = _RATIO.fullmatch(section.ratio)
-        if matched is None or not float(matched[1]) or not float(matched[2]):
-            message = f"'{section.ratio}' is no ratio"
+        plate = read_plate(section.ratio)
+        if plate is None:
+            expected = "primary/secondary, such as 600/5 or 20000:sqrt3/100:sqrt3"
             self.findings.complain(
-                (*member.loc, key, "ratio"), message, "primary/secondary, such as 600/5", rule="ratio"
+                (*member.loc, key, "ratio"), f"'{section.ratio}' is no ratio", expected, rule="ratio"
             )
             return 1.0
-        return float(matched[1]) / float(matched[2])
+        return plate.ratio
 
     def _interlocks(self) -> tuple[Interlock, ...]:
         made, bindings = [], dict[int, list[Binding]]()

@@ -124,7 +124,7 @@ class BatterySection(Section):
 class GatewaySection(Section):
     """What a connection bears: requests in flight, silence between requests, time-out."""
 
-    in_flight: Count | None = None
+    in_flight: Annotated[Count, within("1", "64")] | None = None
     """Requests at a time."""
     gap: Annotated[Time, within("0 s", "1 s")] | None = None
     """Silence between requests."""

@@ -1,0 +1,101 @@
+"""Converters, their buses and the grid: ramps that end, currents that fit, contactors that open, a real frequency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from controller.plant.checks.context import CheckContext
+from controller.plant.device_types import TimeoutAction
+from controller.plant.figures import quantity
+from controller.plant.messages import Message, error, warning
+from controller.plant.model import Device, Pcs, UnloadsContactors
+from controller.plant.signals import Owner
+
+LONGEST_RAMP_S, LONG_RAMP_S = 600.0, 60.0
+RAMPS_APART, RAMPS_APART_S = 3.0, 2.0
+LEAST_OF_BUS, MOST_OF_BUS = 0.25, 4.0
+LITTLE_OF_BREAK = 0.5
+GRID_FREQUENCIES_HZ, FREQUENCY_OFF_HZ = (50.0, 60.0), 0.5
+
+
+def ramps_end(context: CheckContext) -> Iterator[Message]:
+    """A converter is at full power, and back at zero, within a minute or so; its two ramps tell the same."""
+    devices = {b.equipment: d for d in context.plant.devices for b in d.bindings if b.owner is Owner.PCS}
+    for pcs in context.plant.pcs:
+        ramp_s = pcs.power_w / pcs.ramp_w_per_s
+        place = context.place("pcs", pcs.index, "ramp")
+        if ramp_s > LONG_RAMP_S:
+            made = error if ramp_s > LONGEST_RAMP_S else warning
+            message = f"{pcs.name} ramps at {quantity(pcs.ramp_w_per_s, 'W/s')}: from full power to zero it would take"
+            message += f" {quantity(ramp_s, 's')}"
+            expected = f"its data sheet's ramp, at least {quantity(pcs.power_w / LONG_RAMP_S, 'W/s')}"
+            yield made(place, message, expected)
+        elif pcs.index in devices:
+            yield from _said_twice(context, pcs, devices[pcs.index], ramp_s)
+
+
+def _said_twice(context: CheckContext, pcs: Pcs, device: Device, ramp_s: float) -> Iterator[Message]:
+    timeout = device.type.communication_timeout
+    if timeout is None or timeout.then is not TimeoutAction.ZERO or not timeout.ramp_s:
+        return
+    short_s, long_s = sorted((ramp_s, timeout.ramp_s))
+    if long_s > RAMPS_APART * short_s and long_s - short_s > RAMPS_APART_S:
+        message = f"{pcs.name} takes {quantity(ramp_s, 's')} to zero by its ramp, and {quantity(timeout.ramp_s, 's')}"
+        message += f" after its time-out by {device.type.name}"
+        also = [context.device_document(device.type).place_of(("communication_timeout", "ramp"))]
+        hint = "if both are right, it ramps otherwise when it is left alone: read both back"
+        yield warning(context.place("pcs", pcs.index, "ramp"), message, "one ramp", hint, also)
+
+
+def buses_carry_their_converters(context: CheckContext) -> Iterator[Message]:
+    """What a bus bears fits its converters: less limits them, far more is a slip."""
+    plant = context.plant
+    for bus in plant.buses:
+        pcs = [plant.pcs[p] for p in bus.pcs]
+        lowest_v = min((plant.racks[r].battery.voltage_min_v for r in bus.racks), default=0.0)
+        if bus.current_max_a is None or not pcs or lowest_v <= 0:
+            continue
+        needed_a = sum(p.power_w / p.efficiency_ratio for p in pcs) / lowest_v
+        place = context.place("buses", bus.index, "current_max")
+        also = [context.place("pcs", pcs[0].index, "rating", "power")]
+        names = pcs[0].name if len(pcs) == 1 else f"{pcs[0].name} and {len(pcs) - 1} more"
+        if bus.current_max_a < needed_a * 0.99:
+            made = error if bus.current_max_a < LEAST_OF_BUS * needed_a else warning
+            message = f"{bus.name} bears {quantity(bus.current_max_a, 'A')}, but {names} at full power takes"
+            message += f" {quantity(needed_a, 'A')} at {quantity(lowest_v, 'V')}"
+            yield made(place, message, f"at least {quantity(needed_a, 'A')}, or less power", see_also=also)
+        elif bus.current_max_a > MOST_OF_BUS * max(needed_a, sum(p.dc_current_max_a for p in pcs)):
+            carried_a = sum(p.dc_current_max_a for p in pcs)
+            message = f"{bus.name} is said to bear {quantity(bus.current_max_a, 'A')}; {names} carries"
+            message += f" {quantity(carried_a, 'A')}"
+            yield error(place, message, "what its busbars and fuses are rated for", see_also=also)
+
+
+def contactors_may_open(context: CheckContext) -> Iterator[Message]:
+    """Contactors that may open under little only are opened late, and welded where somebody opens them at once."""
+    plant = context.plant
+    loaded = {
+        r for bus in plant.buses if bus.unloads_contactors is not UnloadsContactors.CONTROLLER_ONLY for r in bus.racks
+    }
+    for battery in {plant.racks[r].battery.name: plant.racks[r].battery for r in sorted(loaded)}.values():
+        most_a = max(battery.discharge_current_max_a, battery.charge_current_max_a)
+        if battery.break_current_a < LITTLE_OF_BREAK * most_a:
+            message = (
+                f"the contactors of {battery.name} open under {quantity(battery.break_current_a, 'A')} at most, but"
+            )
+            message += (
+                f" carry {quantity(most_a, 'A')}: each disconnection waits until the converter has nearly stopped"
+            )
+            place = context.at("batteries", battery.name, "current", "break")
+            yield warning(place, message, f"the data sheet's breaking current, mostly {quantity(most_a, 'A')} or more")
+
+
+def grid_has_a_frequency(context: CheckContext) -> Iterator[Message]:
+    """Grids run at 50 Hz or at 60 Hz."""
+    nominal_hz = context.plant.poi.frequency_hz
+    if all(abs(nominal_hz - known_hz) > FREQUENCY_OFF_HZ for known_hz in GRID_FREQUENCIES_HZ):
+        message = f"no grid has a nominal frequency of {quantity(nominal_hz, 'Hz')}"
+        yield error(context.at("site", "poi", "frequency"), message, "50 Hz or 60 Hz")
+
+
+CONVERTER_CHECKS = (ramps_end, buses_carry_their_converters, contactors_may_open, grid_has_a_frequency)
