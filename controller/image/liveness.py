@@ -11,6 +11,8 @@ racks beside it, or the converters by their power. A rack that froze at rest wou
 was found frozen stays so, also at rest, until one of its values or cells moves: the power that its loss takes from the
 bus must not be what brings it back.
 
+Converters and meters at the POI are judged by what others show of their power (`witnesses`).
+
 One that stood longer, in samples that did arrive, takes belief from everything its equipment says, a bank's heartbeat
 from all of its racks: the sample times go back to the last move, so that age judges them (`quality`) and whatever
 follows from lost data follows. It ends with the next move.
@@ -27,6 +29,7 @@ from controller.image.data_periods import NEVER_NS, DataPeriods
 from controller.image.image import Image
 from controller.image.quality import usable
 from controller.image.quantities import QUANTITIES
+from controller.image.witnesses import StillConverters, StillMeters
 from controller.plant.model import Plant
 from controller.plant.signals import ContactorState, Owner
 
@@ -39,6 +42,7 @@ FROZEN_PERIODS = 10
 CELLS_MISSED_PERIODS = 3
 """After so many of their periods without a sample, cells do not speak for their rack any more."""
 FROZEN_WITHOUT_CELLS_S = 30.0
+_KINDS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER)
 UNDER_LOAD_RATIO = 0.05
 """Of the rated discharge current: below it a coarse sensor may well stand still."""
 
@@ -51,8 +55,9 @@ class Liveness:
         own = (_Heartbeats(image, periods, owner) for owner in (Owner.RACK, Owner.BANK, Owner.PCS))
         self._heartbeats = [h for h in own if h.served.any()]
         self._racks = _RackValues(plant, image, periods)
+        self._carriers = (StillConverters(plant, image, periods), StillMeters(plant, image, periods))
         self._rack_bank = np.array([rack.bank for rack in plant.racks], np.int64)
-        self._times = {owner: list(_times_of(image, owner)) for owner in (Owner.RACK, Owner.BANK, Owner.PCS)}
+        self._times = {owner: list(_times_of(image, owner)) for owner in _KINDS}
 
     def take(self, *, cells_changed: bool) -> None:
         """Follow the signs of life, and set back the sample times of whatever stands still."""
@@ -64,6 +69,10 @@ class Liveness:
                 if beats.owner is Owner.BANK:
                     bank = self._rack_bank
                     self._set_back(Owner.RACK, (bank >= 0) & beats.stands[bank], beats.moved_ns[bank])
+        for carriers in self._carriers:
+            if carriers.follow():
+                self._set_back(carriers.owner, carriers.stands, carriers.moved_ns)
+            carriers.leave()
         self._racks.leave()
 
     def _set_back(self, owner: Owner, stands: BoolArray, moved_ns: IntArray) -> None:
