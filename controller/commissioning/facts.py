@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from controller.alarms.groups import unit_of
 from controller.alarms.text import quantity_text
+from controller.plant.coordination import NEVER_AT_ZERO
 from controller.plant.device_types import CommunicationTimeout, DevicePoint, DeviceType, RegisterPlace, SunSpecPlace
 from controller.plant.figures import quantity
 from controller.plant.model import BatteryType, Device, Plant
@@ -171,7 +172,8 @@ def _device(plant: Plant, device: Device) -> Iterator[tuple[str, str]]:
 def _timeout(timeout: CommunicationTimeout | None) -> str:
     if timeout is None:
         return "not stated"
-    return f"{timeout.after_s:g} s, then {timeout.then.value} in {timeout.ramp_s:g} s"
+    ramp = "" if timeout.then in NEVER_AT_ZERO else f" in {timeout.ramp_s:g} s"
+    return f"{timeout.after_s:g} s, then {timeout.then.value}{ramp}"
 
 
 def _device_type(device_type: DeviceType) -> Iterator[tuple[str, str]]:

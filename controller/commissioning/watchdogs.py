@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from controller.plant.checks.links import MARGIN_S
-from controller.plant.device_types import BMS_KINDS, DeviceKind, TimeoutAction
+from controller.plant.coordination import MARGIN_S, NEVER_AT_ZERO, Coordination, coordinations
+from controller.plant.device_types import BMS_KINDS, DeviceKind
 from controller.plant.model import Device, Plant
-from controller.plant.signals import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class CoordinationLine:
 
     converters: str
     bms: str
-    at_zero_s: float  # time-out + ramp + margin
+    at_zero_s: float | None  # time-out + ramp + margin; None: never, it holds its power or does nothing
     opens_s: float
     in_time: bool
 
@@ -54,7 +54,7 @@ def watchdog_lines(plant: Plant) -> tuple[WatchdogLine, ...]:
 
 def coordination_lines(plant: Plant) -> tuple[CoordinationLine, ...]:
     """Return a line for each converter's time-out against each BMS type of its bus that opens by itself."""
-    return tuple(dict.fromkeys(_coordination(plant)))
+    return tuple(dict.fromkeys(_coordination(found) for found in coordinations(plant)))
 
 
 def watchdog_text(plant: Plant) -> str:
@@ -65,7 +65,8 @@ def watchdog_text(plant: Plant) -> str:
     second = [("converter", "BMS", f"time-out + ramp + {MARGIN_S:g} s", "BMS opens after", "")]
     for found in coordination_lines(plant):
         verdict = "ok" if found.in_time else "TOO LATE"
-        second.append((found.converters, found.bms, f"{found.at_zero_s:g} s", f"{found.opens_s:g} s", verdict))
+        at_zero, verdict = ("never", "NO") if found.at_zero_s is None else (f"{found.at_zero_s:g} s", verdict)
+        second.append((found.converters, found.bms, at_zero, f"{found.opens_s:g} s", verdict))
     unstated = _unstated(plant)
     if len(second) > 1:
         lines += _aligned(second)
@@ -108,7 +109,7 @@ def _line(devices: list[Device]) -> WatchdogLine:
         set_points_s=max(written, default=None),
         timeout_s=None if timeout is None else timeout.after_s,
         then=_when_silent(device_type.kind) if timeout is None else timeout.then.value,
-        ramp_s=0.0 if timeout is None else timeout.ramp_s,
+        ramp_s=0.0 if timeout is None or timeout.then in NEVER_AT_ZERO else timeout.ramp_s,
         three_periods_s=3 * slowest_s,
         in_time=None if timeout is None or not slowest_s else 3 * slowest_s <= timeout.after_s,
     )
@@ -118,21 +119,9 @@ def _when_silent(kind: DeviceKind) -> str:
     return "not stated" if kind in {*BMS_KINDS, DeviceKind.PCS} else "-"
 
 
-def _coordination(plant: Plant) -> Iterator[CoordinationLine]:
-    pcs_device = {b.equipment: d for d in plant.devices for b in d.bindings if b.owner is Owner.PCS}
-    bms_device = {b.equipment: d for d in plant.devices for b in d.bindings if b.owner is Owner.RACK}
-    for bus in plant.buses:
-        types = {d.type.name: d for rack in bus.racks if (d := bms_device.get(rack)) is not None}
-        for pcs in bus.pcs:
-            timeout = pcs_device[pcs].type.communication_timeout if pcs in pcs_device else None
-            for bms in types.values():
-                opens = bms.type.communication_timeout
-                if timeout is None or opens is None or opens.then not in {TimeoutAction.OPEN, TimeoutAction.TRIP}:
-                    continue
-                at_zero_s = timeout.after_s + timeout.ramp_s + MARGIN_S
-                yield CoordinationLine(
-                    plant.pcs[pcs].name, bms.type.name, at_zero_s, opens.after_s, at_zero_s <= opens.after_s
-                )
+def _coordination(found: Coordination) -> CoordinationLine:
+    at_zero_s = None if math.isinf(found.at_zero_s) else found.at_zero_s
+    return CoordinationLine(found.pcs.name, found.bms.type.name, at_zero_s, found.opens_s, found.in_time)
 
 
 def _names(devices: list[Device]) -> str:

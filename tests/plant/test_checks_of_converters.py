@@ -27,7 +27,7 @@ def serial(baud: int) -> str:
     ("old", "new", "severity", "start"),
     [
         ("    ramp: 2.4 MW/s\n", "    ramp: 200 W/s\n", "error", "PCS01 ramps at 200 W/s: from full power to zero it would take 6000 s"),
-        ("    ramp: 2.4 MW/s\n", "    ramp: 10 kW/s\n", "warning", "PCS01 ramps at 10 kW/s"),
+        ("    ramp: 2.4 MW/s\n", "    ramp: 10 kW/s\n", "error", "PCS01 ramps at 10 kW/s: from full power to zero it would take 120 s, and if we die its BMS opens after 30 s"),
         ("    ramp: 2.4 MW/s\n", "    ramp: 60 kW/s\n", "warning", "PCS01 takes 20 s to zero by its ramp, and 1 s after its time-out"),
         (BUS, f"{BUS}\n    current_max: 200 A", "error", "DC01 bears 200 A, but PCS01 at full power takes 1822 A at 672 V"),
         (BUS, f"{BUS}\n    current_max: 1.5 kA", "warning", "DC01 bears 1500 A"),

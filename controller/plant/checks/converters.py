@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
+from controller.plant.coordination import coordinations
 from controller.plant.device_types import TimeoutAction
 from controller.plant.figures import quantity
 from controller.plant.messages import Message, error, warning
@@ -21,13 +23,16 @@ GRID_FREQUENCIES_HZ, FREQUENCY_OFF_HZ = (50.0, 60.0), 0.5
 def ramps_end(context: CheckContext) -> Iterator[Message]:
     """A converter is at full power, and back at zero, within a minute or so; its two ramps tell the same."""
     devices = {b.equipment: d for d in context.plant.devices for b in d.bindings if b.owner is Owner.PCS}
+    opened_s = {c.pcs.index: c.opens_s for c in coordinations(context.plant) if c.at_zero_s < math.inf}
     for pcs in context.plant.pcs:
         ramp_s = pcs.power_w / pcs.ramp_w_per_s
         place = context.place("pcs", pcs.index, "ramp")
         if ramp_s > LONG_RAMP_S:
-            made = error if ramp_s > LONGEST_RAMP_S else warning
+            opens_s = opened_s.get(pcs.index, math.inf)
+            made = error if ramp_s > min(LONGEST_RAMP_S, opens_s) else warning
             message = f"{pcs.name} ramps at {quantity(pcs.ramp_w_per_s, 'W/s')}: from full power to zero it would take"
             message += f" {quantity(ramp_s, 's')}"
+            message += f", and if we die its BMS opens after {quantity(opens_s, 's')}" if ramp_s > opens_s else ""
             expected = f"its data sheet's ramp, at least {quantity(pcs.power_w / LONG_RAMP_S, 'W/s')}"
             yield made(place, message, expected)
         elif pcs.index in devices:

@@ -7,14 +7,16 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.device_types import DeviceType, TimeoutAction
+from controller.plant.checks.converters import LONG_RAMP_S
+from controller.plant.coordination import MARGIN_S, Coordination, coordinations, ramp_to_zero_s
+from controller.plant.device_types import CommunicationTimeout, DeviceType, TimeoutAction
+from controller.plant.figures import quantity
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device, Link, SerialAddress
 from controller.plant.poll_load import WRITES, BlockLoad, at_a_time, likeness, link_loads
 from controller.plant.signals import Owner
 from controller.plant.yaml_tree import Loc
 
-MARGIN_S = 2.0
 LEAST_TIMEOUT_S = 1.0
 """A converter's own watchdog is set in seconds: less than one is not to be had."""
 COMPARE_FIRST, UNTRIED = "compare them with it before use", "document only"
@@ -84,42 +86,54 @@ def _longest_write_period_s(device: Device) -> float:
 
 def pcs_stop_before_bms_open(context: CheckContext) -> Iterator[Message]:
     """`PCS time-out + its ramp to zero + margin <= BMS time-out`, so that no BMS opens under load because we died."""
-    bms_of_rack = _bms_of_rack(context.plant.devices)
-    pcs_devices = {b.equipment: d for d in context.plant.devices for b in d.bindings if b.owner is Owner.PCS}
-    for bus in context.plant.buses:
-        openers = {id(d.type): d for r in bus.racks if (d := bms_of_rack.get(r)) is not None}
-        for pcs in bus.pcs:
-            for bms in openers.values():
-                if pcs in pcs_devices:
-                    yield from _coordination(context, pcs_devices[pcs], bms)
+    for found in coordinations(context.plant):
+        timeout = found.converter.type.communication_timeout
+        if timeout is None or found.in_time or found.pcs.power_w / found.pcs.ramp_w_per_s > LONG_RAMP_S:
+            continue  # ramps_end tells of such a ramp
+        if timeout.then is TimeoutAction.HOLD:
+            yield _never_at_zero(context, found)
+        elif timeout.then is not TimeoutAction.NONE:  # that one is never started: writes_are_in_time tells so
+            yield _late_at_zero(context, found, timeout)
 
 
-def _bms_of_rack(devices: tuple[Device, ...]) -> dict[int, Device]:
-    opening = (TimeoutAction.OPEN, TimeoutAction.TRIP)
-    return {
-        binding.equipment: device
-        for device in devices
-        if device.type.communication_timeout is not None and device.type.communication_timeout.then in opening
-        for binding in device.bindings
-        if binding.owner is Owner.RACK
-    }
+def _never_at_zero(context: CheckContext, found: Coordination) -> Message:
+    pcs, bms = found.converter, found.bms
+    message = f"if we die, {pcs.name} holds its power and is never at zero, but {bms.name} opens its contactors"
+    message += f" after {found.opens_s:g} s: under load"
+    place = context.in_own_file(pcs.type, ("communication_timeout", "then"))
+    also = [place_of_device(context, bms, "type")]
+    hint = f"'communication_timeout: {{then: zero}}' in {pcs.type.name}, and the same set in the converter itself"
+    return error(place, message, f"a PCS that is at zero within {found.opens_s:g} s", hint, also)
 
 
-def _coordination(context: CheckContext, pcs: Device, bms: Device) -> Iterator[Message]:
-    pcs_timeout, bms_timeout = pcs.type.communication_timeout, bms.type.communication_timeout
-    if pcs_timeout is None or bms_timeout is None:
-        return
-    at_zero_s = pcs_timeout.after_s + pcs_timeout.ramp_s + MARGIN_S
-    if at_zero_s > bms_timeout.after_s:
-        message = f"if we die, {pcs.name} is at zero after {at_zero_s:g} s, but {bms.name} opens its contactors"
-        message += f" after {bms_timeout.after_s:g} s"
-        longest_s = bms_timeout.after_s - pcs_timeout.ramp_s - MARGIN_S
-        places = [place_of_device(context, pcs, "watchdog"), place_of_device(context, bms, "type")]
-        expected = f"a PCS watchdog of at most {longest_s:g} s (time-out + ramp + {MARGIN_S:g} s margin)"
-        if longest_s < max(LEAST_TIMEOUT_S, 3 * _longest_write_period_s(pcs)):  # no watchdog could be so short
-            places.reverse()
-            expected = f"a BMS that waits for at least {at_zero_s:g} s: 'communication_timeout' of {bms.type.name}"
-        yield error(places[0], message, expected, see_also=places[1:])
+def _late_at_zero(context: CheckContext, found: Coordination, timeout: CommunicationTimeout) -> Message:
+    pcs, bms, ramp_s = found.converter, found.bms, ramp_to_zero_s(found.pcs, timeout)
+    message = f"if we die, {pcs.name} is at zero after {found.at_zero_s:g} s, but {bms.name} opens its contactors"
+    message += f" after {found.opens_s:g} s"
+    longest_s = found.opens_s - ramp_s - MARGIN_S
+    places = [place_of_device(context, pcs, "watchdog"), place_of_device(context, bms, "type")]
+    expected = f"a PCS watchdog of at most {longest_s:g} s (time-out + ramp + {MARGIN_S:g} s margin)"
+    if longest_s < max(LEAST_TIMEOUT_S, 3 * _longest_write_period_s(pcs)):  # no watchdog could be so short
+        places.reverse()
+        expected = f"a BMS that waits for at least {found.at_zero_s:g} s: 'communication_timeout' of {bms.type.name}"
+    if timeout.after_s + timeout.ramp_s + MARGIN_S <= found.opens_s:  # it is the site's ramp that takes too long
+        places.insert(0, context.place("pcs", found.pcs.index, "ramp"))
+        within_s = found.opens_s - timeout.after_s - MARGIN_S
+        message += f": its ramp from full power to zero takes {quantity(ramp_s, 's')}"
+        expected = f"at least {quantity(found.pcs.power_w / within_s, 'W/s')}, or {expected}"
+    return error(places[0], message, expected, see_also=places[1:])
+
+
+def silent_converters_end(context: CheckContext) -> Iterator[Message]:
+    """A converter that holds its power when nobody controls it goes on until its racks are full or empty."""
+    opened = {found.pcs.index for found in coordinations(context.plant)}
+    for device in context.plant.devices:
+        timeout = device.type.communication_timeout
+        mine = [b.equipment for b in device.bindings if b.owner is Owner.PCS and b.equipment not in opened]
+        if mine and timeout is not None and timeout.then is TimeoutAction.HOLD:
+            message = f"if we die, {device.name} holds its power and is never at zero: nobody stops it"
+            place = context.in_own_file(device.type, ("communication_timeout", "then"))
+            yield warning(place, message, "then: zero, and the same set in the converter itself")
 
 
 def links_bear_their_load(context: CheckContext) -> Iterator[Message]:
@@ -232,5 +246,6 @@ LINK_CHECKS = (
     maps_were_tried,
     writes_are_in_time,
     pcs_stop_before_bms_open,
+    silent_converters_end,
     links_bear_their_load,
 )
