@@ -21,7 +21,8 @@ HOLDS = "communication_timeout: {after: 4 s, then: hold}\n"
 
 def with_pcs(changed, text: str) -> LoadResult:
     site = demo_site_files()["site.yaml"].replace("type: generic-pcs", "type: our-pcs")
-    return changed(site_yaml=site.replace("use:\n", "use:\n  - our.yaml\n"), our_yaml=OWN + text)
+    result: LoadResult = changed(site_yaml=site.replace("use:\n", "use:\n  - our.yaml\n"), our_yaml=OWN + text)
+    return result
 
 
 def test_a_converter_that_holds_its_power_is_an_error_where_a_bms_opens(changed):
@@ -51,7 +52,7 @@ def test_the_table_says_never_of_what_does_nothing(changed):
     text = watchdog_text(result.plant)
     assert "none in" not in text
     assert [line.split()[-1] for line in text.splitlines() if "never" in line] == ["NO"] * len(lines)
-    assert watchdog_json(result.plant)["coordination"][0]["at_zero_s"] is None
+    assert "'at_zero_s': None" in str(watchdog_json(result.plant)["coordination"])
 
 
 def test_the_ramp_of_the_site_counts_where_it_is_the_slower(changed):
