@@ -132,7 +132,11 @@ def diff(
     """
     from controller.commissioning.site_diff import diff_sites
 
-    found = diff_sites((before, load(before)), (after, load(after)), retest=retest)
+    try:
+        found = diff_sites((before, load(before)), (after, load(after)), retest=retest)
+    except ValueError as wrong:
+        print(f"error: {wrong}", file=sys.stderr)
+        raise typer.Exit(NO) from wrong
     print(json.dumps(found.as_json(), indent=1) if as_json else found.as_text())
     if not found.is_empty:
         raise typer.Exit(NO)

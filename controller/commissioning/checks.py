@@ -4,8 +4,10 @@ A check that was passed stays good as long as its slice stays the same: its hash
 hash means "test again". One list serves `diff --retest` and whoever carries the checks out. Pure: facts in, checks out.
 
 Kinds: p2p (a device's values against a second instrument), physics (sums and signs of a bus and of the POI), protection
-(a row on one kind of rack, or on one kind of other equipment), control (set-points, ramps, fall-backs), poll budget (a
-connection), watchdog (a converter and the BMSs behind it), interlock (a hard-wired chain), scada map (a face's points).
+(a row on one kind of rack, or on one kind of other equipment), estimation (SOC, capacity and health of one kind of
+rack), control (set-points, ramps, fall-backs), schedule (what the plant does by the clock), poll budget (a connection),
+watchdog (a converter and the BMSs behind it), interlock (a hard-wired chain), scada map (a face's points, and each
+party's list).
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from controller.commissioning.facts import ONLY, Facts, Subject, facts, row_subject
+from controller.commissioning.cell_facts import PREFIX as CELL
+from controller.commissioning.cell_facts import PROVENANCE
+from controller.commissioning.facts import ONLY, Facts, PartyRows, Subject, facts, party_subject, row_subject
 from controller.plant.model import Device, Plant
-from controller.plant.protection_rows import Action, ProtectionRow
+from controller.plant.protection_rows import Action, ProtectionRow, Reduction
 from controller.plant.row_coverage import covered, kinds_of
 from controller.plant.signals import SIGNALS, Owner
 from controller.points.addresses import Place, flat_map
@@ -32,7 +36,9 @@ class CheckKind(StrEnum):
     P2P = "p2p"
     PHYSICS = "physics"
     PROTECTION = "protection"
+    ESTIMATION = "estimation"
     CONTROL = "control"
+    SCHEDULE = "schedule"
     POLL_BUDGET = "poll budget"
     WATCHDOG = "watchdog"
     INTERLOCK = "interlock"
@@ -60,11 +66,14 @@ class Check:
         return f"{self.kind.value} {self.subject}".strip()
 
 
-def checks(plant: Plant, frozen: Mapping[str, Place] | None = None) -> tuple[Check, ...]:
-    """Return every check of a plant; `frozen`: the site's frozen map, where it has one."""
-    slices = _Slices(plant, facts(plant))
-    return (*slices.of_devices(), *slices.of_physics(), *slices.of_protection(), slices.of_control(),
-            *slices.of_links(), *slices.of_watchdogs(), *slices.of_interlocks(), slices.of_map(frozen))  # fmt: skip
+def checks(
+    plant: Plant, frozen: Mapping[str, Place] | None = None, parties: PartyRows | None = None
+) -> tuple[Check, ...]:
+    """Return every check of a plant; `frozen`: its frozen map, `parties`: the rows of parties' lists, if any."""
+    slices = _Slices(plant, facts(plant, parties))
+    return (*slices.of_devices(), *slices.of_physics(), *slices.of_protection(), *slices.of_estimation(),
+            slices.of_control(), slices.of_schedule(), *slices.of_links(), *slices.of_watchdogs(),
+            *slices.of_interlocks(), *slices.of_maps(frozen))  # fmt: skip
 
 
 class _Slices:
@@ -106,7 +115,7 @@ class _Slices:
                 *(Subject("battery", b) for b in sorted({r.battery.name for r in racks})),
             ]
             points = self._points([(Owner.RACK, r) for r in bus.racks] + [(Owner.PCS, p) for p in bus.pcs], _PHYSICAL)
-            yield Check(CheckKind.PHYSICS, f"of {bus.name}", len(racks), self._of(subjects) + points)
+            yield Check(CheckKind.PHYSICS, f"of {bus.name}", len(racks), _without_cell(self._of(subjects)) + points)
         meter = self.plant.poi.meter
         subjects = [Subject("POI", ""), *(Subject("PCS", p.name) for p in self.plant.pcs)]
         subjects += [Subject("transformer", t.name) for t in self.plant.transformers]
@@ -120,11 +129,31 @@ class _Slices:
             for kind, members in self._alike(row).items():
                 subjects = [row_subject(row)]
                 subjects += [Subject("battery", kind)] if row.owner in {Owner.RACK, Owner.BANK} else []
-                found = tuple(each for each in self._of(subjects) if not each[0].endswith(f": {ONLY}"))
+                found = tuple(each for each in _without_cell(self._of(subjects)) if not each[0].endswith(f": {ONLY}"))
+                found += self._cell_limits(row, subjects)
                 found += self._of([Subject("control", "")], ("scan", "stale"))
                 found += self._points(members, {row.signal, *(n for n, _ in row.also), *_EFFECTS})
                 found += self._periods(members) + self._ways_to_zero(row, members)
                 yield Check(CheckKind.PROTECTION, f"{row_subject(row).name} on {kind}", len(members), found)
+
+    def of_estimation(self) -> Iterator[Check]:
+        """What is estimated of a kind of rack depends on its cell, and on the registers that are believed."""
+        kinds: dict[str, list[tuple[Owner, int]]] = {}
+        for rack in self.plant.racks:
+            kinds.setdefault(rack.battery.name, []).append((Owner.RACK, rack.index))
+        for kind, members in kinds.items():
+            subjects = [Subject("battery", kind)]
+            found = tuple(fact for fact in self._of(subjects) if not fact[0].endswith(PROVENANCE))
+            points = self._points(members, _ESTIMATED_FROM)
+            yield Check(CheckKind.ESTIMATION, f"of {kind}", len(members), found + points)
+
+    def _cell_limits(self, row: ProtectionRow, subjects: Iterable[Subject]) -> Slice:
+        """Return the cell's limits of what a row watches; nothing else of a cell can cause or prevent a trip."""
+        signals = (row.signal, *(name for name, _ in row.also))
+        watched = [word for word in ("voltage", "current", "temperature") if any(word in name for name in signals)]
+        watched *= row.reduction is not Reduction.AGE
+        limits = self._of((s for s in subjects if s.group == "battery"), (f"{CELL}limits.",))
+        return tuple(fact for fact in limits if any(word in fact[0] for word in watched))
 
     def _ways_to_zero(self, row: ProtectionRow, members: Sequence[tuple[Owner, int]]) -> Slice:
         """Return how the converters that a row takes to zero are told, and how fast they are there."""
@@ -190,6 +219,13 @@ class _Slices:
         points = self._points([(Owner.PCS, p.index) for p in self.plant.pcs], _CONTROLLED)
         return Check(CheckKind.CONTROL, "", len(self.plant.pcs), self._of(subjects) + points)
 
+    def of_schedule(self) -> Check:
+        """What the plant does by the clock depends on every entry (none is a plan, too), the zone, the SOC window."""
+        entries = [Subject("schedule", entry.name) for entry in self.plant.schedule]
+        zone = self._of([Subject("site", self.plant.site_id)], ("timezone",))
+        window = self._of([Subject("control", "")], ("soc_",))
+        return Check(CheckKind.SCHEDULE, "", 1, self._of(entries) + zone + window)
+
     def of_links(self) -> Iterator[Check]:
         """A connection's load depends on what is behind it and how often each is read."""
         for link in self.plant.links:
@@ -223,13 +259,21 @@ class _Slices:
             )
             yield Check(CheckKind.INTERLOCK, interlock.name, 1, found)
 
-    def of_map(self, frozen: Mapping[str, Place] | None) -> Check:
-        """What SCADA reads depends on every published point, its address, unit and range."""
+    def of_maps(self, frozen: Mapping[str, Place] | None) -> Iterator[Check]:
+        """What SCADA reads depends on every published point, its address, unit, range; a party's list on its rows."""
         listed = point_list(self.plant)
         places = flat_map(listed, frozen)
         found = tuple((p.tag, _published(p, places.points.get(p.tag))) for p in listed.points)
         faces = self._of((Subject("face", "OPC UA"), Subject("face", "Modbus")))
-        return Check(CheckKind.SCADA_MAP, "", len(listed.points), found + faces)
+        yield Check(CheckKind.SCADA_MAP, "", len(listed.points), found + faces)
+        for party in self.plant.faces.modbus.maps if self.plant.faces.modbus is not None else ():
+            rows = self._of([party_subject(party.party)])
+            yield Check(CheckKind.SCADA_MAP, f"of {party.party}", 1, rows)
+
+
+def _without_cell(found: Slice) -> Slice:
+    """Return facts of a battery without those of its cell."""
+    return tuple(fact for fact in found if f": {CELL}" not in fact[0])
 
 
 def _published(point: Point, place: Place | None) -> str:
@@ -242,6 +286,8 @@ _PHYSICAL = tuple(
     s.name for s in SIGNALS.values()
     if not s.command and s.unit in {"V", "A", "W", "var"}
 )  # fmt: skip
+_ESTIMATED_FROM = ("rack.voltage", "rack.current", "rack.cell_voltage", "rack.cell_temperature", "cell.voltage",
+                   "cell.temperature")  # fmt: skip
 _EFFECTS = ("pcs.active_power_setpoint", "rack.connect_request", "bank.connect_request")
 _CONTROLLED = ("pcs.active_power", "pcs.reactive_power", "pcs.operation", "pcs.state", "pcs.discharge_power_limit",
                "pcs.charge_power_limit")  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 from controller.alarms.groups import unit_of
 from controller.alarms.text import quantity_text
+from controller.commissioning.cell_facts import is_of_a_table
 from controller.commissioning.facts import Subject, equipment, facts, point_text, row_subject
 from controller.commissioning.watchdogs import watchdog_json, watchdog_text
 from controller.image.data_periods import binding_owner
@@ -257,7 +258,7 @@ class Explainer:
         )
         stated = self.facts.get(Subject("battery", path), {})
         value = str(Subject("battery", path)) if stated else (origin[0].text if origin else "")
-        notes = tuple(f"{key}: {text}" for key, text in stated.items())
+        notes = tuple(f"{key}: {text}" for key, text in stated.items() if not is_of_a_table(key))
         return Explanation(path, value, "", origin, notes=notes) if origin else None
 
     # ------------------------------------------------------------------------------------------------------ names

@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 
 from controller.alarms.groups import unit_of
 from controller.alarms.text import quantity_text
+from controller.commissioning.cell_facts import cell_facts
 from controller.plant.coordination import NEVER_AT_ZERO
 from controller.plant.device_types import CommunicationTimeout, DevicePoint, DeviceType, RegisterPlace, SunSpecPlace
 from controller.plant.figures import quantity
 from controller.plant.model import BatteryType, Device, Plant
 from controller.plant.protection_rows import Graded, ProtectionRow
+from controller.plant.schedule import MINUTES_A_DAY, WEEKDAYS, ScheduleEntry
+from controller.points.party_map import PartyPoint
 
 
 class Subject(NamedTuple):
@@ -42,9 +45,13 @@ _LEFT_OUT = {"index", "tag", "name", "cell", "battery"}
 _PLURALS = {"racks": "racks", "pcs": "pcs"}
 
 
-def facts(plant: Plant) -> Facts:
-    """Return all facts of a plant."""
-    return {subject: dict(found) for subject, found in _facts(plant)}
+PartyRows = Mapping[int, Sequence[PartyPoint]]
+"""The rows of the lists that parties brought, by the unit that serves them; they lie in files of their own."""
+
+
+def facts(plant: Plant, parties: PartyRows | None = None) -> Facts:
+    """Return all facts of a plant, and of the lists that parties brought."""
+    return {subject: dict(found) for subject, found in (*_facts(plant), *_party_maps(plant, parties or {}))}
 
 
 def _facts(plant: Plant) -> Iterator[tuple[Subject, Iterable[tuple[str, str]]]]:
@@ -64,7 +71,9 @@ def _facts(plant: Plant) -> Iterator[tuple[Subject, Iterable[tuple[str, str]]]]:
     yield Subject("control", ""), _fields(plant, plant.control, set())
     for face, settings in (("OPC UA", plant.faces.opcua), ("Modbus", plant.faces.modbus)):
         if settings is not None:
-            yield Subject("face", face), _fields(plant, settings, set())
+            yield Subject("face", face), _fields(plant, settings, {"maps"})
+    for entry in plant.schedule:
+        yield Subject("schedule", entry.name), _scheduled(entry)
 
 
 def equipment(plant: Plant) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -144,6 +153,7 @@ def _battery(battery: BatteryType) -> Iterator[tuple[str, str]]:
             continue
         key, unit = _split(field.name)
         yield key, _text(getattr(battery, field.name), unit)
+    yield from cell_facts(battery.cell)
     for trip in battery.bms_trips:
         unit = next((u for word, u in _BMS_TRIP_UNITS.items() if word in trip.row), "")
         yield f"BMS trip {trip.row}", f"{quantity(trip.limit, unit)} after {trip.delay_s:g} s"
@@ -227,6 +237,46 @@ def _place(place: RegisterPlace | SunSpecPlace) -> str:
     apart = f" stride {place.stride}" if place.stride else ""
     blocks = f" every {place.repeat_stride}" if place.repeat_stride else ""
     return f"{place.table} {place.address}{apart}{blocks}"
+
+
+def _scheduled(entry: ScheduleEntry) -> Iterator[tuple[str, str]]:
+    yield "days", ", ".join(WEEKDAYS[day] for day in sorted(entry.days))
+    yield "from", _time_of_day(entry.start_min)
+    yield "to", _time_of_day(entry.end_min)
+    yield "mode", entry.action.mode.value
+    yield "power", quantity(entry.action.power_w, "W", 6)
+    yield "reactive", quantity(entry.action.reactive_var, "var", 6)
+    yield "until SOC", "not stated" if entry.action.soc_ratio is None else _quantity(entry.action.soc_ratio, "%")
+
+
+def _time_of_day(minutes: int) -> str:
+    return "{:02}:{:02}".format(*divmod(minutes % MINUTES_A_DAY, 60))
+
+
+def _party_maps(plant: Plant, parties: PartyRows) -> Iterator[tuple[Subject, Iterable[tuple[str, str]]]]:
+    """Yield a subject for each party: who may write, and how each row shows its point."""
+    for party in plant.faces.modbus.maps if plant.faces.modbus is not None else ():
+        rows: dict[str, str] = {}
+        for row in parties.get(party.unit, ()):
+            earlier = f"{rows[row.target.tag]}; " if row.target.tag in rows else ""
+            rows[row.target.tag] = f"{earlier}{_party_row(row)}"
+        settings = [("unit", str(party.unit)), ("writers", ", ".join(party.writers) or "none")]
+        yield party_subject(party.party), [*settings, *rows.items()]
+
+
+def _party_row(row: PartyPoint) -> str:
+    place = row.place
+    parts = [f"register {place.address} {place.type.value}", f"* {row.scale:g} {row.unit}".rstrip()]
+    parts += ["turned round"] if row.sign < 0 else []
+    parts += ["low word first"] if place.low_first else []
+    parts += [f"deadband {row.deadband:g}"] if row.deadband else []
+    parts += ["writable"] if place.writable else []
+    return " ".join(parts)
+
+
+def party_subject(party: str) -> Subject:
+    """Return what the list that a party brought is called."""
+    return Subject("party map", party)
 
 
 def row_subject(row: ProtectionRow) -> Subject:

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from controller.commissioning.checks import NOT_THERE, Retest, checks, invalidated
+from controller.commissioning.checks import NOT_THERE, Check, Retest, checks, invalidated
 from controller.commissioning.facts import Facts, Subject, facts
 from controller.commissioning.frozen_maps import frozen_map
+from controller.commissioning.party_maps import party_points
 from controller.plant.figures import counted
 from controller.plant.model import Plant
+from controller.points.addresses import map_version
+from controller.points.point_list import point_list
 
 NAMES_SHOWN = 3
 REASONS_SHOWN = 2
@@ -73,10 +76,30 @@ class SiteDiff:
 
 def diff_sites(before: tuple[Path, Plant], after: tuple[Path, Plant], *, retest: bool) -> SiteDiff:
     """Return the difference of two loaded sites, with what is to be tested again if asked."""
-    found = site_diff(facts(before[1]), facts(after[1]))
+    earlier, later = _Side(*before), _Side(*after)
+    found = site_diff(earlier.facts(), later.facts())
     if not retest:
         return found
-    earlier, later = (checks(plant, frozen_map(site)) for site, plant in (before, after))
+    return _with_retests(found, earlier.checks(), later.checks())
+
+
+class _Side:
+    """One of the two sites, with what it has in files of their own: parties' lists and the frozen map."""
+
+    def __init__(self, site: Path, plant: Plant) -> None:
+        self.plant = plant
+        self.frozen = frozen_map(site)
+        self.parties = party_points(plant, site, point_list(plant))
+
+    def facts(self) -> Facts:
+        frozen = {} if self.frozen is None else {"version": str(map_version(self.frozen))}
+        return {**facts(self.plant, self.parties), Subject("frozen map", ""): frozen}
+
+    def checks(self) -> tuple[Check, ...]:
+        return checks(self.plant, self.frozen, self.parties)
+
+
+def _with_retests(found: SiteDiff, earlier: tuple[Check, ...], later: tuple[Check, ...]) -> SiteDiff:
     again = invalidated(earlier, later)
     return replace(found, retest=again, still_valid=len(later) - len(again))
 
@@ -113,8 +136,15 @@ def _changes(changes: Iterable[Change]) -> Iterator[str]:
     same: dict[tuple[str, str, str, str], list[str]] = {}
     for change in changes:
         same.setdefault((change.subject.group, change.key, change.before, change.after), []).append(change.subject.name)
+    tables: dict[tuple[str, str, str], int] = {}
     for (group, key, before, after), names in same.items():
-        yield f"~ {group:12} {_names(names)}  {key}: {before or NOT_THERE} -> {after or NOT_THERE}"
+        table = (group, _names(names), key.partition(" at ")[0])
+        tables[table] = tables.get(table, 0) + 1
+        if tables[table] <= NAMES_SHOWN or table[2] == key:
+            yield f"~ {group:12} {table[1]}  {key}: {before or NOT_THERE} -> {after or NOT_THERE}"
+    for (group, shown, stem), count in tables.items():
+        if count > NAMES_SHOWN:
+            yield f"~ {group:12} {shown}  {stem}: and {counted(count - NAMES_SHOWN, 'more value')} of this table"
 
 
 def _retests(retests: tuple[Retest, ...], still_valid: int) -> str:

@@ -124,6 +124,81 @@ def test_a_slower_converter_invalidates_the_trips_that_it_takes_part_in(before: 
     assert "p2p B02-R01" not in found
 
 
+def with_files(folder: Path, cell: tuple[str, str] = ("", ""), sign: str = "1", power: str = "1 MW") -> Path:
+    """Return the demo with a cell file, a schedule and a party's list of its own."""
+    file = write_demo_site(folder)
+    text = file.read_text()
+    text = text.replace("cell: generic_280_lfp", "cell: cell.yaml").replace("use:\n", "use:\n  - schedule.yaml\n", 1)
+    listen = "    listen: tcp://127.0.0.1:5020\n"
+    assert listen in text
+    file.write_text(text.replace(listen, f"{listen}    maps: [{{party: grid, file: grid.csv, unit: 100}}]\n"))
+    source = (LIBRARY / "cells" / "generic_280_lfp.yaml").read_text()
+    assert cell[0] in source
+    (folder / "cell.yaml").write_text(source.replace(*cell, 1))
+    (folder / "grid.csv").write_text(f"tag,address,type,unit,sign\nPlant.ActivePower,0,float32,MW,{sign}\n")
+    entry = f'{{name: peak, days: daily, from: "17:00", to: "19:00", do: {{mode: power, power: {power}}}}}'
+    (folder / "schedule.yaml").write_text(f"schema: schedule/v1\nschedule:\n  - {entry}\n")
+    return file.parent
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "expected"),
+    [
+        ({"cell": ("voltage_max: 3.65 V", "voltage_max: 3.66 V")}, "cell.limits.voltage_max: 3.65 V -> 3.66 V",
+         {"estimation of lfp280", "protection rack.cell_voltage_high on lfp280",
+          "protection rack.cell_voltage_low on lfp280", "protection rack.cell_voltage_dead on lfp280",
+          "protection rack.cell_voltage_spread on lfp280"}),
+        ({"cell": ("coulombic_efficiency: 99.8 %", "coulombic_efficiency: 99.7 %")},
+         "cell.coulombic_efficiency: 99.8 % -> 99.7 %", {"estimation of lfp280"}),
+        ({"cell": ("[2361.9, 2725.1,", "[2361.9, 2725.2,")}, "cell.ocv.charge at -5 degC and 1 %: 2.7251 V -> 2.7252 V",
+         {"estimation of lfp280"}),
+        ({"cell": ('origin: "generic', 'origin: "rather generic')}, "cell.origin", set()),
+        ({"sign": "-1"}, "Plant.ActivePower: register 0 float32 * 1 MW -> register 0 float32 * 1 MW turned round",
+         {"scada map of grid"}),
+        ({"power": "2 MW"}, "power: 1 MW -> 2 MW", {"schedule"}),
+    ],
+    ids=["a cell's limit", "a cell's efficiency", "a point of the OCV", "an origin", "a party's sign", "a schedule"],
+)  # fmt: skip
+def test_a_change_in_a_file_that_the_site_reads_is_told_and_invalidates(tmp_path, change, told, expected) -> None:
+    one, other = with_files(tmp_path / "one"), with_files(tmp_path / "other", **change)
+    found = diff_sites((one, load_site_or_raise(one)), (other, load_site_or_raise(other)), retest=True)
+
+    assert [told in line for line in found.as_text().splitlines() if line.startswith("~")] == [True]
+    assert {retest.check.name for retest in found.retest or ()} == expected
+
+
+def test_a_schedule_that_is_no_longer_used_is_told_and_invalidates(tmp_path: Path) -> None:
+    one, other = with_files(tmp_path / "one"), with_files(tmp_path / "other")
+    file = other / "site.yaml"
+    file.write_text(file.read_text().replace("  - schedule.yaml\n", ""))
+    found = diff_sites((one, load_site_or_raise(one)), (other, load_site_or_raise(other)), retest=True)
+
+    assert found.removed == (Subject("schedule", "peak"),)
+    assert [retest.check.name for retest in found.retest or ()] == ["schedule"]
+
+
+def test_a_frozen_map_that_went_is_told_and_a_broken_one_is_an_error(tmp_path: Path) -> None:
+    one, other = with_files(tmp_path / "one"), with_files(tmp_path / "other")
+    assert CliRunner().invoke(app, ["points", "freeze", str(one)]).exit_code == 0
+    told = CliRunner().invoke(app, ["diff", str(one), str(other)])
+    (one / "maps" / "frozen.csv").write_text("junk\n1\n")
+    broken = CliRunner().invoke(app, ["diff", str(one), str(other)])
+
+    assert "~ frozen map" in told.stdout
+    assert broken.exit_code == 1
+    assert "frozen.csv: line 2" in broken.stderr
+
+
+def test_a_table_that_changed_as_a_whole_is_told_in_a_few_lines(tmp_path: Path) -> None:
+    axis = ('soc: {unit: "%", values: [0, 1,', 'soc: {unit: "%", values: [0, 1.1,')
+    one, other = with_files(tmp_path / "one"), with_files(tmp_path / "other", cell=axis)
+    found = diff_sites((one, load_site_or_raise(one)), (other, load_site_or_raise(other)), retest=False)
+
+    assert len(found.changed) > 20
+    assert len([line for line in found.as_text().splitlines() if "cell.ocv.charge" in line]) == 4
+    assert "more values of this table" in found.as_text()
+
+
 def test_nothing_to_test_again_is_said(tmp_path: Path) -> None:
     site = write_demo_site(tmp_path / "site").parent
     plant = load_site_or_raise(site)
