@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -106,10 +106,10 @@ def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> l
                 messages.append(error(place, f"no protection named '{name}'", expected, hint))
     for position, section in enumerate(parsed.off):
         name = section.row
-        trips = any("trip.limit" in draft.values for (_, n), draft in base.items() if n == name)
-        if trips and not section.reason and not document.file.startswith("library/"):
+        effect = _effect([draft for (_, n), draft in base.items() if n == name])
+        if effect and not section.reason and not document.file.startswith("library/"):
             place = document.place_of(("off", position))
-            message = f"{name} trips, and is switched off without a reason"
+            message = f"{name} {effect}, and is switched off without a reason"
             hint = f'off: [{{row: {name}, reason: "its maker does it, agreed with ..."}}]'
             messages.append(error(place, message, "a reason that the next reader can judge", hint))
         if name not in {n for _, n in base}:
@@ -117,6 +117,15 @@ def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> l
             hint = did_you_mean(name, [n for _, n in base])
             messages.append(error(place, f"no protection named '{name}'", "an inherited name", hint))
     return messages
+
+
+def _effect(named: Sequence[DraftRow]) -> str:
+    """Return what rows of one name do besides telling, "" if they only tell; several sections may have that name."""
+    if any("trip.limit" in draft.values for draft in named):
+        return "trips"
+    actions = [(draft.owner, draft.values["alarm.action"].value) for draft in named if "alarm.action" in draft.values]
+    acting = [f"{owner}: {action}" for owner, action in actions if action is not Action.ANNUNCIATE]
+    return f"acts ({', '.join(acting)})" if acting else ""
 
 
 def _rows(parsed: ProtectionsFile, owner: Owner) -> dict[str, RowSection]:

@@ -86,6 +86,8 @@ CHAIN = "interlock:\n  fire: {signal: interlock.healthy, only: [fire], direction
         (ROW.replace("zero_bus", "annunciate"), "ours: a trip that only annunciates takes nothing to safety"),
         (ROW.replace(", action: zero_bus", ""), "ours: a trip that only annunciates takes nothing to safety"),
         ("off: [cell_voltage_high]\n", "cell_voltage_high trips, and is switched off without a reason"),
+        ("off: [data_age]\n", "data_age acts (rack: inhibit_both, pcs: stop_pcs), and is switched off without a reason"),
+        ("off: [temperature_high, power_beyond_command]\n", "power_beyond_command trips, and is switched off without a reason"),
         (CHAIN.replace("stop_plant", "stop_block"), "chains of kind fire stand in two rows, tripped and fire: stop_plant and stop_block"),
         (CHAIN.replace("direction: low", "direction: high").replace("limit: no", "limit: yes"), "chains of kind fire stand in two rows, tripped and fire, one of which trips while they are healthy"),
     ],
@@ -93,6 +95,21 @@ CHAIN = "interlock:\n  fire: {signal: interlock.healthy, only: [fire], direction
 def test_a_row_that_protects_nothing_is_refused(changed, text, start):
     result = changed("base: lfp-utility@1\n", f"base: lfp-utility@1\n{text}", file="protections.yaml")
     assert said(result, start), result.text()
+
+
+def test_a_row_of_ours_that_watches_nothing_is_told(changed):
+    chains = """interlocks:
+  - {name: ESTOP, kind: estop, input: IO01.1}
+  - {name: "FIRE{block:01..02}", kind: fire, input: "IO01.{block+1}"}
+"""
+    rows = f"schema: protections/v1\nbase: lfp-utility@1\n{CHAIN}  tripped: {{only: [estop]}}\n"
+    with_chains = changed(protections_yaml=rows)
+    without = changed(chains, "", protections_yaml=rows)
+
+    told = "row fire watches nothing: the site has no interlock of kind fire"
+    assert "watches nothing" not in with_chains.text()
+    assert told in [m.message for m in without.warnings], without.text()
+    assert not any("watches nothing" in m.message for m in changed(chains, "").warnings), "a preset may be about more"
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,18 @@ def only_names_what_there_is(context: CheckContext) -> Iterator[Message]:
             yield error(place_of_row(context, rows[0], "only"), message, f"a row whose 'only' has {interlock.kind}")
 
 
+def own_rows_watch_something(context: CheckContext) -> Iterator[Message]:
+    """A row that the site wrote or changed is about equipment that is there; a preset may be about more."""
+    for row in context.plant.protection:
+        draft = draft_of(context, row)
+        if draft.place.file.startswith("library/") or any(covered(context.plant, row)):
+            continue
+        kinds = f" of kind {' or '.join(row.only)}" if row.only else ""
+        message = f"row {row.name} watches nothing: the site has no {row.owner}{kinds}"
+        hint = f"state the {row.owner} in the site file, or take the row out"
+        yield warning(draft.place, message, "equipment that the row is about", hint)
+
+
 def rows_say_what_they_do(context: CheckContext) -> Iterator[Message]:
     """What would act differently if it were guessed is said: the side, a trip's effect, who may reset it."""
     for row in context.plant.protection:
@@ -270,6 +282,7 @@ PROTECTION_CHECKS = (
     trips_say_who_resets,
     chains_are_in_one_row,
     only_names_what_there_is,
+    own_rows_watch_something,
     limits_are_ordered,
     resets_are_inside,
     trips_are_inside_cells,
