@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
 from controller.estimation.cell_model import (
@@ -154,10 +155,10 @@ def fitted(cell: CellType, tests: Sequence[CellTest], start_hysteresis: float = 
 
     energy_k = ENERGY_K
     if len(nodes) > 1:
-        energy_k = _energy(_solved(normals(ENERGY_K), nodes, ENERGY_K))
+        energy_k = _energy(_solved(normals(ENERGY_K), nodes, ENERGY_K, cell.ocv))
     each = normals(energy_k)
     without = [each[:k] + each[k + 1 :] for k in range(len(each))] if len(each) > 1 else []
-    whole, *rest = (_with_tables(cell, _solved(those, nodes, energy_k)) for those in (each, *without))
+    whole, *rest = (_with_tables(cell, _solved(those, nodes, energy_k, cell.ocv)) for those in (each, *without))
     return whole, rest
 
 
@@ -177,8 +178,14 @@ def _with_tables(cell: CellType, tables: Tables) -> CellType:
     return with_impedance(replace(cell, ocv=ocv), TEMPERATURES_DEGC, ohm, errors)
 
 
-def _solved(normals: Sequence[tuple[Floats, Floats]], nodes: Floats, energy_k: float) -> Tables:
-    """Return the tables that explain all tests best, smooth over SOC and temperature; each test counts the same."""
+def _solved(
+    normals: Sequence[tuple[Floats, Floats]], nodes: Floats, energy_k: float, ocv: OpenCircuitVoltage
+) -> Tables:
+    """Return the tables that explain all tests best, smooth over SOC and temperature; each test counts the same.
+
+    No resistance is negative, and no shift lets the OCV fall with SOC: what a cold cell lacks at its low end is not an
+    OCV's doing.
+    """
     nt, nz, ns = len(nodes), len(IMPEDANCE_SOC), len(SHIFT_SOC)
     ohms, shifts = PARTS * nt * nz, nt * ns
     gram = np.sum([one for one, _ in normals], axis=0)
@@ -191,11 +198,29 @@ def _solved(normals: Sequence[tuple[Floats, Floats]], nodes: Floats, energy_k: f
     gram[ohms:, ohms:] += level * SHIFT_RIDGE * np.eye(shifts)
     gram[ohms:, ohms:] += level * SHIFT_SMOOTH_SOC * np.kron(np.eye(nt), _steps(ns))
     gram[ohms:, ohms:] += level * SHIFT_SMOOTH_TEMPERATURE * np.kron(by_temperature, np.eye(ns))
-    # a shift may have either sign: its negative is one more non-negative unknown
-    signed = np.vstack((np.eye(ohms + shifts), np.hstack((np.zeros((shifts, ohms)), -np.eye(shifts)))))
-    found = _non_negative(signed @ gram @ signed.T, signed @ right)
-    shift_v = (found[ohms : ohms + shifts] - found[ohms + shifts :]).reshape(nt, ns)
-    return Tables(nodes, energy_k, found[:ohms].reshape(PARTS, nt, nz), shift_v)
+    rise, least_v = _rising(ocv, nodes)
+    unknown = block_diag(np.eye(ohms), rise)
+    known = np.concatenate((np.zeros(ohms), least_v.ravel()))
+    found = unknown @ _non_negative(unknown.T @ gram @ unknown, unknown.T @ (right - gram @ known)) + known
+    return Tables(nodes, energy_k, found[:ohms].reshape(PARTS, nt, nz), found[ohms:].reshape(nt, ns))
+
+
+def _rising(ocv: OpenCircuitVoltage, nodes: Floats) -> tuple[Floats, Floats]:
+    """Return how shifts [node x SOC] follow from non-negative unknowns, and the lowest ones [node, SOC], from zero on.
+
+    A shift's first value may have either sign: its negative is one more unknown. From there on each is the one before,
+    less what the OCV itself rises at least, plus an unknown.
+    """
+    at = hat_weights(nodes, np.array(ocv.temperature_degc))
+    soc = np.array(ocv.soc_ratio)
+    slopes = [np.diff(at @ np.array(branch_v), axis=1) / np.diff(soc) for branch_v in (ocv.charge_v, ocv.discharge_v)]
+    segment = np.searchsorted(SHIFT_SOC, 0.5 * (soc[1:] + soc[:-1])) - 1
+    inside = segment == np.arange(len(SHIFT_SOC) - 1)[:, None]
+    flattest = np.where(inside, np.minimum(*slopes)[:, None, :], np.inf).min(axis=2)
+    fall_v = np.maximum(flattest, 0.0) * np.diff(SHIFT_SOC)
+    least_v: Floats = -np.cumsum(np.pad(fall_v, ((0, 0), (1, 0))), axis=1)
+    of_node = np.hstack((np.tril(np.ones((len(SHIFT_SOC),) * 2)), -np.ones((len(SHIFT_SOC), 1))))
+    return np.asarray(np.kron(np.eye(len(nodes)), of_node), np.float64), least_v
 
 
 def _normal_equations(
