@@ -22,6 +22,9 @@ Mask = NDArray[np.bool_]
 GAP_PERIODS = 3.0
 VOLTAGE_AGE_S = 2.0
 CELLS_NEEDED_SHARE = 0.8
+LOST_RATIO = 0.3
+"""After a gap in which so much of the SOC may have flowed (1-sigma), currents at its ends say nothing of it: nothing is
+counted, and the SOC may be anything. A shorter gap is bridged by their mean, with that uncertainty."""
 
 
 def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:
@@ -58,6 +61,8 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     if gap_s.max() > 0.0:
         missed_s = np.maximum(gap_s, 0.0)
         unseen = unseen_ratio(config, missed_s)
+        lost = unseen > LOST_RATIO
+        unseen, drawn = np.where(lost, 1.0, unseen), np.where(lost, 0.0, drawn)
         state.unseen = with_unseen(config, state.unseen, unseen_current_a(config), missed_s, unseen)
         state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
         _forget_voltages(state, gap_s > 0.0)
