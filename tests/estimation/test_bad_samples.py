@@ -111,6 +111,41 @@ def test_values_that_are_no_number_leave_the_truth_inside(what: str) -> None:
     assert inside(found) > 0.93
 
 
+HOLE_S = (1800.0, 9000.0)
+
+
+def long_drive(name: str, ends_c_rate: float) -> tuple[Floats, Drive]:
+    """Return three hours of a mild discharge, a sample each 10 s, with a current of its own at both ends of a hole."""
+    cell, time_s = packaged_cell_type(name), np.arange(0.0, 10_800.0, 10.0)
+    steps = np.random.default_rng(7).normal(0.15, 0.5, len(time_s) // 6) * cell.capacity_ah
+    current_a = np.repeat(steps, 6)
+    for end_s in HOLE_S:
+        current_a[np.abs(time_s - end_s) < 30.0] = ends_c_rate * cell.capacity_ah
+    soc = 0.85 - np.concatenate(([0.0], np.cumsum(current_a[1:] * 10.0))) / 3600.0 / cell.capacity_ah
+    warmth = np.full(len(time_s), 25.0)
+    voltage_v = simulate_voltage(cell, CellTest("long", time_s, current_a, np.zeros_like(time_s), warmth, soc))
+    return time_s, Drive(cell, current_a, voltage_v + np.random.default_rng(8).normal(0.0, 1e-3, len(time_s)), soc)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("ends_c_rate", [-1.2, 1.2])
+@pytest.mark.parametrize("what", ["rows", "current"])
+def test_two_hours_that_nobody_saw_leave_the_soc_open(name: str, ends_c_rate: float, what: str) -> None:
+    time_s, true = long_drive(name, ends_c_rate)
+    hole = (time_s > HOLE_S[0]) & (time_s < HOLE_S[1])
+    keep = ~hole if what == "rows" else np.ones_like(hole)
+    current_a = np.where(hole, np.nan, true.current_a)
+    warmth = np.full((len(time_s), 1), 25.0)
+    config = estimator_config([RackSpec(true.cell, true.cell.capacity_ah, 1, 10.0, 20.0, balancing_a=0.0)])
+    recording = Recording(time_s[keep], current_a[keep], true.voltage_v[keep, None], warmth[keep])
+    found = estimate_recording(config, recording, 0.85, 0.02)
+    lost, after = outside(found, true.soc[keep]), time_s[keep] > HOLE_S[1]
+    assert np.mean(lost[after]) < 0.07
+    assert not np.any(lost & ~doubted(found))
+    low, high = found.columns["capacity_low_ah"][-1], found.columns["capacity_high_ah"][-1]
+    assert low < true.cell.capacity_ah < high
+
+
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("at", [1200, 1790])
 def test_a_frozen_current_is_doubted_in_minutes_though_the_load_steps_seldom(name: str, at: int) -> None:
