@@ -17,7 +17,8 @@ from controller.commissioning.tables import Cell, Complaints, Sheet, TableError,
 from controller.commissioning.vendor_columns import vendor_tables
 from controller.commissioning.vendor_entries import Entry, Options, entries_of
 from controller.commissioning.vendor_racks import HOW_TO_SAY_IT, with_racks
-from controller.commissioning.vendor_signals import meaning_of, sign_of, signal_of
+from controller.commissioning.vendor_signals import meaning_of, signal_of
+from controller.commissioning.vendor_signs import sign_of
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
 from controller.plant.device_types import DeviceKind
@@ -296,7 +297,7 @@ class _Binder:
             point["block"] = "slow" if signal.name.startswith(SLOW) else "fast"
         if signal.form is SignalForm.QUANTITY:
             stated = entry.sign or sign_of(entry.comment, signal)
-            point |= {"sign": stated} if stated else {}
+            point |= {"sign": str(stated)} if stated else {}
             point |= self._range(entry)
         if signal.form in {SignalForm.CODE, SignalForm.BOOL, SignalForm.BITS} and entry.pairs:
             point |= self._values(entry, signal)

@@ -117,25 +117,6 @@ def signal_of(
     return SIGNALS.get("bank.state" if signal == "bank.contactor" else signal)
 
 
-_SIGNS = (
-    (
-        r"(\+|positive|pos)[ :=]*(is |means |for |when )?(charg|battery charg)|charg\w*[ :=]*(is |= ?)?(positive|\+)",
-        "charge_positive",
-    ),
-    (r"(\+|positive|pos)[ :=]*(is |means |for |when )?(import|consum|from grid|purchas)", "import_positive"),
-    (r"(\+|positive|pos)[ :=]*(is |means |for |when )?(absorb|induct)", "absorbed_positive"),
-)
-
-
-def sign_of(text: str, signal: Signal) -> str:
-    """Return the sign convention that a description states (`+ charging`), "" if it states ours or none."""
-    if signal.form is not SignalForm.QUANTITY or signal.unit not in {"A", "W", "var"}:
-        return ""
-    folded = text.casefold()
-    found = next((sign for pattern, sign in _SIGNS if re.search(pattern, folded) and "discharg" not in folded), "")
-    return found if (found == "absorbed_positive") == (signal.unit == "var") else ""
-
-
 # ---------------------------------------------------------------------------------------------------------- value texts
 
 _MEANINGS = (

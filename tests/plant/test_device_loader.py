@@ -168,7 +168,7 @@ def test_blocks_of_their_own_that_can_not_be(stride, head, message):
 
 def test_a_map_that_lies_high_says_so_and_only_its_outliers_are_asked_about():
     high = "pcs.dc_voltage: {at: holding 40100, as: u16, unit: V, block: fast}"
-    low = "pcs.dc_current: {at: holding 7, as: i16, unit: A, block: fast}"
+    low = "pcs.dc_current: {at: holding 7, as: i16, unit: A, block: fast, sign: discharge_positive}"
 
     assert messages_of(high, head="address: zero_based\n") == []
     assert messages_of(f"{high}\n{low}", head="address: zero_based\n") == [

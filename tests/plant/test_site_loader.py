@@ -430,7 +430,7 @@ def test_an_unused_battery_is_a_warning(changed):
 
 def test_a_trip_on_a_measurement_that_can_not_be_doubted_is_a_warning(changed):
     device = (LIBRARY / "devices" / "generic-rack-bms.yaml").read_text()
-    careless = device.replace(", missing: 0x8000, sign: discharge_positive", "", 1)
+    careless = device.replace(", missing: 0x8000, sign: discharge_positive", ", sign: discharge_positive", 1)
     result = changed(
         "  - protections.yaml\n",
         "  - protections.yaml\n  - devices/rack.yaml\n",

@@ -19,6 +19,8 @@ from controller.plant.yaml_tree import Document
 
 ROOT_OWNER = {Owner.CELL: Owner.RACK, Owner.SENSOR: Owner.RACK}
 _READ_ONLY = (RegisterTable.INPUT, RegisterTable.DISCRETE)
+_SIGNED = ("rack.current", "pcs.active_power", "pcs.dc_current", "pcs.active_power_setpoint", "meter.active_power")
+"""Signals of which the sign must be known: the wrong one makes charging of discharging."""
 BIT_TABLES = (RegisterTable.COIL, RegisterTable.DISCRETE)
 _OWNERS = {
     DeviceKind.BANK_BMS: (Owner.BANK, Owner.RACK),
@@ -50,6 +52,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_reads(device_type, spans, document),
         *_belongs(device_type, document),
         *_commands(device_type, document),
+        *_signs_are_said(device_type, document),
         *points_can_be_read(device_type, document),
         *steps_are_fine_enough(device_type, document),
         *missing_is_no_value(device_type, document),
@@ -59,6 +62,19 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_modicon(device_type, document),
         *_hygiene(device_type, document),
     ]
+
+
+def _signs_are_said(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """What flows both ways says which way it counts; of SunSpec's points the standard does."""
+    for point in device_type.points:
+        name = point.signal.name
+        if name not in _SIGNED or not isinstance(point.place, RegisterPlace):
+            continue
+        if document.node_at(("points", name, "sign")) is None:
+            ours, other = ("export", "import") if name.startswith("meter.") else ("discharge", "charge")
+            message = f"{name} does not say which way it counts as positive; it is taken as {ours}"
+            expected = f"sign: {ours}_positive or {other}_positive, as the maker's list says"
+            yield warning(document.place_of(("points", name), key=True), message, expected)
 
 
 def _spans(device_type: DeviceType) -> Iterator[_Span]:
