@@ -184,6 +184,9 @@ def upgrade_config(
     if not site_file(site).is_file():
         print(f"error: {site_file(site)}: {why_unread(site_file(site))}", file=sys.stderr)
         raise typer.Exit(UNUSABLE)
+    if unread := upgrade.unread(site):
+        print(unread, file=sys.stderr)
+        raise typer.Exit(NO)
     found = upgrade.upgrades(site)
     for each in found:
         print(f"{each.file}: {each.version} rewritten, the old file is {upgrade.write(each)}" if write else each.diff())

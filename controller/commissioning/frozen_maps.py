@@ -7,6 +7,9 @@ from pathlib import Path
 from controller.plant.site_loader import site_file
 from controller.points.addresses import FrozenMapError, Place, read_frozen
 
+FREEZE_ANEW = "remove maps/frozen.csv, then bess points freeze SITE"
+"""How a promise is taken back: by a person who removes the file that holds it, never by the verb alone."""
+
 
 def frozen_file(site: Path) -> Path:
     """Return where a site's frozen map lies."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.commissioning.frozen_maps import frozen_file, frozen_map
+from controller.commissioning.frozen_maps import FREEZE_ANEW, frozen_file, frozen_map
 from controller.commissioning.party_maps import maps_of, party_points
 from controller.commissioning.point_import import Request, export_device, import_points
 from controller.commissioning.tables import TableError, write_sheets
@@ -137,7 +137,7 @@ def freeze(plant: Plant, site: Path) -> Answer:
     try:
         _, places = _places(plant, site)
     except FrozenMapError as error:
-        return Answer(f"error: {error}", NO)
+        return Answer(f"error: {error}\n= hint: once a new map is agreed with its readers: {FREEZE_ANEW}", NO)
     path = frozen_file(site)
     path.parent.mkdir(exist_ok=True)
     path.write_text(freeze_text(places.points), encoding="utf-8")

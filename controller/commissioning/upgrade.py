@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.plant.messages import render
 from controller.plant.migrations import upgraded_text
 from controller.plant.site_loader import load_site, site_file
 
@@ -39,6 +40,19 @@ def upgrades(site: Path) -> tuple[Upgrade, ...]:
         if version:
             found.append(Upgrade(name, folder / name, version, old, new))
     return tuple(found)
+
+
+def unread(site: Path) -> str:
+    """Return what is to be said of files whose form can't be told: no YAML, or a schema that is not known."""
+    result = load_site(site)
+    documents = result.documents
+    found = [
+        message
+        for message in result.errors
+        if (document := documents.get(message.place.file)) is not None
+        and (document.root is None or message.place == document.place_of(("schema",)))
+    ]
+    return render(found, {name: document.lines for name, document in documents.items()}) if found else ""
 
 
 def write(upgrade: Upgrade) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from controller.commissioning.frozen_maps import frozen_file, frozen_map
+from controller.commissioning.frozen_maps import FREEZE_ANEW, frozen_file, frozen_map
 from controller.commissioning.party_maps import party_messages
 from controller.link.secret_store import SecretError, find_secret, readable_by_others, variable_of
 from controller.plant.figures import counted
@@ -113,7 +113,7 @@ def _frozen_map(site: Path, plant: Plant) -> Iterator[Message]:
         name = file.relative_to(site_file(site).parent).as_posix()
         text = str(wrong).removeprefix(f"{file}: ")
         line = _line_of(file, text)
-        hint = "put the point back, or agree a new map with its readers and freeze it anew"
+        hint = f"put the point back, or agree a new map with its readers: {FREEZE_ANEW}"
         yield error(Place(name, line), text.removeprefix(f"line {line}: "), "every frozen point, where it was", hint)
 
 

@@ -240,6 +240,33 @@ def test_an_old_site_is_shown_then_rewritten_with_the_old_one_beside(tmp_path: P
     assert bess("upgrade-config", str(tmp_path / "nowhere")).exit_code == 2
 
 
+@pytest.mark.parametrize(("old", "new"), [("schema: site/v1", "schema: site/v2"), ("site:\n", "site: [\n")])
+def test_a_file_whose_form_can_not_be_told_is_not_called_newest(tmp_path: Path, old: str, new: str) -> None:
+    file = write_demo_site(tmp_path)
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    told = bess("upgrade-config", str(tmp_path))
+
+    assert told.exit_code == 1
+    assert "site.yaml:" in told.stderr
+    assert "newest form" not in told.stdout
+
+
+def test_a_frozen_map_that_no_longer_fits_says_how_it_is_frozen_anew(tmp_path: Path) -> None:
+    site = str(write_demo_site(tmp_path).parent)
+    assert bess("points", "freeze", site).exit_code == 0
+    frozen = tmp_path / "maps" / "frozen.csv"
+    frozen.write_text(f"{frozen.read_text()}junk\n")
+    refused = bess("points", "freeze", site)
+    assert refused.exit_code == 1
+    assert "remove maps/frozen.csv, then bess points freeze SITE" in refused.stderr
+    assert "remove maps/frozen.csv, then bess points freeze SITE" in bess("validate", site).stdout
+
+    frozen.unlink()
+    assert bess("points", "freeze", site).exit_code == 0
+
+
 def test_a_frozen_point_that_is_gone_is_an_error_at_its_line(site: Path) -> None:
     freeze(load_site_or_raise(write_demo_site(site, 48)), site)
     write_demo_site(site, 24)
