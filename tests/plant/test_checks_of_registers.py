@@ -58,7 +58,15 @@ REFUSED = [
     ),
     (
         "rack.current: {range: [-200 A, 200 A]}",
-        "discharge_current_high trips at 220 A, but ours can only show rack.current from -200 to 200",
+        "current_far_too_high trips at 400 A, but ours can only show rack.current from -200 to 200",
+    ),
+    (
+        "rack.current: {scale: 0.01}",
+        "current_far_too_high trips at 400 A, but ours can only show rack.current from -327.7 to 327.7 A",
+    ),
+    (
+        "rack.current: {range: [-300 A, 500 A]}",
+        "current_far_too_high trips at 400 A, but ours can only show rack.current from -300 to 500 A",
     ),
     (
         "cell.voltage: {missing: 3300}",
@@ -113,6 +121,12 @@ def test_a_map_without_the_states_that_matter_is_refused(changed, values, start)
     ("points", "more", "start"),
     [
         ("cell.voltage: {scale: 10}", "", "cell.voltage of ours is read in steps of 10 mV"),
+        ("pcs.active_power_setpoint: {sign: charge_positive}", "", "pcs.active_power_setpoint is turned round, but pcs.active_power not"),
+        ("pcs.active_power: {sign: charge_positive}", "", "pcs.active_power_setpoint is not, but pcs.active_power turned round"),
+        ("pcs.reactive_power_setpoint: {sign: absorbed_positive}", "", "pcs.reactive_power_setpoint is turned round, but pcs.reactive_power not"),
+        ("rack.charge_current_limit: {scale: 1}", "", "rack.charge_current_limit is read in 1 A, but rack.discharge_current_limit in 0.1 A"),
+        ("rack.charge_current_limit: {scale: 10}", "", "rack.charge_current_limit is read in 10 A, but rack.discharge_current_limit in 0.1 A"),
+        ("rack.cell_temperature_max: {unit: degF}", "", "rack.cell_temperature_max is read in 0.1 degF, but rack.cell_temperature_min in 0.1 degC"),
         ("pcs.active_power_setpoint: {at: holding 0, as: i32, unit: W, writable: persistent}", "without: [points.pcs.active_power_setpoint]\n", "pcs.active_power_setpoint is persistent"),
         ("rack.connect_request: {at: holding 0, as: u16, writable: volatile, values: {1: connect}}", "control: none\nwithout: [points.rack.connect_request]\n", "rack.connect_request has no value for 'disconnect'"),
     ],
@@ -147,3 +161,14 @@ def test_a_setup_value_fits_its_register(changed):
 )
 def test_a_register_as_makers_have_them_is_silent(changed, points):
     assert with_points(changed, points).text() == ""
+
+
+@pytest.mark.parametrize(("count", "message"), [
+    (256, "lfp280 has 240 cells in series, but ours reads 256: 16 would be nobody's"),
+    (224, "ours shows 224 cells, but lfp280 has 240"),
+    (240, ""),
+])  # fmt: skip
+def test_a_device_reads_as_many_cells_as_a_rack_has(changed, count, message):
+    result = with_points(changed, f"cell.voltage: {{count: {count}}}")
+    assert [m.message for m in result.errors] == ([message] if message else []), result.text()
+    assert all(m.place.file == "site.yaml" for m in result.errors)

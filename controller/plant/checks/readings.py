@@ -116,6 +116,29 @@ def _pairs(context: CheckContext) -> Iterator[tuple[DeviceType, BatteryType]]:
                 yield device.type, battery
 
 
+def racks_have_the_cells_that_are_read(context: CheckContext) -> Iterator[Message]:
+    """A device file of the site that counts more cells than any of its racks has: one of the two numbers is wrong.
+
+    The library's files, and what is inherited from them, count the most that such a device may have.
+    """
+    racks: dict[int, tuple[DeviceType, list[BatteryType]]] = {}
+    for device_type, battery in _pairs(context):
+        racks.setdefault(id(device_type), (device_type, []))[1].append(battery)
+    for device_type, batteries in racks.values():
+        battery, document = max(batteries, key=lambda b: b.cells_in_series), context.device_document(device_type)
+        counted_at, count = document.place_of(_COUNT), document.text_at(_COUNT)
+        own = counted_at.file == document.file and not document.file.startswith("library/")
+        if own and count.isdecimal() and int(count) > battery.cells_in_series:
+            message = f"{battery.name} has {battery.cells_in_series} cells in series, but {device_type.name} reads"
+            message += f" {count}: {int(count) - battery.cells_in_series} would be nobody's"
+            place = context.at("batteries", battery.name, "cells", "series")
+            expected = f"series: {count}, or count: {battery.cells_in_series} in {device_type.name}"
+            yield error(place, message, expected, see_also=[counted_at])
+
+
+_COUNT = ("points", "cell.voltage", "count")
+
+
 def every_sensor_is_shown(context: CheckContext) -> Iterator[Message]:
     """A device that shows temperatures shows all of the rack's: the sensor left out is the one that gets hot."""
     for device_type, battery in _pairs(context):
@@ -177,28 +200,35 @@ _DOES = {Level.WARNING: ("warns", "warn"), Level.ALARM: ("alarms", "alarm"), Lev
 
 
 def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
-    """Of the rows that trip on a current, in each direction at least one trips where the device can still show it."""
+    """Every row that trips on a current trips, in its direction, where the device can still show it.
+
+    Each delay belongs to its own limit: a row at 110 % after ten seconds is no stand-in for one at 200 % at once.
+    """
     trips = (row for row in context.plant.protection if row.levels[-1].level is Level.TRIP)
     rows = [row for row in trips if row.qualifier is not Qualifier.DISCONNECTED]
     for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
-        for sign, reduction in ((1, Reduction.DISCHARGE), (-1, Reduction.CHARGE)):
-            for point in device_type.points:
-                mine = [r for r in rows if r.signal == point.signal.name and r.reduction in (reduction, _EITHER_WAY)]
-                low, high = reach_of(point)
-                if mine and low < 0 < high and not any(low <= sign * row.levels[-1].limit <= high for row in mine):
-                    row, unit = min(mine, key=lambda r: r.levels[-1].limit), point.signal.unit
-                    limit = row.levels[-1].limit
-                    message = f"{row.name} trips at {quantity(limit, unit)}, but {device_type.name} can only show"
-                    message += f" {point.signal.name} from {span(low, high, unit)}: no over-current would trip"
-                    expected = f"a range and scale that hold {quantity(sign * limit, unit)}"
-                    yield error(context.point_place(device_type, point.signal.name), message, expected)
+        for point in device_type.points:
+            (low, high), unit, name = reach_of(point), point.signal.unit, point.signal.name
+            for row, limit in _signed_trips([r for r in rows if r.signal == name]):
+                if low < 0 < high and not low <= limit <= high:
+                    message = f"{row.name} trips at {quantity(row.levels[-1].limit, unit)}, but {device_type.name}"
+                    message += (
+                        f" can only show {name} from {span(low, high, unit)}: such an over-current would not trip"
+                    )
+                    expected = f"a range and scale that hold {quantity(limit, unit)}"
+                    yield error(context.point_place(device_type, name), message, expected)
 
 
-_EITHER_WAY = Reduction.MAGNITUDE
+def _signed_trips(rows: list[ProtectionRow]) -> Iterator[tuple[ProtectionRow, float]]:
+    """Yield the rows with what a register shows when they trip, the furthest first; + is discharge."""
+    signed = [(r, r.levels[-1].limit) for r in rows if r.reduction in (Reduction.DISCHARGE, Reduction.MAGNITUDE)]
+    signed += [(r, -r.levels[-1].limit) for r in rows if r.reduction in (Reduction.CHARGE, Reduction.MAGNITUDE)]
+    yield from sorted(signed, key=lambda found: -abs(found[1]))
 
 
 READING_CHECKS = (
     racks_can_be_shown,
+    racks_have_the_cells_that_are_read,
     every_sensor_is_shown,
     somebody_tells_soc,
     limits_can_be_read,
