@@ -26,6 +26,9 @@ STALE = "  start: {timeout"
         ("    role: poi\n", "    role: poi\n    poll: 5 s\n", "warning", "GRID is asked for meter.active_power each 5 s only"),
         ("    watchdog: 5 s\n", "    watchdog: 60 s\n    poll: 30 s\n", "error", "PCS01 is asked for pcs.state each 30 s only"),
         ("type: generic-digital-io\n", "type: generic-digital-io\n    poll: 1 min\n", "error", "IO01 is asked for interlock.healthy each 60 s only"),
+        ("    role: auxiliary\n    voltage: 400 V\n    poll: 1 s\n", "    role: auxiliary\n    voltage: 400 V\n    poll: 1 h\n", "warning", "AUX is asked for meter.active_power each 3600 s only, but data_age calls data too old after 2 s"),
+        (BANK, "    poll: {fast: 1 min}\n" + BANK, "error", "BANK01 is asked for rack.current each 60 s only, but current_far_too_high trips after 0.3 s"),
+        (BANK, "    poll: {fast: 5 s}\n" + BANK, "warning", "BANK01 is asked for rack.current each 5 s only"),
         (STALE, "  stale: {zero_min: 1 h}\n" + STALE, "error", "stale.zero_min: a converter would run on for 1 h"),
         (STALE, "  stale: {zero_min: 30 s}\n" + STALE, "warning", "stale.zero_min: a converter would run on for 30 s"),
         (STALE, "  stale: {zero_periods: 100}\n" + STALE, "error", "stale.zero_periods: a converter would run on for 100"),
@@ -51,7 +54,7 @@ def test_what_would_be_too_late_is_told(changed, old, new, severity, start):
     ("old", "new"),
     [
         ("    role: poi\n", "    role: poi\n    poll: 2 s\n"),
-        ("    role: auxiliary\n    voltage: 400 V\n    poll: 1 s\n", "    role: auxiliary\n    voltage: 400 V\n    poll: 1 min\n"),
+        ("    role: auxiliary\n    voltage: 400 V\n    poll: 1 s\n", "    role: auxiliary\n    voltage: 400 V\n    poll: 2 s\n"),
         (STALE, "  stale: {zero_min: 15 s, zero_periods: 10, zero_where_bms_stops_pcs: 90 s}\n" + STALE),
         ("start: {timeout: 60 s", "start: {timeout: 10 s"),
         ("scan: 250 ms", "scan: 20 ms"),
@@ -76,6 +79,28 @@ def test_what_a_device_file_makes_too_late_is_told_there(changed, text, severity
     result = changed(site_yaml=site.replace("use:\n", "use:\n  - ours.yaml\n"), ours_yaml=OWN + text + "\n")
     found = [m for m in result.messages if m.message.startswith(start)]
     assert [m.severity for m in found] == [Severity(severity)], result.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "start"),
+    [
+        ("blocks:\n  fast: {every: 1 min}", "error", "B02-R01 is asked for rack.current each 60 s only, but current_far_too_high"),
+        ("points:\n  rack.current: {block: slow}", "warning", "B02-R01 is asked for rack.current each 5 s only, but current_far_too_high"),
+    ],
+)  # fmt: skip
+def test_a_current_is_read_as_fast_as_it_trips(changed, text, severity, start):
+    site = demo_site_files()["site.yaml"].replace("type: generic-rack-bms", "type: ours")
+    result = changed(site_yaml=site.replace("use:\n", "use:\n  - ours.yaml\n"), ours_yaml=OWN + text + "\n")
+    found = [m for m in result.messages if m.message.startswith(start)]
+    assert [m.severity for m in found] == [Severity(severity)], result.text()
+
+
+@pytest.mark.parametrize(("delay", "late"), [("61 s", True), ("3 min", True), ("30 s", False)])
+def test_a_cell_at_its_highest_voltage_does_not_wait_for_minutes(changed, delay, late):
+    rows = f"schema: protections/v1\nbase: lfp-utility@1\nrack:\n  cell_voltage_high: {{trip: {{limit: 3.65 V, delay: {delay}}}}}\n"
+    result = changed(protections_yaml=rows)
+    found = [m for m in result.errors if m.message.startswith("cell_voltage_high trips only after")]
+    assert [m.expected for m in found] == (["a trip within 60 s"] if late else []), result.text()
 
 
 def test_a_scan_of_many_cells_takes_its_time(tmp_path):

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import place_of_device
 from controller.plant.figures import number
-from controller.plant.messages import Message, error, warning
+from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device
 from controller.plant.protection_rows import Level, ProtectionRow, Reduction
 from controller.plant.signals import Owner
 
 LONGEST_POLL_S = 60.0
-LONGEST_TRIP_DELAY_S = 600.0
+LONGEST_TRIP_DELAY_S, LONGEST_CELL_TRIP_DELAY_S = 600.0, 60.0
 LONG_REFRESH_S, MANY_DELAYS = 15.0, 5.0
 LONGEST_CONTROL_POLL_S, LONG_CONTROL_POLL_S = 10.0, 3.0
 """What the loop at the POI, a converter's sequence and a hard-wired chain are read by."""
@@ -85,9 +85,50 @@ def _slow_polls(
         most_s, row = allowed_s[point.signal.name]
         message = f"{device.name} is asked for {point.signal.name} each {period_s:g} s only, but {row.name} trips after"
         message += f" {row.levels[-1].delay_s:g} s"
-        own = point.poll_block in dict(device.periods_s)
-        place = place_of_device(context, device, "poll") if own else context.block_place(device.type, point.poll_block)
-        yield error(place, message, f"at most {most_s:g} s")
+        yield error(_place_of_poll(context, device, point.poll_block), message, f"at most {most_s:g} s")
+
+
+def _place_of_poll(context: CheckContext, device: Device, block: str) -> Place:
+    """Return where a device's period of a block stands: in the site, else in its own file."""
+    own = block in dict(device.periods_s)
+    return place_of_device(context, device, "poll") if own else context.block_place(device.type, block)
+
+
+def racks_are_read_as_fast_as_they_trip(context: CheckContext) -> Iterator[Message]:
+    """Of what a rack's trip rests on, the fastest is read about as often as its delay promises."""
+    trips = [r for r in context.plant.protection if r.levels[-1].level is Level.TRIP and r.owner is Owner.RACK]
+    rows = sorted((r for r in trips if r.reduction is not Reduction.AGE), key=lambda r: r.levels[-1].delay_s)
+    for device in {(id(d.type), d.periods_s): d for d in reversed(context.plant.devices)}.values():
+        for row in rows:
+            delay_s = row.levels[-1].delay_s
+            points = (device.type.point(name) for name in (row.signal, *(name for name, _ in row.also)))
+            read = [(device.period_s(p.poll_block), p) for p in points if p is not None and p.poll_block]
+            period_s, point = min(read, key=lambda found: found[0], default=(0.0, None))
+            if point is None:
+                continue
+            few_s = max(MANY_DELAYS * delay_s, LONG_CONTROL_POLL_S if point.signal.unit == "A" else LONG_REFRESH_S)
+            if few_s < period_s <= LONGEST_POLL_S:
+                made = error if period_s > LONG_REFRESH_S else warning
+                message = f"{device.name} is asked for {point.signal.name} each {period_s:g} s only, but {row.name}"
+                message += f" trips after {delay_s:g} s: the danger would last {period_s:g} s before anybody saw it"
+                place = _place_of_poll(context, device, point.poll_block)
+                yield made(place, message, f"at most {few_s:g} s, or a faster block for it")
+
+
+def auxiliary_meters_are_not_called_old(context: CheckContext) -> Iterator[Message]:
+    """A meter that is read less often than its data may be old is in alarm between any two polls."""
+    for row in context.plant.protection:
+        if row.reduction is not Reduction.AGE or row.owner is not Owner.METER:
+            continue
+        limit_s, poi = row.levels[-1].limit, (Owner.METER, context.plant.poi.meter)
+        for device in (d for d in context.plant.devices if poi not in {(b.owner, b.equipment) for b in d.bindings}):
+            point = device.type.point(row.signal)
+            period_s = device.period_s(point.poll_block) if point is not None and point.poll_block else 0.0
+            if point is not None and period_s > limit_s:
+                message = f"{device.name} is asked for {row.signal} each {period_s:g} s only, but {row.name} calls data"
+                message += f" too old after {limit_s:g} s"
+                expected = f"at most {limit_s:g} s"
+                yield warning(_place_of_poll(context, device, point.poll_block), message, expected)
 
 
 def trips_do_not_wait_for_refreshes(context: CheckContext) -> Iterator[Message]:
@@ -121,9 +162,7 @@ def control_sees_what_it_does(context: CheckContext) -> Iterator[Message]:
             if point is not None and period_s > LONG_CONTROL_POLL_S:
                 made = error if period_s > LONGEST_CONTROL_POLL_S else warning
                 message = f"{device.name} is asked for {name} each {period_s:g} s only: {_WHY[point.signal.owner]}"
-                own = point.poll_block in dict(device.periods_s)
-                block = context.block_place(device.type, point.poll_block)
-                place = place_of_device(context, device, "poll") if own else block
+                place = _place_of_poll(context, device, point.poll_block)
                 yield made(place, message, f"at most {LONG_CONTROL_POLL_S:g} s")
 
 
@@ -165,14 +204,21 @@ def trips_act_in_time(context: CheckContext) -> Iterator[Message]:
     """A trip that waits for many minutes protects nothing: its warning and alarm are for what is slow."""
     for row in context.plant.protection:
         for level in row.levels:
-            slow = level.level is Level.TRIP and level.delay_s > LONGEST_TRIP_DELAY_S
+            longest_s = LONGEST_CELL_TRIP_DELAY_S if _is_of_cell_voltage(row) else LONGEST_TRIP_DELAY_S
+            slow = level.level is Level.TRIP and level.delay_s > longest_s
             if slow and row.owner in (Owner.RACK, Owner.BANK, Owner.PCS, Owner.INTERLOCK):
                 draft = context.drafts[row.owner, row.name]
                 value = draft.values.get("trip.delay") or draft.values.get("delay")
                 message = f"{row.name} trips only after {level.delay_s:g} s"
                 hint = "what is slow is a warning or an alarm"
-                expected = f"a trip within {LONGEST_TRIP_DELAY_S:g} s"
+                expected = f"a trip within {longest_s:g} s"
                 yield error(value.place if value else draft.place, message, expected, hint)
+
+
+def _is_of_cell_voltage(row: ProtectionRow) -> bool:
+    """A cell at its highest voltage is beyond it within seconds: its curve is steep at both ends."""
+    extreme = row.reduction in (Reduction.NONE, Reduction.HIGHEST, Reduction.LOWEST)
+    return extreme and row.signal in ("cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min")
 
 
 PACE_CHECKS = (
@@ -181,6 +227,8 @@ PACE_CHECKS = (
     set_points_outlive_scans,
     starts_have_time,
     trips_do_not_wait_for_polls,
+    racks_are_read_as_fast_as_they_trip,
+    auxiliary_meters_are_not_called_old,
     trips_do_not_wait_for_refreshes,
     control_sees_what_it_does,
     trips_act_in_time,
