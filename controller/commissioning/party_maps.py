@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from posixpath import normpath
 
-from controller.plant.messages import Message, error
+from controller.plant.messages import Message, error, warning
 from controller.plant.messages import Place as At
 from controller.plant.model import PartyMap, Plant
 from controller.plant.site_loader import LoadResult, site_file
@@ -41,9 +43,28 @@ def party_messages(result: LoadResult) -> list[Message]:
     listed, messages, units = point_list(result.plant), list[Message](), dict[int, str]()
     for party in maps:
         text = result.documents[normpath(party.file)].data.decode("utf-8-sig")
-        messages += read_party_map(text, party.file, listed, party.unit)[1]
+        rows, wrong = read_party_map(text, party.file, listed, party.unit)
+        messages += [*wrong, *_turned(rows, text, party.file)]
         if party.unit in units:
             message = f"unit {party.unit} serves {units[party.unit]} already"
             messages.append(error(At(party.file), message, f"a unit of its own for {party.party}"))
         units[party.unit] = party.party
     return messages
+
+
+def _turned(rows: Sequence[PartyPoint], text: str, file: str) -> Iterator[Message]:
+    """A party that sees a power turned round means its set-point so, too: where only one says so, it is asked."""
+    by_tag = {row.target.tag: row for row in rows}
+    for tag, measured in by_tag.items():
+        commanded = by_tag.get(f"{tag}Setpoint")
+        if commanded is not None and commanded.sign != measured.sign:
+            message = f"{commanded.target.tag} has sign {commanded.sign}, but {tag} {measured.sign}: the plant would"
+            message += " answer the wrong way as this party sees it"
+            at, also = (At(file, _line_of(text, each)) for each in (commanded.target.tag, tag))
+            yield warning(at, message, f"sign {measured.sign} for both", "ask the party; both are theirs", [also])
+
+
+def _line_of(text: str, tag: str) -> int:
+    """Return the line that a tag has a cell of."""
+    cell = re.compile(rf"(^|[,;\s\"]){re.escape(tag)}($|[,;\s\"])")
+    return next((k for k, line in enumerate(text.splitlines(), 1) if cell.search(line)), 1)

@@ -11,6 +11,7 @@ from controller.plant.checks.missing_values import missing_is_no_value
 from controller.plant.checks.readings import points_can_be_read
 from controller.plant.checks.register_wear import nothing_wears_out
 from controller.plant.checks.resolution import steps_are_fine_enough
+from controller.plant.checks.siblings import siblings_agree
 from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
 from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable, Repeat
 from controller.plant.messages import Message, Place, error, warning
@@ -55,6 +56,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_signs_are_said(device_type, document),
         *points_can_be_read(device_type, document),
         *steps_are_fine_enough(device_type, document),
+        *siblings_agree(device_type, document),
         *missing_is_no_value(device_type, document),
         *raw_values_fit(device_type, document),
         *meanings_are_told_apart(device_type, document),
