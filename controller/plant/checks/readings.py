@@ -117,7 +117,7 @@ def _pairs(context: CheckContext) -> Iterator[tuple[DeviceType, BatteryType]]:
 
 
 def racks_have_the_cells_that_are_read(context: CheckContext) -> Iterator[Message]:
-    """A device file of the site that counts more cells than any of its racks has: one of the two numbers is wrong.
+    """A device file of the site that counts some more cells than any of its racks has: one of them is wrong.
 
     The library's files, and what is inherited from them, count the most that such a device may have.
     """
@@ -128,15 +128,18 @@ def racks_have_the_cells_that_are_read(context: CheckContext) -> Iterator[Messag
         battery, document = max(batteries, key=lambda b: b.cells_in_series), context.device_document(device_type)
         counted_at, count = document.place_of(_COUNT), document.text_at(_COUNT)
         own = counted_at.file == document.file and not document.file.startswith("library/")
-        if own and count.isdecimal() and int(count) > battery.cells_in_series:
+        near = count.isdecimal() and battery.cells_in_series < int(count) <= NEARLY_ALL * battery.cells_in_series
+        if own and near:
             message = f"{battery.name} has {battery.cells_in_series} cells in series, but {device_type.name} reads"
             message += f" {count}: {int(count) - battery.cells_in_series} would be nobody's"
             place = context.at("batteries", battery.name, "cells", "series")
             expected = f"series: {count}, or count: {battery.cells_in_series} in {device_type.name}"
-            yield error(place, message, expected, see_also=[counted_at])
+            yield warning(place, message, expected, see_also=[counted_at])
 
 
 _COUNT = ("points", "cell.voltage", "count")
+NEARLY_ALL = 1.25
+"""A count far above a rack's cells is room for the largest rack; a little above, it is made for another rack."""
 
 
 def every_sensor_is_shown(context: CheckContext) -> Iterator[Message]:
@@ -200,17 +203,21 @@ _DOES = {Level.WARNING: ("warns", "warn"), Level.ALARM: ("alarms", "alarm"), Lev
 
 
 def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
-    """Every row that trips on a current trips, in its direction, where the device can still show it.
+    """Every row that trips on a current trips, in its direction, on a value that the register can hold.
 
-    Each delay belongs to its own limit: a row at 110 % after ten seconds is no stand-in for one at 200 % at once.
+    Each delay belongs to its own limit: a row at 110 % after ten seconds is no stand-in for one at 200 % at once. What
+    the maker believes (`range`) may end before that, while in each direction one trip lies inside of it.
     """
     trips = (row for row in context.plant.protection if row.levels[-1].level is Level.TRIP)
     rows = [row for row in trips if row.qualifier is not Qualifier.DISCONNECTED]
     for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
         for point in device_type.points:
-            (low, high), unit, name = reach_of(point), point.signal.unit, point.signal.name
-            for row, limit in _signed_trips([r for r in rows if r.signal == name]):
-                if low < 0 < high and not low <= limit <= high:
+            name, unit, low, high = point.signal.name, point.signal.unit, *reach_of(point)
+            signed = list(_signed_trips([row for row in rows if row.signal == name]))
+            for row, limit in signed if low < 0 < high else ():
+                same_way = [other for _, other in signed if other * limit > 0]
+                (least, most), shown = _reach_of_type(point), [low <= other <= high for other in same_way]
+                if not least <= limit <= most or not any(shown):
                     message = f"{row.name} trips at {quantity(row.levels[-1].limit, unit)}, but {device_type.name}"
                     message += (
                         f" can only show {name} from {span(low, high, unit)}: such an over-current would not trip"
@@ -220,10 +227,10 @@ def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
 
 
 def _signed_trips(rows: list[ProtectionRow]) -> Iterator[tuple[ProtectionRow, float]]:
-    """Yield the rows with what a register shows when they trip, the furthest first; + is discharge."""
+    """Yield the rows with what a register shows when they trip, the nearest first; + is discharge."""
     signed = [(r, r.levels[-1].limit) for r in rows if r.reduction in (Reduction.DISCHARGE, Reduction.MAGNITUDE)]
     signed += [(r, -r.levels[-1].limit) for r in rows if r.reduction in (Reduction.CHARGE, Reduction.MAGNITUDE)]
-    yield from sorted(signed, key=lambda found: -abs(found[1]))
+    yield from sorted(signed, key=lambda found: abs(found[1]))
 
 
 READING_CHECKS = (
