@@ -64,7 +64,7 @@ def _entries(part: Any, value: Any) -> Iterator[tuple[str, object]]:  # noqa: AN
         yield "", value
 
 
-def _over_soc(part: OpenCircuitVoltage | Impedance, row: Sequence[float]) -> Iterator[tuple[str, float]]:
+def _over_soc(part: OpenCircuitVoltage | Impedance, row: Sequence[object]) -> Iterator[tuple[str, object]]:
     for soc_ratio, found in zip(part.soc_ratio, row, strict=True):
         yield f"{number(100 * soc_ratio)} %", found
 
