@@ -10,6 +10,7 @@ import yaml
 
 from controller.plant.cell_loader import load_cell
 from controller.plant.checks.cells import cell_is_possible
+from controller.plant.demo_site import demo_site_files
 from controller.plant.messages import Message
 from controller.plant.site_files import LIBRARY
 from controller.plant.yaml_tree import read_document
@@ -54,7 +55,9 @@ MISTAKES = [
     (put("impedance", "pairs", 0, "resistance", "values"), times(1000.0), "impedance.pairs.resistance is mostly"),
     (put("impedance", "error", "unit"), "V", "impedance.error goes from"),
     (put("capacity"), "280 mAh", "impedance.series is mostly 513.2 uohm: a current of 1 C (280 mA)"),
-    (put("limits", "voltage_max"), "4.2 V", "limits.voltage_max is far above 3.597 V"),
+    (put("limits", "voltage_max"), "4.2 V", "limits.voltage_max is 4.2 V: no LFP cell is charged so high"),
+    (put("limits", "voltage_max"), "3.85 V", "limits.voltage_max is 3.85 V: no LFP cell is charged so high"),
+    (put("limits", "charge_temperature_min"), "-30 degC", "limits.charge_temperature_min is -30 degC: lithium plates"),
     (put("ocv", "entropy", "unit"), "V/K", "ocv.entropy reaches 300 mV/K"),
     (put("heat", "core"), "4300 kJ/K", "a cell of 922 Wh is said to hold"),
     (put("anchors", "full_voltage"), "4.0 V", "no full charge ends at anchors.full_voltage"),
@@ -80,3 +83,31 @@ def test_a_slip_in_a_cell_file_is_refused_at_its_place(change, value, start):
 @pytest.mark.parametrize("path", sorted(CELLS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_cells_of_the_library_are_possible(path):
     assert said(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_full_cell_of_an_unknown_chemistry_rests_near_its_limit():
+    tree = yaml.safe_load((CELLS / "generic_280_lfp.yaml").read_text(encoding="utf-8"))
+    tree["chemistry"], tree["limits"]["voltage_max"] = "sodium_ion", "4.2 V"
+    (found,) = said(yaml.safe_dump(tree, sort_keys=False))
+    assert found.message.startswith("limits.voltage_max is far above 3.597 V")
+
+
+def test_what_has_no_graphite_may_be_charged_cold():
+    tree = yaml.safe_load((CELLS / "generic_280_lfp.yaml").read_text(encoding="utf-8"))
+    tree["chemistry"], tree["limits"]["charge_temperature_min"] = "sodium_ion", "-30 degC"
+    assert said(yaml.safe_dump(tree, sort_keys=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("parallel", "capacity", "warned"), [(1, 280, False), (2, 280, True), (2, 560, False), (1, 306, False)]
+)
+def test_cells_in_parallel_make_the_capacity_of_the_rack(changed, parallel, capacity, warned):
+    """Of the site's own cell; the library's stand for cells of any size."""
+    own = (CELLS / "generic_280_lfp.yaml").read_text(encoding="utf-8")
+    site = demo_site_files()["site.yaml"].replace("parallel: 1,", f"parallel: {parallel},")
+    site = site.replace("capacity: 280 Ah", f"capacity: {capacity} Ah")
+    start = f"lfp280 is said to hold {capacity} Ah, but {parallel} x 280 Ah of cell"
+    told = changed(site_yaml=site.replace("cell: generic_280_lfp", "cell: own.yaml"), own_yaml=own).messages
+    found = [m for m in told if m.message.startswith(start)]
+    assert [(m.place.file, m.see_also[1].file) for m in found] == [("site.yaml", "own.yaml")] * warned, told
+    assert not [m for m in changed(site_yaml=site).messages if m.message.startswith(start)]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from posixpath import normpath
 
 from controller.plant.cell_types import CellType
 from controller.plant.checks.context import CheckContext
 from controller.plant.figures import number, quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType, BmsTrip
+from controller.plant.units import Dimension, parse_quantity
 
 ENERGY_TOLERANCE = 0.10
+SIZE_APART = 1.3
+"""Cells of one make come in sizes: beyond this it is another number of them."""
 LEAST_OF_CELLS, MOST_OF_CELLS = 0.25, 6.0
 
 
@@ -76,6 +80,28 @@ def energy_fits_cells(context: CheckContext) -> Iterator[Message]:
             message = f"energy is {quantity(battery.energy_wh, 'Wh')}, but {battery.capacity_ah:g} Ah"
             message += f" in {battery.cells_in_series} cells make about {quantity(expected_wh, 'Wh', 2)}"
             yield error(context.at("batteries", name, "energy"), message, "energy, capacity and cells that fit")
+
+
+def parallel_cells_make_the_capacity(context: CheckContext) -> Iterator[Message]:
+    """A cell file of the site is of its own cell: so many in parallel make what the rack holds.
+
+    A cell of the library stands for cells of any size: it is scaled to what each of the rack's would hold.
+    """
+    for name, battery in batteries_of_racks(context).items():
+        document = context.files.documents.get(normpath(context.site.batteries[name].cell))
+        if document is None or document.file.startswith("library/"):
+            continue
+        cell_ah, parallel = parse_quantity(document.text_at(("capacity",)), Dimension.CHARGE), battery.cells_in_parallel
+        if isinstance(cell_ah, float) and not 1 / SIZE_APART < battery.capacity_ah / (cell_ah * parallel) < SIZE_APART:
+            message = f"{name} is said to hold {quantity(battery.capacity_ah, 'Ah')}, but {parallel} x"
+            message += (
+                f" {quantity(cell_ah, 'Ah')} of cell {battery.cell.name} make {quantity(cell_ah * parallel, 'Ah')}"
+            )
+            expected = "capacity, cells.parallel and the cell's capacity that fit"
+            hint = f"if the file lends its curves only: each cell counts as {quantity(battery.capacity_ah / parallel, 'Ah')}"
+            place = context.at("batteries", name, "cells", "parallel")
+            also = [context.at("batteries", name, "capacity"), document.place_of(("capacity",))]
+            yield warning(place, message, expected, hint, also)
 
 
 def energy_is_credible(battery: BatteryType) -> bool:
@@ -153,6 +179,7 @@ BATTERY_CHECKS = (
     windows_are_ordered,
     currents_fit_cells,
     energy_fits_cells,
+    parallel_cells_make_the_capacity,
     resistance_fits_cells,
     bms_trips_are_possible,
 )

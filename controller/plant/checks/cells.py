@@ -6,6 +6,7 @@ bounds here are wide enough for all chemistries, from 2 Ah cells to 12 V blocks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -23,6 +24,11 @@ DROP_RATIO = (0.001, 1.0)
 ENTROPY_PER_VOLT = 1e-3
 HEAT_J_PER_K_WH = (0.5, 60.0)
 TABLE_DEGC = (-60.0, 90.0)
+VOLTAGE_MAX_V = {"lfp": 3.8, "nmc": 4.5, "nca": 4.4, "lco": 4.5, "lmo": 4.4, "lto": 3.0}
+"""Above these no cell of the chemistry is charged: its cathode or its electrolyte decays (makers state less)."""
+COLDEST_CHARGE_DEGC = -20.0
+"""On graphite, lithium plates instead of going in: makers mostly forbid to charge below 0 degC, none allows this."""
+_ON_GRAPHITE = ("lfp", "nmc", "nca", "lco", "lmo")
 
 
 def cell_is_possible(cell: CellType, document: Document) -> Iterator[Message]:
@@ -32,6 +38,23 @@ def cell_is_possible(cell: CellType, document: Document) -> Iterator[Message]:
     yield from _resistances(cell, document)
     yield from _sizes(cell, document)
     yield from _anchors(cell, document)
+    yield from _chemistry(cell, document)
+
+
+def _chemistry(cell: CellType, document: Document) -> Iterator[Message]:
+    """No cell is charged higher or colder than its chemistry bears."""
+    limits, name = cell.limits, cell.chemistry.upper()
+    most_v, coldest_degc = VOLTAGE_MAX_V.get(cell.chemistry), limits.charge_temperature_min_degc
+    if most_v is not None and limits.voltage_max_v > most_v:
+        message = f"limits.voltage_max is {quantity(limits.voltage_max_v, 'V')}: no {name} cell is charged so high"
+        hint = "its data sheet's charging voltage; or is it a cell of another chemistry?"
+        yield error(document.place_of(("limits", "voltage_max")), message, f"at most {quantity(most_v, 'V')}", hint)
+    if cell.chemistry in _ON_GRAPHITE and coldest_degc < COLDEST_CHARGE_DEGC:
+        message = f"limits.charge_temperature_min is {quantity(coldest_degc, 'degC')}: lithium plates in {name} cells"
+        message += " that are charged so cold"
+        place = document.place_of(("limits", "charge_temperature_min"))
+        expected = f"its data sheet's, mostly 0 degC, at least {quantity(COLDEST_CHARGE_DEGC, 'degC')}"
+        yield error(place, message, expected)
 
 
 def _temperatures(cell: CellType, document: Document) -> Iterator[Message]:
@@ -116,13 +139,14 @@ def _sizes(cell: CellType, document: Document) -> Iterator[Message]:
     middle_v, limits = _middle_v(cell), cell.limits
     energy_wh = middle_v * cell.capacity_ah
     window_v = limits.voltage_max_v - limits.voltage_min_v
-    full_v = max(map(max, cell.ocv.charge_v))
+    full_v, chemistry_v = max(map(max, cell.ocv.charge_v)), VOLTAGE_MAX_V.get(cell.chemistry, math.inf)
     entropy = max(map(abs, cell.ocv.entropy_v_per_k))
     worst_v, best_v = max(map(max, cell.impedance.error_v)), min(map(min, cell.impedance.error_v))
     low_j_per_k, high_j_per_k = (ratio * energy_wh for ratio in HEAT_J_PER_K_WH)
     heat, ageing = cell.heat.core_j_per_k + cell.heat.surface_j_per_k, cell.ageing
     checks: tuple[tuple[Loc, bool, str, str], ...] = (
-        (("limits", "voltage_max"), limits.voltage_max_v <= VOLTAGE_MAX_OF_FULL_RATIO * full_v,
+        (("limits", "voltage_max"),
+         limits.voltage_max_v <= VOLTAGE_MAX_OF_FULL_RATIO * full_v or limits.voltage_max_v > chemistry_v,
          f"limits.voltage_max is far above {quantity(full_v, 'V')}, where a full cell rests",
          f"at most {quantity(VOLTAGE_MAX_OF_FULL_RATIO * full_v, 'V')}"),
         (("ocv", "entropy", "unit"), entropy <= ENTROPY_PER_VOLT * middle_v,
