@@ -98,7 +98,8 @@ def parallel_cells_make_the_capacity(context: CheckContext) -> Iterator[Message]
                 f" {quantity(cell_ah, 'Ah')} of cell {battery.cell.name} make {quantity(cell_ah * parallel, 'Ah')}"
             )
             expected = "capacity, cells.parallel and the cell's capacity that fit"
-            hint = f"if the file lends its curves only: each cell counts as {quantity(battery.capacity_ah / parallel, 'Ah')}"
+            each = quantity(battery.capacity_ah / parallel, "Ah")
+            hint = f"if the file lends its curves only: each cell counts as {each}"
             place = context.at("batteries", name, "cells", "parallel")
             also = [context.at("batteries", name, "capacity"), document.place_of(("capacity",))]
             yield warning(place, message, expected, hint, also)
