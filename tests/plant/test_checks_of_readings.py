@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from controller.plant.demo_site import demo_site_files
@@ -95,6 +97,15 @@ CHAIN = "interlock:\n  fire: {signal: interlock.healthy, only: [fire], direction
 def test_a_row_that_protects_nothing_is_refused(changed, text, start):
     result = changed("base: lfp-utility@1\n", f"base: lfp-utility@1\n{text}", file="protections.yaml")
     assert said(result, start), result.text()
+
+
+@pytest.mark.parametrize("old", ["window: {min: 2.80 V, max: 3.65 V}", "dc: {min: 600 V, max: 920 V"])
+def test_of_exchanged_ends_the_cause_alone_is_told(changed, old):
+    low, high = re.findall(r"[\d.]+ V", old)
+    result = changed(old, old.replace(low, "X").replace(high, low).replace("X", high))
+
+    assert len(result.errors) == 1, result.text()
+    assert "is not below" in result.errors[0].message
 
 
 def test_a_row_of_ours_that_watches_nothing_is_told(changed):

@@ -17,9 +17,11 @@ from controller.plant.checks.batteries import (
     nominal_voltage_v,
 )
 from controller.plant.checks.context import CheckContext
+from controller.plant.checks.missing_values import MISSING_CHECKS
 from controller.plant.checks.protection import PROTECTION_CHECKS
 from controller.plant.checks.ratings import RATINGS_OF_RACKS
 from controller.plant.checks.readings import READING_CHECKS
+from controller.plant.checks.resolution import RESOLUTION_CHECKS
 from controller.plant.checks.trips import TRIP_CHECKS
 from controller.plant.figures import counted, number, quantity, span
 from controller.plant.messages import Message, Place, error
@@ -32,6 +34,8 @@ Found = tuple[Check, Message]
 _PRESETS = {"lfp": {"lfp"}, "nmc": {"nmc", "nca", "lco", "lmo"}, "lto": {"lto"}, "vrla": {"lead_acid"}}
 """For which chemistries the presets of the library are made, by the first word of their names."""
 _FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS, *PROTECTION_CHECKS, *TRIP_CHECKS))
+
+_FOLLOWS_WINDOWS = _FOLLOWS_CELLS | frozenset((*RESOLUTION_CHECKS, *MISSING_CHECKS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,25 @@ def _with_count(told: list[Message], folded: int) -> list[Message]:
         return told
     rest = f"{counted(folded, 'finding')} that may follow from it {'is' if folded == 1 else 'are'} not shown"
     return [replace(told[0], hint="; ".join(filter(None, (told[0].hint, rest)))), *told[1:]]
+
+
+# -------------------------------------------------------------------------------------------------------- windows' ends
+
+
+def ends_are_in_order(context: CheckContext) -> Iterator[Message]:
+    """A window's lower end lies below its upper end: of each rack type, and of each group of converters."""
+    for name in batteries_of_racks(context):
+        window = context.site.batteries[name].window
+        low, high = context.at("batteries", name, "window", "min"), context.at("batteries", name, "window", "max")
+        if window.min >= window.max:
+            message = f"window.min ({window.min:g} V) is not below window.max ({window.max:g} V)"
+            yield error(low, message, see_also=[high])
+    told: set[Place] = set()
+    for pcs in context.plant.pcs:
+        low, high = context.place("pcs", pcs.index, "dc", "min"), context.place("pcs", pcs.index, "dc", "max")
+        if pcs.dc_voltage_min_v >= pcs.dc_voltage_max_v and low not in told:
+            told.add(low)
+            yield error(low, f"dc.min of {pcs.name} is not below its dc.max", see_also=[high])
 
 
 # ------------------------------------------------------------------------------------------------------ cells in series
@@ -179,6 +202,7 @@ def _of_preset(found: Found) -> bool:
 
 
 CAUSES = (
+    Cause(ends_are_in_order, lambda found: found[0] in _FOLLOWS_WINDOWS),
     Cause(series_fits_the_rest, _of_cells),
     Cause(cell_fits_the_rack, _of_cells),
     Cause(preset_fits_cells, _of_preset),
