@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from controller.field_io.connecting import connect
+from controller.field_io.connection import Connection
 from controller.field_io.errors import FieldError, LinkDownError, NoAnswerError, WrongAnswerError, WrongEchoError
 from controller.field_io.line import Line
 from controller.field_io.link_status import LinkStatus
@@ -96,10 +97,8 @@ class LinkWorker:
         connection.lost.add_done_callback(self._lost)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._poller.run(line))
-                group.create_task(self._writer.run(line))
-        except* FieldError:
-            pass  # `line` knows why
+                group.create_task(_until_lost(self._poller.run(line), connection))
+                group.create_task(_until_lost(self._writer.run(line), connection))
         finally:
             connection.drop(LinkDownError("closed by us"))
             self._transaction = connection.transaction
@@ -123,6 +122,18 @@ class LinkWorker:
         self.status.last_error = _in_words(error)
         self.status.silences += isinstance(error, NoAnswerError)
         self.status.wrong_answers += isinstance(error, WrongAnswerError)
+
+
+async def _until_lost(work: Coroutine[None, None, None], connection: Connection) -> None:
+    """Work until the connection is lost, which ends its companion too; `Line` knows why.
+
+    The error ends here and not in the group: a group that winds up takes a cancellation from outside that comes at the
+    same moment for its own, and the worker would go on for ever (Python before 3.13).
+    """
+    try:
+        await work
+    except FieldError as error:
+        connection.drop(error)
 
 
 def _in_words(error: Exception) -> str:

@@ -6,7 +6,10 @@ import asyncio
 
 import pytest
 
+from controller.field_io.errors import LinkDownError
+from controller.field_io.line import Line
 from controller.field_io.link_status import REFUSAL_STANDS_NS
+from controller.field_io.poller import Poller
 from controller.image.outputs import WriteState
 from controller.modbus.pdu import READS
 from controller.plant.signals import Owner
@@ -272,3 +275,26 @@ async def test_a_device_that_the_gateway_never_reached_is_dead_and_not_wrong(pcs
 
         assert rig.field.links[0].wrong_identity == {}
         assert rig.field.links[0].connects == 1
+
+
+@pytest.mark.parametrize("moments", range(6))
+async def test_a_stop_that_comes_as_the_connection_is_lost_is_heard(pcs_rig, monkeypatch, moments):
+    lost = asyncio.Event()
+
+    async def until_lost(_poller: Poller, _line: Line) -> None:
+        await lost.wait()
+        raise LinkDownError("lost")
+
+    monkeypatch.setattr(Poller, "run", until_lost)
+    await pcs_rig.listen()
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(pcs_rig.field.run())
+        await pcs_rig.until(lambda: pcs_rig.field.links[0].connects == 1)
+        await asyncio.sleep(0.01)
+        lost.set()
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        work.cancel()
+        done, _ = await asyncio.wait({work}, timeout=5.0)
+        await pcs_rig.servers.close()
+        assert done
