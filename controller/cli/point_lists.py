@@ -31,17 +31,17 @@ def points(
     order: Annotated[str, typer.Option("--words", help="import: high_first or low_first, if it does not say.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    r"""List a site's points; freeze them; import a maker's list.
+    """List a site's points; freeze them; import a maker's list.
 
     \b
-    bess points SITE           every point with its addresses: the interface document
-    bess points freeze SITE    promise the addresses to SCADA (maps/frozen.csv): none moves any more
+    bess points SITE           every point with its addresses
+    bess points freeze SITE    promise them to SCADA: none moves any more
     bess points diff SITE      which points are new since; exit 1 if any
     bess points import FILE --kind KIND [--device NAME] [--out DEVICE.yaml]
-                               make a device file of a maker's list (CSV, XLSX)
+                               a device file of a maker's list (CSV, XLSX)
     bess points export DEVICE [--out FILE]
-                               make a table (CSV, XLSX) of a device file, or of a device of the library
-    """
+                               a table of a device file or a library device
+    """  # noqa: D301 - what keeps the lines apart is the character itself
     from controller.commissioning import point_map
 
     verb, what = _asked(words)
