@@ -149,8 +149,7 @@ class _Slices:
 
     def _cell_limits(self, row: ProtectionRow, subjects: Iterable[Subject]) -> Slice:
         """Return the cell's limits of what a row watches; nothing else of a cell can cause or prevent a trip."""
-        signals = (row.signal, *(name for name, _ in row.also))
-        watched = [word for word in ("voltage", "current", "temperature") if any(word in name for name in signals)]
+        watched = [word for word in ("voltage", "current", "temperature") if any(word in name for name in row.signals)]
         watched *= row.reduction is not Reduction.AGE
         limits = self._of((s for s in subjects if s.group == "battery"), (f"{CELL}limits.",))
         return tuple(fact for fact in limits if any(word in fact[0] for word in watched))

@@ -286,7 +286,7 @@ _ROW_KEYS = {"reset", "delay", "action", "signal", "direction", "description", "
 
 def _bms_trips(plant: Plant, row: ProtectionRow) -> Iterator[str]:
     """Yield the BMS's own trip of the same value: ours are graded against it."""
-    for battery in {rack.battery.name: rack.battery for rack in plant.racks}.values():
+    for battery in plant.battery_types:
         for trip in battery.bms_trips:
             if watches_as(row, trip) and is_about(row, battery.name):
                 limit = quantity_text(trip.limit, unit_of(row))

@@ -57,7 +57,7 @@ def facts(plant: Plant, parties: PartyRows | None = None) -> Facts:
 def _facts(plant: Plant) -> Iterator[tuple[Subject, Iterable[tuple[str, str]]]]:
     yield Subject("site", plant.site_id), [("name", plant.name), ("timezone", plant.timezone)]
     yield Subject("POI", ""), [("meter", _named(plant.meters, plant.poi.meter)), *_fields(plant, plant.poi, {"meter"})]
-    for battery in {rack.battery.name: rack.battery for rack in plant.racks}.values():
+    for battery in plant.battery_types:
         yield Subject("battery", battery.name), _battery(battery)
     for group, members in equipment(plant):
         for member in members:

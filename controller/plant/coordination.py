@@ -17,8 +17,8 @@ from controller.plant.signals import Owner
 
 MARGIN_S = 2.0
 OPENING = frozenset({TimeoutAction.OPEN, TimeoutAction.TRIP})
+"""What parts a device from its bus at once, whatever flows."""
 NEVER_AT_ZERO = frozenset({TimeoutAction.HOLD, TimeoutAction.NONE})
-_AT_ONCE = frozenset({TimeoutAction.OPEN, TimeoutAction.TRIP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def at_zero_s(pcs: Pcs, timeout: CommunicationTimeout | None) -> float:
 def ramp_to_zero_s(pcs: Pcs, timeout: CommunicationTimeout) -> float:
     """Return how long a converter takes from full power: the slower of the site's ramp and its device file's.
 
-    What trips blocks at once: the site's ramp has no part in it.
+    What opens or trips blocks at once: the site's ramp has no part in it.
     """
-    site_s = 0.0 if timeout.then in _AT_ONCE else pcs.power_w / pcs.ramp_w_per_s
+    site_s = 0.0 if timeout.then in OPENING else pcs.power_w / pcs.ramp_w_per_s
     return max(timeout.ramp_s, site_s)

@@ -280,6 +280,11 @@ class Device:
         """Return the period of a poll block on this device."""
         return dict(self.periods_s).get(block_name) or self.type.block(block_name).period_s
 
+    def poll_period_s(self, signal_name: str) -> float:
+        """Return how often a signal is read from this device; 0 where it is not polled."""
+        point = self.type.point(signal_name)
+        return self.period_s(point.poll_block) if point is not None and point.poll_block else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Poi:
@@ -418,3 +423,13 @@ class Plant:
     schedule: tuple[ScheduleEntry, ...]
     files: tuple[str, ...]  # absolute paths of every file parsed, to be sealed
     digest: str  # hash of the expanded site, independent of order and comments
+
+    @property
+    def battery_types(self) -> tuple[BatteryType, ...]:
+        """What racks are of, each once, in the order of the racks."""
+        return tuple({rack.battery.name: rack.battery for rack in self.racks}.values())
+
+    @property
+    def device_types(self) -> tuple[DeviceType, ...]:
+        """What devices are of, each once, in the order of the devices."""
+        return tuple({id(device.type): device.type for device in self.devices}.values())

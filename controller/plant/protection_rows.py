@@ -114,3 +114,13 @@ class ProtectionRow:
     description: str = ""
     file: str = ""
     line: int = 0
+
+    @property
+    def trip(self) -> Graded | None:
+        """Its worst level where that trips; None for a row that only warns."""
+        return self.levels[-1] if self.levels[-1].level is Level.TRIP else None
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """All signals that it compares."""
+        return self.signal, *(name for name, _ in self.also)

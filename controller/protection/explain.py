@@ -71,8 +71,7 @@ def worst_case_reaction(
     if row.reduction is Reduction.AGE:
         sensing: tuple[Delay, ...] = (Delay("age of the value", graded.limit),)
     else:
-        signals = (row.signal, *(name for name, _ in row.also))
-        sensing = max((tuple(_sensing(plant, signal, equipment)) for signal in signals), key=total_s)
+        sensing = max((tuple(_sensing(plant, signal, equipment)) for signal in row.signals), key=total_s)
     scan_s = plant.control.scan_period_s
     delay = (Delay("on-delay", graded.delay_s), Delay("next scan", scan_s)) if graded.delay_s else ()
     return (*sensing, Delay("scan", scan_s), *delay, *_effect(plant, row, equipment, graded))

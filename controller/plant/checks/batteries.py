@@ -20,7 +20,7 @@ LEAST_OF_CELLS, MOST_OF_CELLS = 0.25, 6.0
 
 def batteries_of_racks(context: CheckContext) -> dict[str, BatteryType]:
     """Return the battery types that racks are of, in the order of the site file."""
-    used = {rack.battery.name: rack.battery for rack in context.plant.racks}
+    used = {battery.name: battery for battery in context.plant.battery_types}
     return {name: used[name] for name in context.site.batteries if name in used}
 
 

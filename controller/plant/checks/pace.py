@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import place_of_device
+from controller.plant.device_types import DevicePoint
 from controller.plant.figures import number
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device
@@ -61,15 +62,20 @@ def set_points_outlive_scans(context: CheckContext) -> Iterator[Message]:
 def trips_do_not_wait_for_polls(context: CheckContext) -> Iterator[Message]:
     """What a trip rests on is read within a minute, or within the trip's own delay where that is longer."""
     allowed_s: dict[str, tuple[float, ProtectionRow]] = {}
-    for row in context.plant.protection:
-        level = row.levels[-1]
-        if level.level is Level.TRIP and row.reduction is not Reduction.AGE:
-            most_s = max(LONGEST_POLL_S, level.delay_s)
-            for name in (row.signal, *(name for name, _ in row.also)):
-                if most_s < allowed_s.get(name, (float("inf"), row))[0]:
-                    allowed_s[name] = (most_s, row)
+    for row in _rows_that_wait(context, LONGEST_POLL_S):
+        for name in row.signals:
+            allowed_s.setdefault(name, (max(LONGEST_POLL_S, row.levels[-1].delay_s), row))
     for device in context.plant.devices:
         yield from _slow_polls(context, device, allowed_s)
+
+
+def _rows_that_wait(context: CheckContext, least_s: float = 0.0) -> list[ProtectionRow]:
+    """Return the rows whose trip waits for a reading, the quickest first; what is quicker than `least_s` counts alike.
+
+    An age is a time itself.
+    """
+    rows = [row for row in context.plant.protection if row.trip and row.reduction is not Reduction.AGE]
+    return sorted(rows, key=lambda row: max(least_s, row.levels[-1].delay_s))
 
 
 def _slow_polls(
@@ -85,25 +91,25 @@ def _slow_polls(
         most_s, row = allowed_s[point.signal.name]
         message = f"{device.name} is asked for {point.signal.name} each {period_s:g} s only, but {row.name} trips after"
         message += f" {row.levels[-1].delay_s:g} s"
-        yield error(_place_of_poll(context, device, point.poll_block), message, f"at most {most_s:g} s")
+        yield error(_place_of_poll(context, device, point), message, f"at most {most_s:g} s")
 
 
-def _place_of_poll(context: CheckContext, device: Device, block: str) -> Place:
-    """Return where a device's period of a block stands: in the site, else in its own file."""
+def _place_of_poll(context: CheckContext, device: Device, point: DevicePoint) -> Place:
+    """Return where the period of a point's block stands: in the site, else in the device's own file."""
+    block = point.poll_block
     own = block in dict(device.periods_s)
     return place_of_device(context, device, "poll") if own else context.block_place(device.type, block)
 
 
 def racks_are_read_as_fast_as_they_trip(context: CheckContext) -> Iterator[Message]:
     """Of what a rack's trip rests on, the fastest is read about as often as its delay promises."""
-    trips = [r for r in context.plant.protection if r.levels[-1].level is Level.TRIP and r.owner is Owner.RACK]
-    rows = sorted((r for r in trips if r.reduction is not Reduction.AGE), key=lambda r: r.levels[-1].delay_s)
+    rows = [row for row in _rows_that_wait(context) if row.owner is Owner.RACK]
     for device in {(id(d.type), d.periods_s): d for d in reversed(context.plant.devices)}.values():
         for row in rows:
             delay_s = row.levels[-1].delay_s
-            points = (device.type.point(name) for name in (row.signal, *(name for name, _ in row.also)))
-            read = [(device.period_s(p.poll_block), p) for p in points if p is not None and p.poll_block]
-            period_s, point = min(read, key=lambda found: found[0], default=(0.0, None))
+            read = [(device.poll_period_s(name), name) for name in row.signals if device.poll_period_s(name)]
+            period_s, name = min(read, key=lambda found: found[0], default=(0.0, ""))
+            point = device.type.point(name)
             if point is None:
                 continue
             few_s = max(MANY_DELAYS * delay_s, LONG_CONTROL_POLL_S if point.signal.unit == "A" else LONG_REFRESH_S)
@@ -111,7 +117,7 @@ def racks_are_read_as_fast_as_they_trip(context: CheckContext) -> Iterator[Messa
                 made = error if period_s > LONG_REFRESH_S else warning
                 message = f"{device.name} is asked for {point.signal.name} each {period_s:g} s only, but {row.name}"
                 message += f" trips after {delay_s:g} s: the danger would last {period_s:g} s before anybody saw it"
-                place = _place_of_poll(context, device, point.poll_block)
+                place = _place_of_poll(context, device, point)
                 yield made(place, message, f"at most {few_s:g} s, or a faster block for it")
 
 
@@ -123,21 +129,20 @@ def auxiliary_meters_are_not_called_old(context: CheckContext) -> Iterator[Messa
         limit_s, poi = row.levels[-1].limit, (Owner.METER, context.plant.poi.meter)
         for device in (d for d in context.plant.devices if poi not in {(b.owner, b.equipment) for b in d.bindings}):
             point = device.type.point(row.signal)
-            period_s = device.period_s(point.poll_block) if point is not None and point.poll_block else 0.0
+            period_s = device.poll_period_s(row.signal)
             if point is not None and period_s > limit_s:
                 message = f"{device.name} is asked for {row.signal} each {period_s:g} s only, but {row.name} calls data"
                 message += f" too old after {limit_s:g} s"
                 expected = f"at most {limit_s:g} s"
-                yield warning(_place_of_poll(context, device, point.poll_block), message, expected)
+                yield warning(_place_of_poll(context, device, point), message, expected)
 
 
 def trips_do_not_wait_for_refreshes(context: CheckContext) -> Iterator[Message]:
     """A register that shows what was minutes ago makes a trip's delay of seconds a promise that nobody keeps."""
-    trips = [row for row in context.plant.protection if row.levels[-1].level is Level.TRIP]
-    waiting = sorted((r for r in trips if r.reduction is not Reduction.AGE), key=lambda r: r.levels[-1].delay_s)
-    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+    waiting = _rows_that_wait(context)
+    for device_type in context.plant.device_types:
         refresh_s, served = device_type.refresh_s or 0.0, {point.signal.name for point in device_type.points}
-        row = next((r for r in waiting if served & {r.signal, *(name for name, _ in r.also)}), None)
+        row = next((r for r in waiting if not served.isdisjoint(r.signals)), None)
         if refresh_s <= LONG_REFRESH_S or row is None or refresh_s <= MANY_DELAYS * row.levels[-1].delay_s:
             continue
         message = f"registers of {device_type.name} may be {refresh_s:g} s old, but {row.name} trips after"
@@ -158,11 +163,11 @@ def control_sees_what_it_does(context: CheckContext) -> Iterator[Message]:
             continue
         for name in _CONTROL_SIGNALS:
             point = device.type.point(name)
-            period_s = device.period_s(point.poll_block) if point is not None and point.poll_block else 0.0
+            period_s = device.poll_period_s(name)
             if point is not None and period_s > LONG_CONTROL_POLL_S:
                 made = error if period_s > LONGEST_CONTROL_POLL_S else warning
                 message = f"{device.name} is asked for {name} each {period_s:g} s only: {_WHY[point.signal.owner]}"
-                place = _place_of_poll(context, device, point.poll_block)
+                place = _place_of_poll(context, device, point)
                 yield made(place, message, f"at most {LONG_CONTROL_POLL_S:g} s")
 
 
@@ -187,13 +192,9 @@ def scans_bear_their_cells(context: CheckContext) -> Iterator[Message]:
 def starts_have_time(context: CheckContext) -> Iterator[Message]:
     """Racks precharge and close, converters start, and each step is seen only at the next poll."""
     plant = context.plant
-    periods_s = [
-        device.period_s(point.poll_block)
-        for device in plant.devices
-        for name in ("rack.contactor", "bank.state", "pcs.state")
-        if (point := device.type.point(name)) is not None and point.poll_block
-    ]
-    least_s = max(SHORTEST_START_S, START_POLLS * max(periods_s, default=0.0))
+    states = ("rack.contactor", "bank.state", "pcs.state")
+    slowest_s = max((device.poll_period_s(name) for device in plant.devices for name in states), default=0.0)
+    least_s = max(SHORTEST_START_S, START_POLLS * slowest_s)
     if plant.control.start_timeout_s < least_s:
         message = f"a start is given {plant.control.start_timeout_s:g} s: contactors precharge and converters"
         message += " synchronise for longer, so that none would ever succeed"

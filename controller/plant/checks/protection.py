@@ -54,11 +54,10 @@ def resets_are_inside(context: CheckContext) -> Iterator[Message]:
 
 def trips_are_inside_cells(context: CheckContext) -> Iterator[Message]:
     """For each side of the cell's envelope, at least one row trips before it is left."""
-    batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}
     for signal, direction, qualifier in _ENVELOPE:
         rows = [row for row in context.plant.protection if _watches(row, signal, direction, qualifier)]
         tripping = [(row, level.limit) for row in rows for level in row.levels if level.level is Level.TRIP]
-        for battery in batteries.values():
+        for battery in context.plant.battery_types:
             mine = [(row, limit) for row, limit in tripping if is_about(row, battery.name)]
             if not mine:
                 continue
@@ -99,8 +98,8 @@ def _bears(battery: BatteryType, signal: str, direction: Direction, qualifier: Q
 
 def rows_are_graded(context: CheckContext) -> Iterator[Message]:
     """We warn and derate before the BMS trips, and our own trip comes not before it: it is the back-up."""
-    batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}
-    for name, battery in batteries.items():
+    for battery in context.plant.battery_types:
+        name = battery.name
         for trip in battery.bms_trips:
             rows = [row for row in context.plant.protection if watches_as(row, trip) and is_about(row, name)]
             for row in filter(is_in_order, rows):
@@ -142,9 +141,8 @@ def _further_out(row: ProtectionRow, value: float, limit: float) -> bool:
 
 def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
     """`% of rated` is the smallest battery's current: with batteries of several sizes it is early for the larger."""
-    batteries = {rack.battery.name: rack.battery for rack in context.plant.racks}.values()
     for row in context.plant.protection:
-        mine = [battery for battery in batteries if is_about(row, battery.name)]
+        mine = [battery for battery in context.plant.battery_types if is_about(row, battery.name)]
         if len({(b.charge_current_max_a, b.discharge_current_max_a) for b in mine}) < 2:
             continue
         for level in row.levels:
@@ -161,15 +159,13 @@ def rows_are_fed(context: CheckContext) -> Iterator[Message]:
     for row in context.plant.protection:
         about = covered(context.plant, row)
         equipments = {key for key in served if key[0] is row.owner and about[key[1]]}
-        wanted = {row.signal, *(name for name, _ in row.also)}
-        blind = [key for key in equipments if not wanted & served[key]]
+        blind = [key for key in equipments if served[key].isdisjoint(row.signals)]
         if not blind:
             continue
         inherited = draft_of(context, row).place.file.startswith("library/")
         which = "no device" if len(blind) == len(equipments) else "not every device"
         message = f"{row.name} needs {row.signal}, which {which} serves"
-        trips = row.levels[-1].level is Level.TRIP
-        off = f'{{row: {row.name}, reason: "..."}}' if trips else row.name
+        off = f'{{row: {row.name}, reason: "..."}}' if row.trip else row.name
         hint = f"write 'off: [{off}]' in the protection file if that is meant"
         yield (warning if inherited else error)(
             place_of_row(context, row, "signal"), message, "a point in the device file", hint
@@ -196,8 +192,8 @@ def served_signals(devices: tuple[Device, ...]) -> dict[tuple[Owner, int], set[s
 
 def analogues_can_be_doubted(context: CheckContext) -> Iterator[Message]:
     """A measured quantity that a trip rests on has a range or a missing value, so that a broken wire can be caught."""
-    watched = {row.signal for row in context.plant.protection if row.levels[-1].level is Level.TRIP}
-    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+    watched = {row.signal for row in context.plant.protection if row.trip}
+    for device_type in context.plant.device_types:
         for point in device_type.points:
             quantity = point.signal.form is SignalForm.QUANTITY and not device_type.sunspec_models
             doubted = point.missing or point.valid_min is not None or point.register_type in ("f32", "f64")
@@ -254,7 +250,7 @@ def trips_say_who_resets(context: CheckContext) -> Iterator[Message]:
     """A trip without a reset class comes back by itself, which somebody must have wanted."""
     for row in context.plant.protection:
         draft = draft_of(context, row)
-        if row.levels[-1].level is Level.TRIP and "reset_class" not in draft.values:
+        if row.trip and "reset_class" not in draft.values:
             message = f"{row.name} trips, but does not say who may reset it; it would come back by itself"
             yield warning(draft.place, message, "reset_class: remote, local or service; auto if that is meant")
 

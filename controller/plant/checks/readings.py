@@ -173,7 +173,7 @@ def somebody_tells_soc(context: CheckContext) -> Iterator[Message]:
 
 def limits_can_be_read(context: CheckContext) -> Iterator[Message]:
     """Every limit of a row lies inside what the device can show: beyond it a value is bad, and bad never trips."""
-    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+    for device_type in context.plant.device_types:
         for row in context.plant.protection:
             for signal, reduction in ((row.signal, row.reduction), *row.also):
                 point = device_type.point(signal)
@@ -208,9 +208,8 @@ def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
     Each delay belongs to its own limit: a row at 110 % after ten seconds is no stand-in for one at 200 % at once. What
     the maker believes (`range`) may end before that, while in each direction one trip lies inside of it.
     """
-    trips = (row for row in context.plant.protection if row.levels[-1].level is Level.TRIP)
-    rows = [row for row in trips if row.qualifier is not Qualifier.DISCONNECTED]
-    for device_type in {id(d.type): d.type for d in context.plant.devices}.values():
+    rows = [row for row in context.plant.protection if row.trip and row.qualifier is not Qualifier.DISCONNECTED]
+    for device_type in context.plant.device_types:
         for point in device_type.points:
             name, unit, low, high = point.signal.name, point.signal.unit, *reach_of(point)
             signed = list(_signed_trips([row for row in rows if row.signal == name]))

@@ -40,15 +40,6 @@ HIGHEST_CURRENT_RATIO = 2.0
 _HAIR = 1e-6
 
 
-def _trip(row: ProtectionRow) -> Graded | None:
-    last = row.levels[-1]
-    return last if last.level is Level.TRIP else None
-
-
-def _batteries(context: CheckContext) -> tuple[BatteryType, ...]:
-    return tuple({rack.battery.name: rack.battery for rack in context.plant.racks}.values())
-
-
 def _is_of(row: ProtectionRow, signals: frozenset[str]) -> bool:
     return row.owner is Owner.RACK and row.signal in signals and row.reduction in _AS_IT_IS
 
@@ -59,7 +50,7 @@ def _is_of(row: ProtectionRow, signals: frozenset[str]) -> bool:
 def trips_look_when_it_matters(context: CheckContext) -> Iterator[Message]:
     """A cell rises too high while it is charged, and falls too low while it is discharged: a trip looks then."""
     for row in context.plant.protection:
-        if _trip(row) is None or row.owner is not Owner.RACK:
+        if row.trip is None or row.owner is not Owner.RACK:
             continue
         missed = _missed_state(row)
         if missed and not _somebody_else_looks(context, row, missed):
@@ -93,12 +84,12 @@ def _states_of_current(row: ProtectionRow) -> list[Qualifier]:
 
 def _somebody_else_looks(context: CheckContext, row: ProtectionRow, state: Qualifier) -> bool:
     """Tell whether other rows trip on the same danger for every battery, while it arises, within what a cell bears."""
-    mine = [battery for battery in _batteries(context) if is_about(row, battery.name)]
+    mine = [battery for battery in context.plant.battery_types if is_about(row, battery.name)]
     return all(any(_covers(other, row, state, b) for other in context.plant.protection) for b in mine)
 
 
 def _covers(other: ProtectionRow, row: ProtectionRow, state: Qualifier, battery: BatteryType) -> bool:
-    trip = _trip(other)
+    trip = other.trip
     looks = other.qualifier in _IN_USE or other.qualifier is state
     if trip is None or other is row or not looks or not is_about(other, battery.name):
         return False
@@ -131,7 +122,7 @@ _DANGEROUS_CHAINS = frozenset({kind.value for kind in InterlockKind} - {Interloc
 def dangers_do_not_reset_themselves(context: CheckContext) -> Iterator[Message]:
     """Somebody looks at a cell that was too high or too hot, and at an open chain, before the plant goes on."""
     for row in context.plant.protection:
-        if _trip(row) is None or row.reset_class is not ResetClass.AUTO or not text_of_row(context, row, "reset_class"):
+        if row.trip is None or row.reset_class is not ResetClass.AUTO or not text_of_row(context, row, "reset_class"):
             continue
         kinds = {i.kind.value for i in context.plant.interlocks if is_about(row, i.kind.value)}
         chain = row.owner is Owner.INTERLOCK and kinds & _DANGEROUS_CHAINS
@@ -149,7 +140,7 @@ def windows_are_left_free(context: CheckContext) -> Iterator[Message]:
     """A rack may be anywhere in its window: what trips or inhibits inside it stops a healthy rack."""
     for row in context.plant.protection:
         if _is_of(row, _VOLTAGES | _TEMPERATURES) and is_in_order(row):
-            for battery in (b for b in _batteries(context) if is_about(row, b.name)):
+            for battery in (b for b in context.plant.battery_types if is_about(row, b.name)):
                 yield from _inside(context, row, battery)
 
 
@@ -194,7 +185,7 @@ def nominal_values_do_not_trip(context: CheckContext) -> Iterator[Message]:
     """The grid's nominal frequency and voltage lie between the trips of meters and converters."""
     poi = context.plant.poi
     for row in context.plant.protection:
-        trip = _trip(row)
+        trip = row.trip
         if trip is None or row.reduction is not Reduction.NONE:
             continue
         for nominal, unit in _nominal_of(context, row, poi.frequency_hz):
@@ -220,7 +211,7 @@ def _nominal_of(context: CheckContext, row: ProtectionRow, frequency_hz: float) 
 
 def currents_trip_in_time(context: CheckContext) -> Iterator[Message]:
     """In each direction a trip acts at no more than twice a rack's current, and none stands behind another for ever."""
-    for battery in _batteries(context):
+    for battery in context.plant.battery_types:
         rows = [row for row in context.plant.protection if _is_over_current(row) and is_about(row, battery.name)]
         for state, rated_a in _rated_a(battery).items():
             about = [row for row in rows if state in _states_of_current(row)]
@@ -238,7 +229,7 @@ def _rated_a(battery: BatteryType) -> dict[Qualifier, float]:
 
 def _is_over_current(row: ProtectionRow) -> bool:
     flows = row.reduction in _CHARGES | _DISCHARGES and row.qualifier is not Qualifier.DISCONNECTED
-    return row.signal == "rack.current" and row.direction is Direction.HIGH and flows and _trip(row) is not None
+    return row.signal == "rack.current" and row.direction is Direction.HIGH and flows and row.trip is not None
 
 
 def _too_late(
