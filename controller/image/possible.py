@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.plant.model import Meter, MeterRole, Pcs, Plant
+from controller.plant.model import Meter, Pcs, Plant
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,7 +37,6 @@ IMPEACH = frozenset(
     {"meter.active_power", "meter.reactive_power", "meter.apparent_power", "pcs.active_power", "pcs.reactive_power"}
 )
 DOUBTED_NS = 3_000_000_000
-_AT_POI = frozenset({MeterRole.POI_CONTROL, MeterRole.POI_REVENUE})
 
 
 class Possibility:
@@ -87,7 +86,7 @@ def _each(equipment: Iterable[T], most: Callable[[T], float]) -> FloatArray:
 def _through(plant: Plant, meter: Meter) -> float:
     """Return the largest power that a meter can see: of one at the POI, twice what the POI is built for."""
     poi = plant.poi
-    if meter.role not in _AT_POI:
+    if not meter.is_at_poi:
         return math.inf
     return POWER_RATIO * max(poi.power_w, poi.apparent_va, poi.export_limit_w, poi.import_limit_w)
 

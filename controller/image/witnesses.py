@@ -20,7 +20,7 @@ from controller.image.data_periods import NEVER_NS, DataPeriods
 from controller.image.image import Image
 from controller.image.matrix import matrix_of
 from controller.image.quality import usable
-from controller.plant.model import MeterRole, Plant
+from controller.plant.model import Plant
 from controller.plant.signals import BreakerState, Owner
 
 BoolArray = NDArray[np.bool_]
@@ -37,7 +37,6 @@ FOLLOW_PERIODS = 3
 FOLLOW_S = 2.0
 """Delay and averaging of a measurement, beside its period."""
 DEAD_GRID_RATIO = 0.1
-_AT_POI = frozenset({MeterRole.POI_CONTROL, MeterRole.POI_REVENUE})
 _NUMBERS = {
     Owner.PCS: (
         "active_power",
@@ -123,7 +122,7 @@ class StillMeters(_Still):
         """Nothing seen yet."""
         moved_w = np.full(len(plant.meters), MOVED_RATIO * plant.poi.power_w)
         super().__init__(plant, image, periods, moved_w, _longest_ns(periods, "pcs.active_power"))
-        self._served &= np.array([m.role in _AT_POI for m in plant.meters], np.bool_)
+        self._served &= np.array([m.is_at_poi for m in plant.meters], np.bool_)
         self._dead_v = DEAD_GRID_RATIO * np.array([m.voltage_v for m in plant.meters], np.float64)
         self._power, self._voltage, self._breaker = (
             image[name] for name in ("pcs.active_power", "meter.voltage", "meter.breaker")
@@ -188,9 +187,9 @@ def _steps_w(plant: Plant, owner: Owner, count: int) -> FloatArray:
     steps_w = np.zeros(count)
     for device in plant.devices:
         point = device.type.point(f"{owner.value}.active_power")
-        if point is None or not point.register_type.startswith(("u", "i")):
+        if point is None:
             continue
         for binding in device.bindings:
             if binding.owner is owner:
-                steps_w[binding.equipment] = abs(point.scale * point.unit_factor)
+                steps_w[binding.equipment] = point.step
     return steps_w

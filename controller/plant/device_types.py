@@ -149,6 +149,13 @@ class DevicePoint:
     writable: WriteKind | None = None
     refresh_s: float | None = None  # cyclic rewrite of a volatile command; None: on change only
 
+    @property
+    def step(self) -> float:
+        """How far apart two neighbouring values are, in base units; 0 where the device or a float says."""
+        if not self.register_type or self.register_type.startswith(("f", "string")):
+            return 0.0
+        return abs(self.scale * self.unit_factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Repeat:

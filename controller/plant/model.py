@@ -192,6 +192,11 @@ class Meter:
     ct_ratio: float = 1.0
     vt_ratio: float = 1.0
 
+    @property
+    def is_at_poi(self) -> bool:
+        """Whether all power of the plant goes through it."""
+        return self.role in (MeterRole.POI_CONTROL, MeterRole.POI_REVENUE)
+
 
 @dataclass(frozen=True, slots=True)
 class Interlock:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from controller.plant.checks.context import CheckContext
 from controller.plant.figures import number, quantity
 from controller.plant.messages import Message, error, warning
-from controller.plant.model import Meter, MeterRole
+from controller.plant.model import Meter
 from controller.plant.ratios import Plate, read_plate
 
 CT_OVERLOAD = 1.2
@@ -18,7 +18,6 @@ VT_TOLERANCE, VT_ALIKE_RATIO = 0.10, 0.05
 POI_TOLERANCE = 0.05
 _SECONDARY_A = (1.0, 5.0)
 _SECONDARY_V = (50.0, 250.0)
-_AT_POI = (MeterRole.POI_CONTROL, MeterRole.POI_REVENUE)
 
 
 def _plate(context: CheckContext, meter: Meter, key: str) -> Plate | None:
@@ -41,7 +40,7 @@ def current_transformers_fit(context: CheckContext) -> Iterator[Message]:
             yield error(place, message, "primary/secondary with 1 A or 5 A, such as 600/5", hint)
             continue
         plant_a = poi.apparent_va / (math.sqrt(3.0) * meter.voltage_v)
-        if meter.role not in _AT_POI or not _near(meter.voltage_v, poi.voltage_v):
+        if not meter.is_at_poi or not _near(meter.voltage_v, poi.voltage_v):
             continue
         message = f"{meter.name} has a current transformer for {ends[0]:g} A; the plant's"
         message += f" {quantity(poi.apparent_va, 'VA')} at {quantity(meter.voltage_v, 'V')} are {number(plant_a, 3)} A"
@@ -81,7 +80,7 @@ def voltage_transformers_fit(context: CheckContext) -> Iterator[Message]:
 def meters_at_the_poi_have_its_voltage(context: CheckContext) -> Iterator[Message]:
     """The loops close on a meter that sees the contracted voltage; one behind a transformer is told once."""
     plant, poi = context.plant, context.plant.poi
-    for meter in (m for m in plant.meters if m.role in _AT_POI):
+    for meter in (m for m in plant.meters if m.is_at_poi):
         if abs(meter.voltage_v - poi.voltage_v) <= POI_TOLERANCE * poi.voltage_v:
             continue
         place, also = context.place("meters", meter.index, "voltage"), [context.at("site", "poi", "voltage")]

@@ -58,13 +58,6 @@ STEPS_WANTED = dict.fromkeys(("cell.voltage", "rack.cell_voltage_max", "rack.cel
 _HAIR = 1 + 1e-9
 
 
-def step_of(point: DevicePoint) -> float:
-    """Return how far apart two neighbouring values are, in base units; 0 where the device or a float says."""
-    if not point.register_type or point.register_type.startswith(("f", "string")):
-        return 0.0
-    return abs(point.scale * point.unit_factor)
-
-
 def steps_are_fine_enough(device_type: DeviceType, document: Document) -> Iterator[Message]:
     """A scale is one that can be meant, and its step is of use at any plant."""
     for point in device_type.points:
@@ -73,10 +66,10 @@ def steps_are_fine_enough(device_type: DeviceType, document: Document) -> Iterat
             place = document.place_of(("points", name, "scale"))
             written = document.text_at(("points", name, "scale"))
             yield error(place, f"{name} has scale {written}: that can't be meant", "such as scale: 0.1")
-        elif step_of(point) > COARSEST.get(name, float("inf")) * _HAIR:
+        elif point.step > COARSEST.get(name, float("inf")) * _HAIR:
             place = document.place_of(("points", name, _key(name, document)))
             expected = f"steps of {_shown(COARSEST[name], point)} or finer"
-            message = f"{name} is read in steps of {_shown(step_of(point), point)}: too coarse for what it is for"
+            message = f"{name} is read in steps of {_shown(point.step, point)}: too coarse for what it is for"
             yield error(place, message, expected, _hint(point))
 
 
@@ -86,7 +79,7 @@ def steps_fit_this_site(context: CheckContext) -> Iterator[Message]:
         point = working.device_type.point(working.signal)
         if point is None or point.signal.form is not SignalForm.QUANTITY:
             continue
-        step, whole, name = step_of(point), working.high - working.low, working.signal
+        step, whole, name = point.step, working.high - working.low, working.signal
         needed, wanted = STEPS_NEEDED.get(name, 0), STEPS_WANTED.get(name, 0)
         if step * needed > whole * _HAIR:
             yield _coarse(context, working, point, needed)
@@ -99,7 +92,7 @@ def _coarse(
 ) -> Message:
     document = context.device_document(working.device_type)
     place = document.place_of(("points", working.signal, _key(working.signal, document)))
-    message = f"{working.signal} of {working.device_type.name} is read in steps of {_shown(step_of(point), point)},"
+    message = f"{working.signal} of {working.device_type.name} is read in steps of {_shown(point.step, point)},"
     message += f" but {working.of} works from {span(working.low, working.high, point.signal.unit)}"
     expected = f"steps of {_shown((working.high - working.low) / steps, point)} or finer"
     return (warning if only_warn else error)(place, message, expected, _hint(point))

@@ -8,7 +8,7 @@ from controller.plant.checks.context import CheckContext
 from controller.plant.checks.rows import is_in_order, is_outside, place_of_row, text_of_row
 from controller.plant.figures import quantity, span
 from controller.plant.messages import Message, error, warning
-from controller.plant.model import BatteryType, InterlockKind, MeterRole
+from controller.plant.model import BatteryType, InterlockKind
 from controller.plant.protection_rows import (
     Action,
     Direction,
@@ -202,8 +202,7 @@ def _nominal_of(context: CheckContext, row: ProtectionRow, frequency_hz: float) 
     if row.signal == "pcs.ac_voltage":
         yield from ((pcs.ac_voltage_v, "V") for pcs in context.plant.pcs)
     if row.signal == "meter.voltage":
-        poi = (MeterRole.POI_CONTROL, MeterRole.POI_REVENUE)
-        yield from ((meter.voltage_v, "V") for meter in context.plant.meters if meter.role in poi)
+        yield from ((meter.voltage_v, "V") for meter in context.plant.meters if meter.is_at_poi)
 
 
 # ------------------------------------------------------------------------------------------------------------ currents
