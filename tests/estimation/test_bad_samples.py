@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from controller.estimation import RackSpec, estimator_config
 from controller.estimation.cell_model import CellTest, simulate_voltage
 from controller.estimation.offline import OfflineResult, RecordError, Recording, estimate_recording
+from controller.estimation.state import INITIAL_SOC_SIGMA
 from controller.image.quality import Quality
 from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.cell_types import CellType
@@ -27,7 +28,6 @@ CELLS = ("a123_26650_lfp", "ncr18650pf_nca", "lg_m50_nmc")
 HOURS = 0.9
 FROM_S = 2400.0
 TIME_S = np.arange(0.0, HOURS * 3600.0)
-WARMTH_DEGC = np.full(len(TIME_S), 25.0)
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,16 @@ def drive(name: str = "a123_26650_lfp") -> Drive:
     cell = packaged_cell_type(name)
     steps = np.random.default_rng(5).normal(0.5, 1.0, len(TIME_S) // 60 + 1) * cell.capacity_ah
     current_a = np.repeat(steps, 60)[: len(TIME_S)]
-    soc = 0.97 - np.concatenate(([0.0], np.cumsum(current_a[1:]))) / 3600.0 / cell.capacity_ah
-    voltage_v = simulate_voltage(cell, CellTest("drive", TIME_S, current_a, np.zeros_like(TIME_S), WARMTH_DEGC, soc))
-    return Drive(cell, current_a, voltage_v + np.random.default_rng(6).normal(0.0, 1e-3, len(TIME_S)), soc)
+    return driven(cell, TIME_S, current_a, 0.97)
+
+
+def driven(cell: CellType, time_s: Floats, current_a: Floats, soc_ratio: float) -> Drive:
+    """Return what a cell that starts at a SOC shows under a current."""
+    charge_as = np.concatenate(([0.0], np.cumsum(current_a[1:] * np.diff(time_s))))
+    soc = soc_ratio - charge_as / 3600.0 / cell.capacity_ah
+    test = CellTest("drive", time_s, current_a, np.zeros_like(time_s), np.full(len(time_s), 25.0), soc)
+    noise_v = np.random.default_rng(6).normal(0.0, 1e-3, len(time_s))
+    return Drive(cell, current_a, simulate_voltage(cell, test) + noise_v, soc)
 
 
 SOUND = drive()
@@ -56,12 +63,15 @@ SOC, CURRENT_A, VOLTAGE_V = SOUND.soc, SOUND.current_a, SOUND.voltage_v
 
 
 def result(
-    time_s: Floats = TIME_S, current_a: Floats = CURRENT_A, voltage_v: Floats = VOLTAGE_V, cell: CellType = SOUND.cell
+    time_s: Floats = TIME_S,
+    current_a: Floats = CURRENT_A,
+    voltage_v: Floats = VOLTAGE_V,
+    cell: CellType = SOUND.cell,
+    hint: tuple[float, float] = (0.5, INITIAL_SOC_SIGMA),
 ) -> OfflineResult:
     config = estimator_config([RackSpec(cell, cell.capacity_ah, 1, 10.0, 20.0, balancing_a=0.0)])
-    return estimate_recording(
-        config, Recording(time_s, current_a, voltage_v[:, None], WARMTH_DEGC[: len(time_s), None])
-    )
+    warmth = np.full((len(time_s), 1), 25.0)
+    return estimate_recording(config, Recording(time_s, current_a, voltage_v[:, None], warmth), *hint)
 
 
 def late(values: NDArray[Any]) -> NDArray[Any]:
@@ -121,10 +131,7 @@ def long_drive(name: str, ends_c_rate: float) -> tuple[Floats, Drive]:
     current_a = np.repeat(steps, 6)
     for end_s in HOLE_S:
         current_a[np.abs(time_s - end_s) < 30.0] = ends_c_rate * cell.capacity_ah
-    soc = 0.85 - np.concatenate(([0.0], np.cumsum(current_a[1:] * 10.0))) / 3600.0 / cell.capacity_ah
-    warmth = np.full(len(time_s), 25.0)
-    voltage_v = simulate_voltage(cell, CellTest("long", time_s, current_a, np.zeros_like(time_s), warmth, soc))
-    return time_s, Drive(cell, current_a, voltage_v + np.random.default_rng(8).normal(0.0, 1e-3, len(time_s)), soc)
+    return time_s, driven(cell, time_s, current_a, 0.85)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -135,10 +142,7 @@ def test_two_hours_that_nobody_saw_leave_the_soc_open(name: str, ends_c_rate: fl
     hole = (time_s > HOLE_S[0]) & (time_s < HOLE_S[1])
     keep = ~hole if what == "rows" else np.ones_like(hole)
     current_a = np.where(hole, np.nan, true.current_a)
-    warmth = np.full((len(time_s), 1), 25.0)
-    config = estimator_config([RackSpec(true.cell, true.cell.capacity_ah, 1, 10.0, 20.0, balancing_a=0.0)])
-    recording = Recording(time_s[keep], current_a[keep], true.voltage_v[keep, None], warmth[keep])
-    found = estimate_recording(config, recording, 0.85, 0.02)
+    found = result(time_s[keep], current_a[keep], true.voltage_v[keep], true.cell, (0.85, 0.02))
     lost, after = outside(found, true.soc[keep]), time_s[keep] > HOLE_S[1]
     assert np.mean(lost[after]) < 0.07
     assert not np.any(lost & ~doubted(found))
@@ -180,9 +184,7 @@ def test_a_current_that_is_right_again_is_believed_again() -> None:
 
 def test_repeated_times_are_one_sample() -> None:
     twice = np.repeat(np.arange(len(TIME_S)), 2)
-    config = estimator_config([RackSpec(SOUND.cell, SOUND.cell.capacity_ah, 1, 10.0, 20.0, balancing_a=0.0)])
-    record = Recording(TIME_S[twice], CURRENT_A[twice], VOLTAGE_V[twice, None], WARMTH_DEGC[twice, None])
-    found = estimate_recording(config, record)
+    found = result(TIME_S[twice], CURRENT_A[twice], VOLTAGE_V[twice])
     assert np.allclose(found.columns["soc_ratio"][1::2], result().columns["soc_ratio"], atol=0.01)
 
 
