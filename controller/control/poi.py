@@ -33,8 +33,8 @@ MISSED_RATIO = 0.02
 MISSED_AFTER_S = 30.0
 APART_MARGIN_RATIO = 0.1
 APART_AFTER_S = 2.0
-UNKNOWN_AFTER_S = 2.0
 """Meter and converters are not sampled at the same instant: the loop holds at once, but it is told only then."""
+UNKNOWN_AFTER_S = 2.0
 VOLTAGE_WINDOW_RATIO = 0.1
 FREQUENCY_WINDOW_HZ = 1.5
 
