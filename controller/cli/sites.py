@@ -11,7 +11,6 @@ import typer
 
 from controller.cli.options import NO, UNUSABLE, AsJson, Site, State, load, print_answer
 
-PATH_HELP = "A tag, equipment, a key, a protection row, a device type or one of its registers."
 WORKED_OUT = "left out or 0: worked out."
 
 

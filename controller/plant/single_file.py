@@ -58,18 +58,16 @@ def single_file(path: Path) -> SingleFile | None:
     ingredients = IngredientFiles(files, Findings(document))
     row_messages: list[Message] = []
     what = "not readable"
-    match schema:
-        case _ if document.root is None:
-            pass
-        case "device/v1":
-            what = _device(ingredients.device_alone(document))
-        case "protections/v1":
-            what, row_messages = _rows(ingredients.protections_alone(document))
-        case "schedule/v1":
-            what = counted(len(ingredients.schedule_alone(document)), "entry", "entries")
-        case _:
-            cell = ingredients.cell_alone(document)
-            what = f"{cell.name}, {cell.chemistry}, {cell.capacity_ah:g} Ah" if cell is not None else what
+    if document.root is None:
+        pass
+    elif schema == DEVICE:
+        what = _device(ingredients.device_alone(document))
+    elif schema == PROTECTIONS:
+        what, row_messages = _rows(ingredients.protections_alone(document))
+    elif schema == SCHEDULE:
+        what = counted(len(ingredients.schedule_alone(document)), "entry", "entries")
+    elif (cell := ingredients.cell_alone(document)) is not None:
+        what = f"{cell.name}, {cell.chemistry}, {cell.capacity_ah:g} Ah"
     found = [*files.messages, *_texts(files.documents.values()), *ingredients.messages, *row_messages]
     messages = [*found, *ingredients.findings.messages]
     kind, looked_at, left = KINDS[schema]
