@@ -150,8 +150,8 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     SystemAlarm.RACK_DOES_NOT_DISCONNECT: Definition(
         Axis.RACK,
         Level.TRIP,
-        "does not disconnect",
-        "Its converters are stopped; open the rack by hand, suspect a welded contactor.",
+        "does not open: its PCS is held at zero",
+        "Suspect a welded contactor: open the rack by hand, then reset it and start again.",
     ),
     SystemAlarm.RACK_OPEN_WITH_CURRENT: _alarm(
         Axis.RACK, "reports its contactors open, but current flows", "Suspect a welded contactor; open it by hand."

@@ -66,6 +66,7 @@ def observe_pcs(
         state.plant.fast_stop,
         findings.stop.tobytes(),
         state.racks.sequence.tobytes(),
+        state.racks.opened.stuck.tobytes(),
         tuple(memory.sequence),
         memory.wanted.tobytes(),
     )
@@ -104,7 +105,7 @@ def _stops_that_stay(
     """
     if protection.plant_stop or state.plant.fast_stop:
         return np.ones(len(arrays.pcs_bus), np.bool_)
-    stuck = state.racks.sequence == int(RackSequenceState.DISCONNECT_FAILED)
+    stuck = state.racks.opened.stuck | (state.racks.sequence == int(RackSequenceState.DISCONNECT_FAILED))
     by_rack = (state.relations.bus_of_rack @ stuck > 0.0)[arrays.pcs_bus]
     stops: BoolArray = protection.pcs_stop_stays | findings.stop | by_rack | (protection.pcs_stop & doubtful)
     return stops

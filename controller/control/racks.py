@@ -28,11 +28,10 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
 BREAK_RATIO = 0.9
-WELDED_AFTER_NS = 2_000_000_000
 INRUSH_RATIO = 0.5
 """Equalising current that connecting may cause, of the rated current."""
 
-_CLOSED, _OPEN, _UNKNOWN = (int(c) for c in (ContactorState.CLOSED, ContactorState.OPEN, ContactorState.UNKNOWN))
+_CLOSED, _UNKNOWN = int(ContactorState.CLOSED), int(ContactorState.UNKNOWN)
 _UNLOADING = int(RackSequenceState.UNLOADING)
 _IS_MOVING = np.array([s in MOVING for s in RackSequenceState], np.bool_)
 _OPERATING = np.array(
@@ -51,19 +50,22 @@ _OPERATING = np.array(
 
 
 def observe_racks(
-    arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders
+    arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders, dt_s: float
 ) -> RackStatus:
     """Return the racks' status; worked out anew only when one of the facts it rests on has changed."""
     memory = state.racks
     np.copyto(memory.contactor, measured.contactor, where=measured.contactor_fresh)
     flowing = np.abs(measured.rack_current_a) > state.relations.rack_flowing_a
-    _watch_open_racks(state, flowing)
+    tripped = protection.rack_trip | measured.rack_tripped
+    must_be_open = tripped | state.locked_out() if state.lock_outs else tripped
+    memory.opened.watch(memory.contactor, flowing, must_be_open, dt_s)
     facts = (
         measured.contactor.tobytes(),
         measured.contactor_fresh.tobytes(),
         measured.rack_tripped.tobytes(),
         flowing.tobytes(),
-        memory.welded.tobytes(),
+        memory.opened.welded.tobytes(),
+        memory.opened.stuck.tobytes(),
         protection.rack_trip.tobytes(),
         protection.rack_disconnect.tobytes(),
         protection.inhibit_charge.tobytes(),
@@ -102,22 +104,11 @@ def _status(
         closed=closed,
         tripped=tripped,
         locked_out=locked_out,
-        open_with_current=memory.welded.copy(),
-        connections=connections_of(relations, arrays, closed | unknown | flowing | memory.welded, unloading),
+        open_with_current=memory.opened.welded,
+        stuck=memory.opened.stuck,
+        connections=connections_of(relations, arrays, closed | unknown | flowing | memory.opened.welded, unloading),
         candidates=standing_candidates(relations, forbidden),
     )
-
-
-def _watch_open_racks(state: ControlState, flowing: BoolArray) -> None:
-    """Current through contactors that are reported open, for a while: they count as closed until they are reset."""
-    memory = state.racks
-    suspect = flowing & (memory.contactor == _OPEN)
-    if not (anywhere(suspect) or anywhere(memory.suspect) or anywhere(memory.welded)):
-        return
-    memory.suspect_ns[suspect & ~memory.suspect] = state.now_ns
-    memory.suspect = suspect
-    memory.welded |= suspect & (state.now_ns - memory.suspect_ns >= WELDED_AFTER_NS)
-    memory.welded &= memory.contactor != _CLOSED
 
 
 def _take_bank_along(state: ControlState) -> None:

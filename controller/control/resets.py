@@ -26,7 +26,7 @@ def ask_for_resets(state: ControlState, measured: Measurements, forwarded: Forwa
     in_fault = set(np.flatnonzero(faulty).tolist()) & about
     _reset_racks(state, (tripped & about) | in_fault)
     _withdraw_requests(state, measured, in_fault)
-    state.racks.welded[slice(None) if EVERYTHING in racks else list(racks)] = False
+    state.racks.opened.reset(slice(None) if EVERYTHING in racks else list(racks))
     if EVERYTHING not in racks:
         return
     for index, sequence in enumerate(state.pcs.sequence):

@@ -19,6 +19,7 @@ from controller.control.limits.poi import Limit, Limits
 from controller.control.limits.racks import HeldLimits, no_held_limits
 from controller.control.measurements import Reader
 from controller.control.mismatch import Mismatch
+from controller.control.open_racks import OpenRacks
 from controller.control.poi import LossModel, PoiLoop, loss_model
 from controller.control.qualities import Qualities
 from controller.control.relations import Relations, relations_of
@@ -57,9 +58,7 @@ class RackMemory:
     connect_failed: NDArray[np.bool_]
     opened_by_itself: NDArray[np.bool_]
     left_by_request: NDArray[np.bool_]  # it was disconnected on purpose
-    suspect: NDArray[np.bool_]  # current flows through contactors that are reported open
-    suspect_ns: NDArray[np.int64]  # since when
-    welded: NDArray[np.bool_]  # and it did so for too long
+    opened: OpenRacks
     held: HeldLimits
     balance: BusBalance
     facts: tuple[object, ...] = ()
@@ -166,7 +165,7 @@ def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
         relations=relations,
         losses=loss_model(plant),
         outputs=OutputImage(plant),
-        racks=_rack_memory(len(plant.racks), BusBalance(relations, arrays)),
+        racks=_rack_memory(arrays.rack_bus, BusBalance(relations, arrays)),
         pcs=_pcs_memory(arrays),
         active=Setpoint(settings.fallback_w, settings.setpoint_timeout_s),
         reactive=Setpoint(settings.fallback_var, settings.setpoint_timeout_s),
@@ -182,7 +181,8 @@ def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
     )
 
 
-def _rack_memory(racks: int, balance: BusBalance) -> RackMemory:
+def _rack_memory(rack_bus: NDArray[np.int64], balance: BusBalance) -> RackMemory:
+    racks = len(rack_bus)
     return RackMemory(
         sequence=np.full(racks, RackSequenceState.UNKNOWN, np.int8),
         entered_ns=np.zeros(racks, np.int64),
@@ -193,9 +193,7 @@ def _rack_memory(racks: int, balance: BusBalance) -> RackMemory:
         connect_failed=np.zeros(racks, np.bool_),
         opened_by_itself=np.zeros(racks, np.bool_),
         left_by_request=np.zeros(racks, np.bool_),
-        suspect=np.zeros(racks, np.bool_),
-        suspect_ns=np.zeros(racks, np.int64),
-        welded=np.zeros(racks, np.bool_),
+        opened=OpenRacks(rack_bus),
         held=no_held_limits(racks),
         balance=balance,
     )

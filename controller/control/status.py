@@ -22,6 +22,7 @@ class RackStatus:
     tripped: BoolArray
     locked_out: BoolArray
     open_with_current: BoolArray
+    stuck: BoolArray  # and it must be open
     connections: Connections
     candidates: FloatArray  # what bounds the racks until a fact changes (`rack_limits`)
 

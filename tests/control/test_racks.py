@@ -177,6 +177,56 @@ def test_open_contactors_with_current_count_as_connected(running):
     assert running.field.pcs_w[0] == 0.0, "its limits still bound the bus"
 
 
+def tripped_and_welded(running):
+    """Rack 3 trips at 1 MW, its BMS reports its contactors open, and current goes on through them."""
+    running.setpoint(1e6, timeout_s=600.0)
+    running.run(2)
+    running.protection.rack_trip[3] = running.protection.rack_disconnect[3] = True
+    running.field.contactor[3] = ContactorState.OPEN
+    running.field.welded.add(3)
+    return running
+
+
+def test_a_tripped_rack_that_is_welded_stops_its_converter_until_it_is_reset(running):
+    tripped_and_welded(running)
+    powers_w = [abs(running.scan() and running.field.pcs_w[0]) for _ in range(40)]
+    assert max(powers_w[12:]) == 0.0, "it does not swing"
+    assert running.result.conditions["rack.disconnect_failed"][3]
+    assert running.field.pcs_state.tolist() == [PcsState.OFF, PcsState.RUNNING]
+    assert running.field.pcs_w[1] > 9e5
+    running.protection.rack_trip[3] = running.protection.rack_disconnect[3] = False
+    running.run(5)
+    assert running.result.conditions["rack.disconnect_failed"][3], "it is latched"
+    assert running.field.pcs_state[0] == PcsState.OFF
+    running.field.welded.clear()
+    running.ask(Action.RESET_TRIPS)
+    running.run(2)
+    assert not running.result.conditions["rack.disconnect_failed"][3]
+    running.ask(Action.START)
+    running.until(lambda: running.field.pcs_w[0] > 4e5)
+
+
+def test_a_stuck_rack_is_not_released_while_current_flows_through_it(running):
+    tripped_and_welded(running)
+    running.until(lambda: running.result.conditions["rack.disconnect_failed"][3])
+    running.field.stuck_w[0] = 3e5
+    running.run(1)
+    running.ask(Action.RESET_TRIPS)
+    running.run(1)
+    assert running.result.conditions["rack.disconnect_failed"][3]
+
+
+def test_a_current_that_was_sampled_before_the_contactors_opened_is_no_weld(running):
+    running.setpoint(1e6, timeout_s=600.0)
+    running.run(2)
+    running.field.contactor[3] = ContactorState.OPEN
+    running.field.welded.add(3)
+    running.scan(dt_s=0.5)
+    running.field.welded.clear()
+    running.run(300, dt_s=0.5)
+    assert not running.result.conditions["rack.open_with_current"][3]
+
+
 def test_an_out_of_service_rack_does_not_hold_up_the_others(demo_plant, make_rig_on):
     rig = make_rig_on(rack_out_of_service=5)
     rig.field.silent.add(("rack", 5))

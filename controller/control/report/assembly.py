@@ -365,7 +365,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
     lost = np.zeros(len(waiting), np.bool_) if facts.carry.lost is None else facts.carry.lost
     return {
         "rack.connect_failed": racks.connect_failed.copy(),
-        "rack.disconnect_failed": rack_sequences == int(RackSequenceState.DISCONNECT_FAILED),
+        "rack.disconnect_failed": (rack_sequences == int(RackSequenceState.DISCONNECT_FAILED)) | facts.racks.stuck,
         "rack.voltage_apart": waiting & (state.now_ns - racks.entered_ns > 1_000_000_000),
         "rack.opened_by_itself": racks.opened_by_itself.copy(),
         "rack.limits_lost": lost & facts.racks.closed & arrays.rack_in_service & _connected_for_long(state),

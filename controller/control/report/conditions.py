@@ -19,7 +19,7 @@ class Condition:
 
 _ALL = (
     Condition("rack.connect_failed", Owner.RACK, "the BMS did not connect the rack in time"),
-    Condition("rack.disconnect_failed", Owner.RACK, "the rack did not disconnect; its converters are stopped"),
+    Condition("rack.disconnect_failed", Owner.RACK, "the rack does not open; its converters are stopped"),
     Condition("rack.voltage_apart", Owner.RACK, "rack and bus are too far apart to connect"),
     Condition("rack.opened_by_itself", Owner.RACK, "the contactors opened without our request"),
     Condition("rack.left_out", Owner.RACK, "the plant runs, the rack stands open, and nobody asked for that"),
