@@ -39,7 +39,7 @@ from controller.control.sequences.pcs import PcsSequenceState
 from controller.control.sequences.plant import PlantState
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus, RackStatus
-from controller.control.uncontrolled import Uncontrolled, assume_power, unseen_power_w
+from controller.control.uncontrolled import Commanded, Uncontrolled, Unheard, assume_power, unseen_power_w
 from controller.image.image import Image
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
@@ -85,7 +85,7 @@ def control(
     apart = are_apart(state.active_loop, plant, _unseen_w(plant, state, measured, sample), dt_s)
     frozen = plant.poi.meter >= 0 and (is_frozen(plant, sample) or apart)
     loose = _uncontrolled(state, measured, converters, findings, conditions.write_failed, sample)
-    hold = frozen or findings.apart or loose.total_w != 0.0
+    hold = frozen or findings.apart or loose.any
     power = set_power(plant, state, may, account.pcs_soc_ratio, loose, sample, dt_s, frozen=hold)
     ask_converters(arrays, state, protection, converters, power, findings)
     clear_reset_requests(state)
@@ -173,17 +173,36 @@ def _uncontrolled(
     """What flows without us: nothing, as a rule."""
     memory, measured_w = state.pcs, measured.pcs_active_power_w
     unheard = converters.unseen | np.isnan(measured_w)
-    total_w, assumed_w = 0.0, None
+    lowest_w = highest_w = 0.0
+    assumed_w = None
     if anywhere(unheard) or not np.isnan(memory.assumed_w).all():
-        overdue = state.now_ns - memory.seen_ns > state.relations.pcs_watchdog_ns
-        overdue |= measured.pcs_state_fresh & ~converters.runs
-        unseen_w = unseen_power_w(measured_w, sample, state.losses)
-        assume_power(memory.assumed_w, memory.command_w, unheard, overdue, unseen_w)
-        total_w, assumed_w = float(np.nansum(memory.assumed_w)), memory.assumed_w.tolist()
+        _assume(state, measured, converters, unheard, sample)
+        lowest_w, highest_w = np.nansum(memory.assumed_w, axis=1).tolist()
+        assumed_w = list(zip(*memory.assumed_w.tolist(), strict=True))
+    np.copyto(memory.power_w, measured_w, where=~unheard)
     if findings.surplus_w is not None or anywhere(write_failed):
         surplus_w = np.zeros(len(measured_w)) if findings.surplus_w is None else findings.surplus_w
-        total_w += float(np.nansum(np.where(write_failed & ~unheard, measured_w, surplus_w)))
-    return Uncontrolled(total_w, assumed_w)
+        beside_w = float(np.nansum(np.where(write_failed & ~unheard, measured_w, surplus_w)))
+        lowest_w, highest_w = lowest_w + beside_w, highest_w + beside_w
+    return Uncontrolled((lowest_w, highest_w), assumed_w)
+
+
+def _assume(
+    state: ControlState, measured: Measurements, converters: PcsStatus, unheard: BoolArray, sample: PoiSample
+) -> None:
+    memory, watchdog_ns = state.pcs, state.relations.pcs_watchdog_ns
+    lost = np.array([s is PcsSequenceState.LOST for s in memory.sequence], np.bool_)
+    memory.fed_ns[~lost] = state.now_ns
+    says_off = measured.pcs_state_fresh & ~converters.runs
+    silence = Unheard(
+        unheard,
+        (state.now_ns - memory.seen_ns > watchdog_ns) | says_off,
+        (state.now_ns - memory.fed_ns > watchdog_ns) | says_off,
+    )
+    envelope = memory.mismatch.envelope
+    commanded = Commanded(memory.command_w, envelope.lowest_w, envelope.highest_w, memory.power_w)
+    unseen_w = unseen_power_w(measured.pcs_active_power_w, sample, state.losses) + state.active_loop.trim
+    assume_power(memory.assumed_w, commanded, silence, unseen_w)
 
 
 def _unseen_w(plant: Plant, state: ControlState, measured: Measurements, sample: PoiSample) -> float:

@@ -99,8 +99,9 @@ def _available_w(
     """Return what can be had at the POI (charge, discharge) beside the losses at the present power."""
     charge_w, discharge_w = (sum(of_all) for of_all in _controlled(limits.allowed_w.tolist(), uncontrolled))
     loss_w = state.losses.loss_w(state.plant.in_effect_w, sample.auxiliary_w) + state.active_loop.trim
-    at_poi_charge_w = charge_w - uncontrolled.total_w + loss_w if charge_w > 0.0 else 0.0
-    return max(at_poi_charge_w, 0.0), max(discharge_w + uncontrolled.total_w - loss_w, 0.0)
+    flows_w = uncontrolled.total_w
+    at_poi_charge_w = charge_w - flows_w[CHARGE] + loss_w if charge_w > 0.0 else 0.0
+    return max(at_poi_charge_w, 0.0), max(discharge_w + flows_w[DISCHARGE] - loss_w, 0.0)
 
 
 def _controlled(both_w: list[list[float]], uncontrolled: Uncontrolled) -> list[list[float]]:
@@ -108,13 +109,13 @@ def _controlled(both_w: list[list[float]], uncontrolled: Uncontrolled) -> list[l
     assumed_w = uncontrolled.assumed_w
     if assumed_w is None:
         return both_w
-    return [[w if math.isnan(a) else 0.0 for w, a in zip(of_all, assumed_w, strict=True)] for of_all in both_w]
+    return [[w if math.isnan(a) else 0.0 for w, (a, _) in zip(of_all, assumed_w, strict=True)] for of_all in both_w]
 
 
 def _unheard(uncontrolled: Uncontrolled) -> int | None:
     """Return the first converter that is only taken to give power, None if all are heard: the others make no more."""
     assumed_w = enumerate(uncontrolled.assumed_w or ())
-    return next((index for index, power_w in assumed_w if not math.isnan(power_w) and power_w != 0.0), None)
+    return next((index for index, flows_w in assumed_w if not math.isnan(flows_w[0]) and any(flows_w)), None)
 
 
 def _share(
@@ -127,7 +128,7 @@ def _share(
     weight_w = _controlled(limits.weight_w.tolist(), uncontrolled)[way]
     pcs_w = share_active_power(room_for(reference_w, uncontrolled), controlled_w, weight_w, soc_ratio)
     for index, assumed_w in enumerate(uncontrolled.assumed_w or ()):
-        if not math.isnan(assumed_w):
+        if not math.isnan(assumed_w[0]):
             charge_w, discharge_w = allowed_w[CHARGE][index], allowed_w[DISCHARGE][index]
             pcs_w[index] = held_command(assumed_w, reference_w, charge_w, discharge_w)
     return pcs_w

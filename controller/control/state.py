@@ -75,7 +75,9 @@ class PcsMemory:
     wanted: NDArray[np.bool_]  # they shall run
     seen_ns: NDArray[np.int64]  # when its state was last read
     power_known_ns: NDArray[np.int64]  # when its power was last known, or could not be because it was not heard
-    assumed_w: NDArray[np.float64]  # what unheard ones are taken to give, NaN: heard
+    power_w: NDArray[np.float64]  # last known, NaN: never yet
+    fed_ns: NDArray[np.int64]  # when its heartbeat was last not withheld for its silence
+    assumed_w: NDArray[np.float64]  # [(lowest, highest), P] what unheard ones may be giving, NaN: heard
     command_w: NDArray[np.float64]
     command_var: NDArray[np.float64]
     start_failed: NDArray[np.bool_]
@@ -207,7 +209,9 @@ def _pcs_memory(arrays: PlantArrays) -> PcsMemory:
         wanted=np.zeros(converters, np.bool_),
         seen_ns=np.full(converters, -(2**62), np.int64),
         power_known_ns=np.zeros(converters, np.int64),
-        assumed_w=np.full(converters, np.nan),
+        power_w=np.full(converters, np.nan),
+        fed_ns=np.zeros(converters, np.int64),
+        assumed_w=np.full((2, converters), np.nan),
         command_w=np.zeros(converters),
         command_var=np.zeros(converters),
         start_failed=np.zeros(converters, np.bool_),

@@ -1,14 +1,17 @@
 """Power that flows without us: converters that are not heard from, and such as do not take commands.
 
-Rule: a converter that falls silent, or whose power is not known, is taken to hold its last command until its own
-watchdog must have brought it to zero, or until it says that it does not run, and longer while the meters show that its
-power still flows; it is commanded no more than that, and the others leave room for it. Of a converter that gives more
-than it was commanded the surplus counts, of one that takes no commands all that it gives. Others make room, they never
-push harder to make up for a wrong sign.
+Rule: a converter that falls silent, or whose power is not known, may be giving what it last gave, and whatever it has
+been commanded since the moments before: nobody knows which of its commands it heard. Each limit counts the worse end of
+that, until the converter's own watchdog must have brought it to zero, or until it says that it does not run, and longer
+while the meters show that its power still flows. The watchdog runs from when its heartbeat is withheld; the meters may
+say sooner, once it can have acted, that the power is gone. An unheard converter is commanded no more than it may be
+giving, and the others leave room for it. Of a converter that gives more than it was commanded the surplus counts, of
+one that takes no commands all that it gives. Others make room, they never push harder to make up for a wrong sign.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,27 +27,65 @@ STILL_FLOWS_RATIO = 0.5
 
 
 class Uncontrolled(NamedTuple):
-    """`assumed_w` by converter, NaN for those that are heard; their sum and the surplus of others in `total_w`."""
+    """What may flow (lowest, highest) W, + = discharge: in sum, surplus included, and of each converter, NaN: heard."""
 
-    total_w: float
-    assumed_w: list[float] | None  # None: all are heard
+    total_w: tuple[float, float]
+    assumed_w: list[tuple[float, float]] | None  # None: all are heard
+
+    @property
+    def any(self) -> bool:
+        """Whether anything may flow."""
+        return self.total_w != NOTHING_W
+
+    def towards(self, reference_w: float) -> float:
+        """Return the sum that leaves the others the least room on the way to `reference_w`."""
+        return self.total_w[_end(reference_w)]
 
 
-def assume_power(
-    assumed_w: FloatArray, command_w: FloatArray, unheard: BoolArray, overdue: BoolArray, unseen_w: float
-) -> None:
-    """Bring what unheard converters are taken to give [P] up to date in place; NaN: heard.
+NOTHING_W = (0.0, 0.0)
 
-    `overdue`: their watchdogs must have acted, or they say that they do not run. `unseen_w`: what the meters show
-    beside all that is heard (NaN: no meter says); while at least half of what was assumed still flows, it stays
-    assumed.
+
+def _end(reference_w: float) -> int:
+    """Which of (lowest, highest) counts on the way to a power."""
+    return 1 if reference_w > 0.0 else 0
+
+
+class Unheard(NamedTuple):
+    """Which converters [P] are not heard, and whose watchdogs may or must have acted, or that say they do not run."""
+
+    unheard: BoolArray
+    may_be_off: BoolArray
+    must_be_off: BoolArray
+
+
+class Commanded(NamedTuple):
+    """What converters [P] may have been told: now, and lowest and highest in the last moments; and their last power."""
+
+    now_w: FloatArray
+    lowest_w: FloatArray
+    highest_w: FloatArray
+    given_w: FloatArray
+
+
+def assume_power(assumed_w: FloatArray, commanded: Commanded, silence: Unheard, unseen_w: float) -> None:
+    """Bring what unheard converters may be giving [(lowest, highest), P] up to date in place; NaN: heard.
+
+    `unseen_w`: what the meters show beside all that is heard (NaN: no meter says). At least half of what may flow
+    counts as all of it.
     """
-    fell_silent = unheard & np.isnan(assumed_w)
-    assumed_w[fell_silent] = command_w[fell_silent]
-    assumed_w[~unheard] = np.nan
-    still_flows = abs(unseen_w) >= STILL_FLOWS_RATIO * abs(float(np.nansum(assumed_w)))
-    if not still_flows:
-        assumed_w[unheard & overdue] = 0.0
+    unheard = silence.unheard
+    fell_silent = unheard & np.isnan(assumed_w[0])
+    assumed_w[0, fell_silent] = np.fmin(commanded.lowest_w, commanded.given_w)[fell_silent]
+    assumed_w[1, fell_silent] = np.fmax(commanded.highest_w, commanded.given_w)[fell_silent]
+    assumed_w[:, ~unheard] = np.nan
+    at_zero = (assumed_w == 0.0).all(axis=0)  # its watchdog has acted: it takes no command any more
+    np.minimum(assumed_w[0], commanded.now_w, out=assumed_w[0], where=~at_zero)
+    np.maximum(assumed_w[1], commanded.now_w, out=assumed_w[1], where=~at_zero)
+    lowest_w, highest_w = np.nansum(assumed_w, axis=1).tolist()
+    flows = (unseen_w >= STILL_FLOWS_RATIO * highest_w > 0.0) or (unseen_w <= STILL_FLOWS_RATIO * lowest_w < 0.0)
+    if not flows:
+        off = silence.must_be_off if math.isnan(unseen_w) else silence.may_be_off
+        assumed_w[:, unheard & off] = 0.0
 
 
 def unseen_power_w(measured_w: FloatArray, sample: PoiSample, losses: LossModel) -> float:
@@ -55,12 +96,12 @@ def unseen_power_w(measured_w: FloatArray, sample: PoiSample, losses: LossModel)
 
 def room_for(reference_w: float, uncontrolled: Uncontrolled) -> float:
     """Return what is left for the others of what all must give in sum; never more, never the other way round."""
-    left_w = reference_w - uncontrolled.total_w
+    left_w = reference_w - uncontrolled.towards(reference_w)
     return max(0.0, min(left_w, reference_w)) if reference_w > 0.0 else min(0.0, max(left_w, reference_w))
 
 
-def held_command(assumed_w: float, reference_w: float, charge_w: float, discharge_w: float) -> float:
-    """Return what an unheard converter is commanded: its last command, within what is asked and allowed now."""
+def held_command(assumed_w: tuple[float, float], reference_w: float, charge_w: float, discharge_w: float) -> float:
+    """Return what an unheard converter is commanded: what it may be giving, within what is asked and allowed now."""
     if reference_w > 0.0:
-        return max(0.0, min(assumed_w, reference_w, discharge_w))
-    return min(0.0, max(assumed_w, reference_w, -charge_w))
+        return max(0.0, min(assumed_w[1], reference_w, discharge_w))
+    return min(0.0, max(assumed_w[0], reference_w, -charge_w))

@@ -107,12 +107,12 @@ def check(rig, result, commands) -> None:
     assert plant.limit_reason == (binding[-1].reason if binding else resting_reason(rig.state))
     # the sum is met wherever it can be, with room for what flows without us
     if not (rig.protection.pcs_stop.any() or rig.protection.bus_zero.any() or rig.state.plant.fast_stop):
-        assumed_w = result.uncontrolled.assumed_w or [math.nan] * len(p)
-        heard = np.isnan(assumed_w)
+        assumed_w = np.array(result.uncontrolled.assumed_w or [(math.nan, math.nan)] * len(p))
+        heard = np.isnan(assumed_w[:, 0])
         wanted_w = room_for(result.reference_w, result.uncontrolled)
         possible_w = max(-charge_w[heard].sum(), min(discharge_w[heard].sum(), wanted_w))
         assert p[heard].sum() == pytest.approx(possible_w, abs=1.0)
-        assert np.all(np.abs(p[~heard]) <= np.abs(np.array(assumed_w)[~heard]) + 1e-6)
+        assert np.all(np.abs(p[~heard]) <= np.abs(assumed_w[~heard]).max(axis=1, initial=0.0) + 1e-6)
     if rig.state.plant.sequence not in {PlantState.RUNNING, PlantState.RAMPING_DOWN}:
         assert not p.any()
     # what is written is what is commanded
