@@ -55,7 +55,9 @@ def fit_cell(
     It is judged on a profile that was not fitted.
     """
     from controller.commissioning import cell_fitting as fitting
+    from controller.commissioning.estimation_options import check_target
 
+    check_target("--out", out, (".yaml", ".yml"))
     request = fitting.request_of(
         data,
         hold_out or [],

@@ -7,14 +7,16 @@ current, and the last dynamic one of several is held out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from controller.commissioning.recording_files import FileError, Floats, column, mapped, read_columns
+from controller.commissioning.estimation_options import check_numbers
+from controller.commissioning.fit_checks import SLOW_PER_H, check_dynamic, check_test
+from controller.commissioning.recording_files import Columns, FileError, Floats, column, mapped, read_columns
 from controller.estimation.cell_model import CellTest
 from controller.estimation.cell_yaml import cell_yaml
 from controller.estimation.fit_cell import (
@@ -26,14 +28,15 @@ from controller.estimation.fit_cell import (
     judge_fit,
     slow_branches,
     with_errors,
+    with_unmeasured_errors,
 )
-from controller.plant.cell_loader import packaged_cell_type, parse_cell_type
+from controller.plant.cell_loader import CellTypeError, packaged_cell_type, parse_cell_type
 from controller.plant.cell_types import CellType, scaled
 
 PLAN_SCHEMA = "cell_fit/v1"
 PLAN_KEYS = {"schema", "name", "like", "chemistry", "origin", "capacity_ah", "columns", "tests"}
 TEST_KEYS = {"file", "use", "columns", "where", "between_s", "temperature_degc", "start_soc_ratio", "capacity_ah"}
-SLOW_PER_H, SLOW_SPAN = 0.125, 0.95
+SLOW_SPAN = 0.95
 GAP_S = 30.0
 LEAST_ROWS = 10
 IDLE_PER_H = 0.005
@@ -176,7 +179,11 @@ def request_of(
     like: str | None,
     name: str,
 ) -> FitRequest:
-    """Return the request of a command line: a plan, or files with the same columns and temperature."""
+    """Return the request of a command line: a plan, or files with the same columns and temperature.
+
+    FileError where an option can't be meant.
+    """
+    check_numbers(capacity_ah, temperature_degc)
     if len(data) == 1 and data[0].suffix in {".yaml", ".yml"}:
         plan = read_plan(data[0], folder)
         return replace(plan, like=like or plan.like, capacity_ah=capacity_ah or plan.capacity_ah)
@@ -198,10 +205,13 @@ def fit_cell_type(request: FitRequest) -> FitResult:
     dynamic: list[tuple[FitFile, CellTest]] = []
     capacity_ah = request.capacity_ah or _capacity_of([f.capacity_ah for f in request.tests])
     for file in request.tests:
-        test = cell_test(file, capacity_ah)
-        runs = _slow_runs(test, file.capacity_ah or capacity_ah)
+        test, own_ah = cell_test(file, capacity_ah), file.capacity_ah or capacity_ah
+        check_test(test, own_ah, file.path)
+        runs = _slow_runs(test, own_ah)
         slow += runs
         if not runs:
+            if file.use == "auto":
+                check_dynamic(test, own_ah, file.path)
             dynamic.append((file, test))
     fit, held = _roles(dynamic)
     if not fit:
@@ -209,6 +219,9 @@ def fit_cell_type(request: FitRequest) -> FitResult:
     base = _base(request, fit, capacity_ah)
     base = replace(base, ocv=slow_branches(slow, base.ocv)) if slow else base
     cell = _with_stated_errors(*fitted(base, fit), fit)
+    warmth = [float(np.mean(test.temperature_degc)) for test in fit]
+    alone = max(warmth) - min(warmth) < NODE_APART_K
+    cell = with_unmeasured_errors(cell, float(np.mean(warmth))) if alone else cell
     bins = tuple(b for test in held for b in judge_fit(cell, test, BINS))
     names = tuple(sorted({f"slow {t.temperature_degc:g} degC" for t in slow})) + tuple(t.name for t in fit)
     cell = replace(
@@ -216,8 +229,8 @@ def fit_cell_type(request: FitRequest) -> FitResult:
         name=request.name,
         chemistry=request.chemistry or cell.chemistry,
         origin=request.origin or cell.origin,
-        verified=bool(held),
-        fit_report=_sentence(fit, held, bins),
+        verified=bool(held and slow),
+        fit_report="; ".join([_sentence(fit, held, bins), *_leans(base, warmth, slow=bool(slow), alone=alone)]),
     )
     return FitResult(cell, bins, names, tuple(t.name for t in held))
 
@@ -232,7 +245,7 @@ def cell_test(file: FitFile, capacity_ah: float) -> CellTest:
     keep &= (table["time_s"] >= file.between_s[0]) & (table["time_s"] < file.between_s[1])
     if keep.sum() < LEAST_ROWS:
         raise FileError(f"{path}: fewer than {LEAST_ROWS} rows where {dict(file.where)} between {file.between_s} s")
-    table = {name: values[keep] for name, values in table.items()}
+    table = Columns({name: values[keep] for name, values in table.items()}, table.others)
     rising = np.concatenate(([True], table["time_s"][1:] > np.maximum.accumulate(table["time_s"])[:-1]))
     time_s, current = table["time_s"][rising], column(table, "current_a", path)[rising]
     warmth = table.get("temperature_degc")
@@ -330,6 +343,22 @@ def _sentence(fit: Sequence[CellTest], held: Sequence[CellTest], bins: Sequence[
     return f"fitted to {len(fit)} dynamic tests; {judged}"
 
 
+def _leans(base: CellType, warmth_degc: Sequence[float], *, slow: bool, alone: bool) -> Iterator[str]:
+    """Yield what of a cell type was not measured."""
+    if not slow:
+        yield f"no slow test: the open-circuit voltage is that of {base.name}"
+    if alone:
+        yield f"measured at {np.mean(warmth_degc):.0f} degC alone: errors elsewhere are assumed"
+
+
 def write_fit(result: FitResult, out: Path) -> None:
-    """Write the cell type as YAML."""
-    out.write_text(cell_yaml(result.cell), encoding="utf-8")
+    """Write the cell type as YAML; FileError, and nothing written, where no cell can be so."""
+    text = cell_yaml(result.cell)
+    try:
+        parse_cell_type(text, out.name)
+    except CellTypeError as error:
+        raise FileError(
+            f"fit-cell: these tests make a cell that can't be; look at their units, signs and starts, and at the"
+            f" capacity. Nothing is written.\n{error}"
+        ) from error
+    out.write_text(text, encoding="utf-8")

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from controller.commissioning.estimation_options import PLOTS, TABLES, check_numbers, check_target
 from controller.commissioning.recording_checks import BadSamples, checked_recording, limit_a
 from controller.commissioning.recording_files import (
     CELL_PREFIX,
     SENSOR_PREFIX,
+    Columns,
     FileError,
+    Floats,
     column,
     mapped,
     numbered,
@@ -35,6 +38,7 @@ from controller.plant.cell_loader import CellTypeError, packaged_cell_names, pac
 from controller.plant.cell_types import BOUND_TO_SIGMA, CellType, SensorSpec, scaled
 
 HINT_SIGMA = 0.1
+ASSUMED_DEGC = 25.0
 WIDE = (0.5, 0.5)
 INSUFFICIENT = "insufficient data"
 
@@ -70,17 +74,31 @@ class EstimatedRecording:
 def run_estimation(request: EstimationRequest) -> EstimatedRecording:
     """Return the result, with all files written that were asked for; EstimationInputError says what to mend."""
     try:
+        check_options(request)
         cell = load_cell(request.cell)
-        cell = scaled(cell, request.capacity_ah) if request.capacity_ah else cell
-        sensors = load_sensors(request.sensors, cell.sensors) if request.sensors else cell.sensors
-        as_read = checked(load_recording(request))
-        recording, bad = checked_recording(as_read, cell, sensors, request.data)
+        cell = cell if request.capacity_ah is None else scaled(cell, request.capacity_ah)
+        sensors = load_sensors(request.sensors, cell) if request.sensors else cell.sensors
+        as_read, told = load_recording(request)
+        recording, bad = checked_recording(checked(as_read), cell, sensors, request.data)
+        bad = replace(bad, remarks=(*told, *bad.remarks))
         config = _config(cell, sensors, recording)
         result = estimate_recording(config, recording, *parse_hint(request.initial_soc))
         write_result(request, result)
     except (CellTypeError, FileError, RecordError) as error:
         raise EstimationInputError(str(error)) from error
     return EstimatedRecording(result, bad)
+
+
+def check_options(request: EstimationRequest) -> None:
+    """Refuse, before anything is computed, what no number or no file can be; FileError says which option."""
+    check_numbers(request.capacity_ah, request.temperature_degc)
+    for option, path, suffixes in (
+        ("--out", request.out, TABLES),
+        ("--findings", request.findings, ()),
+        ("--plot", request.plot, PLOTS),
+    ):
+        if path is not None:
+            check_target(option, path, suffixes)
 
 
 def load_cell(name: str) -> CellType:
@@ -95,20 +113,28 @@ def load_cell(name: str) -> CellType:
     return parse_cell_type(path.read_text(encoding="utf-8"), str(path))
 
 
-def load_recording(request: EstimationRequest) -> Recording:
-    """Return the recording that the data file holds; temperatures fall back to --temperature, else 25 degC."""
+def load_recording(request: EstimationRequest) -> tuple[Recording, tuple[str, ...]]:
+    """Return the recording that the data file holds, and what had to be assumed of its temperature."""
     path = request.data
     columns = mapped(read_columns(path), request.columns, path)
     time_s = column(columns, "time_s", path)
-    cells = numbered(columns, CELL_PREFIX)
+    cells = numbered(columns, CELL_PREFIX, path)
     voltage_v = column(columns, "voltage_v", path)[:, None] if cells is None else cells
-    sensors = numbered(columns, SENSOR_PREFIX)
-    warmth = columns.get("temperature_degc") if sensors is None else None
+    warmth, told = _temperature(request, columns, len(time_s))
+    return Recording(time_s, column(columns, "current_a", path), voltage_v, warmth), told
+
+
+def _temperature(request: EstimationRequest, columns: Columns, rows: int) -> tuple[Floats, tuple[str, ...]]:
+    """Return the temperature sensors [row, sensor]: as the option says, as the file does, or 25 degC with a remark."""
     if request.temperature_degc is not None:
-        sensors = np.full((len(time_s), 1), request.temperature_degc)
-    elif sensors is None:
-        sensors = (np.full(len(time_s), 25.0) if warmth is None else warmth)[:, None]
-    return Recording(time_s, column(columns, "current_a", path), voltage_v, sensors)
+        return np.full((rows, 1), request.temperature_degc), ()
+    sensors = numbered(columns, SENSOR_PREFIX, request.data)
+    if sensors is None and ("temperature_degc" in columns or "temperature_degc" in columns.others):
+        sensors = column(columns, "temperature_degc", request.data)[:, None]
+    if sensors is not None and np.isfinite(sensors).any():
+        return sensors, ()
+    told = f"no temperature in the file: {ASSUMED_DEGC:g} degC is assumed (--temperature says another)"
+    return np.full((rows, 1), ASSUMED_DEGC), (told,)
 
 
 def _config(cell: CellType, sensors: SensorSpec, recording: Recording) -> EstimatorConfig:
@@ -126,20 +152,39 @@ def _config(cell: CellType, sensors: SensorSpec, recording: Recording) -> Estima
     return estimator_config([spec])
 
 
-def load_sensors(path: Path, default: SensorSpec) -> SensorSpec:
-    """Return the sensor errors of a YAML or JSON file; each a 1-sigma or `{bound: x}`; what it lacks stays."""
+def load_sensors(path: Path, cell: CellType) -> SensorSpec:
+    """Return the sensor errors of a YAML or JSON file; each a 1-sigma or `{bound: x}`; what it lacks is the cell's."""
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise FileError(f"{path}: not YAML or JSON: {error}") from error
     if not isinstance(document, Mapping):
         raise FileError(f"{path}: expected keys with numbers")
     known = set(SensorSpec.__dataclass_fields__)
     if unknown := sorted(str(key) for key in document if key not in known):
         raise FileError(f"{path}: unknown key {', '.join(unknown)}; expected {', '.join(sorted(known))}")
-    return replace(default, **{str(key): _sigma(path, str(key), value) for key, value in document.items()})
+    sigmas = {str(key): _sigma(path, str(key), value) for key, value in document.items()}
+    for key, most in _most(cell).items():
+        if sigmas.get(key, 0.0) > most:
+            hint = f" (an error of 1 % is 0.01, a factor of {sigmas[key]:g} is none)" if key.endswith("_ratio") else ""
+            raise FileError(f"{path}: {key}: an error of {sigmas[key]:g}, expected at most {most:.3g}{hint}")
+    return replace(cell.sensors, **sigmas)
+
+
+def _most(cell: CellType) -> dict[str, float]:
+    """Return the largest error of each sensor with which it still measures something of this cell."""
+    window_v = cell.limits.voltage_max_v - cell.limits.voltage_min_v
+    return {
+        "current_gain_ratio": 0.3,
+        "current_offset_a": 0.3 * cell.capacity_ah,
+        "current_noise_a": cell.capacity_ah,
+        "voltage_bias_v": 0.1 * window_v,
+        "voltage_noise_v": 0.1 * window_v,
+        "voltage_step_v": 0.1 * window_v,
+        "temperature_bias_k": 20.0,
+    }
 
 
 def _sigma(path: Path, key: str, value: object) -> float:

@@ -43,6 +43,12 @@ KELVIN_AT_0_DEGC = 273.15
 ENERGY_K = 3500.0
 ENERGY_K_RANGE = (500.0, 6000.0)
 """Activation energy over the gas constant: where a fit starts, and what is believed."""
+ENERGY_SIGMA_K = 1600.0
+"""1-sigma of that energy where one temperature alone was measured: as if anything in the range were as likely."""
+USUAL_PER_H = 0.5
+ENTROPY_V_PER_K = 3e-4
+MOST_ERROR_RATIO = 0.25
+"""Of the cell's window: a voltage with such an error teaches nothing."""
 TEMPERATURES_DEGC = np.array([-20.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 25.0, 35.0, 45.0])
 NODE_APART_K = 8.0
 """Temperatures nearer to each other than this share a node of the fitted tables."""
@@ -128,7 +134,7 @@ def _straight(tests: Sequence[SlowTest], axis: Floats) -> tuple[Floats, Floats]:
     warmth = np.array([t.temperature_degc for t in tests])
     away = warmth - warmth.mean()
     slope = away @ curves / max(float(away @ away), 1e-9) if len(tests) > 1 else np.zeros(curves.shape[1])
-    slope = np.clip(slope, -3e-4, 3e-4)
+    slope = np.clip(slope, -ENTROPY_V_PER_K, ENTROPY_V_PER_K)
     return curves.mean(axis=0) + np.outer(axis - warmth.mean(), slope), slope
 
 
@@ -305,6 +311,23 @@ def with_errors(cell: CellType, temperatures: Floats, errors: Sequence[Floats]) 
     axis = np.array(cell.impedance.temperature_degc)
     table = np.stack([np.interp(axis, warmth, column) for column in rows.T], axis=1)
     return replace(cell, impedance=replace(cell.impedance, error_v=as_table(np.maximum(table, LEAST_ERROR_V))))
+
+
+def with_unmeasured_errors(cell: CellType, measured_degc: float) -> CellType:
+    """Return a cell type that was fitted at one temperature with errors that grow away from it.
+
+    There the resistances lean on an activation energy, and the open-circuit voltage on an entropy, that nobody
+    measured. Told for a current of half the capacity an hour.
+    """
+    z = cell.impedance
+    axis = np.array(z.temperature_degc)
+    apart = np.abs(1.0 / (axis + KELVIN_AT_0_DEGC) - 1.0 / (measured_degc + KELVIN_AT_0_DEGC))[:, None]
+    drop_v = USUAL_PER_H * cell.capacity_ah * np.sum([z.series_ohm, *z.pair_ohm], axis=0)
+    resistive_v = drop_v * np.expm1(ENERGY_SIGMA_K * apart)
+    open_circuit_v = ENTROPY_V_PER_K * np.abs(axis - measured_degc)[:, None]
+    most_v = MOST_ERROR_RATIO * (cell.limits.voltage_max_v - cell.limits.voltage_min_v)
+    errors = np.minimum(np.sqrt(np.square(z.error_v) + resistive_v**2 + open_circuit_v**2), most_v)
+    return replace(cell, impedance=replace(z, error_v=as_table(errors)))
 
 
 def _mean_power(power: Floats) -> Floats:

@@ -34,6 +34,7 @@ OUTPUT_COLUMNS = (
     "resistance_low_ohm",
     "resistance_high_ohm",
 )
+HOUR_S, LONGEST_S = 3600.0, 3.2e9
 TEN_SECONDS = 1  # index into HORIZONS_S
 
 
@@ -70,14 +71,29 @@ def checked(recording: Recording) -> Recording:
     back = np.flatnonzero(np.diff(recording.time_s) < 0.0)
     if len(back):
         row = int(back[0]) + 1
+        before_s, at_s = recording.time_s[row - 1], recording.time_s[row]
         raise RecordError(
-            f"recording: row {row}: time_s goes back from {recording.time_s[row - 1]:g} to {recording.time_s[row]:g};"
-            " expected rising times (several tests in one file? cut it)"
+            f"recording: row {row}: time_s goes back from {before_s:.13g} to {at_s:.13g}; expected rising times"
+            f" ({_why_back(recording.time_s, row)})"
+        )
+    if recording.time_s[-1] - recording.time_s[0] > LONGEST_S:
+        row = int(np.argmax(np.diff(recording.time_s))) + 1
+        raise RecordError(
+            f"recording: time_s spans more than a century, most of it before row {row}, {recording.time_s[row]:.13g};"
+            " expected s (ms, us or ns? convert)"
         )
     for name in ("current_a", "cell_voltage_v", "temperature_degc"):
         if len(getattr(recording, name)) != rows:
             raise RecordError(f"recording: {name}: expected {rows} rows")
     return recording
+
+
+def _why_back(time_s: Floats, row: int) -> str:
+    step_s = float(np.median(np.abs(np.diff(time_s))))
+    fell_s = float(time_s[row - 1] - time_s[row])
+    if abs(fell_s + step_s - HOUR_S) <= step_s:
+        return "a clock that was set back an hour? give times in UTC, or with their offset"
+    return "several tests in one file? cut it"
 
 
 def estimate_recording(

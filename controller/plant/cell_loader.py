@@ -20,6 +20,7 @@ from controller.plant.cell_types import (
     SensorSpec,
     Table,
 )
+from controller.plant.checks.cells import cell_is_possible
 from controller.plant.messages import Message, did_you_mean, error, one_of, render, warning
 from controller.plant.schema.cell import (
     AgeingSection,
@@ -69,14 +70,15 @@ def packaged_cell_type(name: str) -> CellType:
 
 
 def parse_cell_type(text: str, source: str) -> CellType:
-    """Return the cell type that a text describes; CellTypeError with every message if it can't be used.
+    """Return the cell type that a text describes; CellTypeError with every message if it can't be used, or be at all.
 
     `source` is what messages call the file.
     """
     document, messages = read_document(source, text.encode())
     if not messages:
         cell, messages = load_cell(document)
-        if cell is not None:
+        messages = messages if cell is None else list(cell_is_possible(cell, document))
+        if cell is not None and not messages:
             return cell
     raise CellTypeError(render(messages, {source: document.lines}))
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 from controller.cli import app
 from controller.commissioning.recording_files import read_columns, write_columns
 from controller.estimation.offline import OUTPUT_COLUMNS
+from controller.plant.site_files import LIBRARY
 
 CELL = "ncr18650pf_nca"
 MAP = "time_s=t_s,current_a=-I_A,voltage_v=V,temperature_degc=T_C"
@@ -92,6 +97,17 @@ def test_capacity_scales_the_cell_and_sensors_set_the_bounds(tmp_path: Path) -> 
         (("--cell", CELL, "--columns", "time_s=t_s,current_a=I_A,voltage_v=T_C"), "median voltage"),
         (("--cell", CELL, "--columns", MAP, "--initial-soc", "80"), "0 to 1"),
         (("--cell", CELL, "--columns", MAP, "--out", "out.xls"), ".csv or .parquet"),
+        (("--cell", CELL, "--columns", MAP, "--out", "nowhere/out.csv"), "no folder nowhere"),
+        (("--cell", CELL, "--columns", MAP, "--findings", "."), "this is a folder"),
+        (("--cell", CELL, "--columns", MAP, "--findings", "nowhere/f"), "--findings nowhere/f: there is no folder"),
+        (("--cell", CELL, "--columns", MAP, "--plot", "x.docx"), "--plot x.docx: expected a file that ends in .png"),
+        (("--cell", CELL, "--columns", MAP, "--capacity", "0"), "--capacity 0: expected a charge above zero"),
+        (("--cell", CELL, "--columns", MAP, "--capacity", "-3"), "--capacity -3: expected"),
+        (("--cell", CELL, "--columns", MAP, "--capacity", "nan"), "--capacity nan: expected"),
+        (("--cell", CELL, "--columns", MAP, "--temperature", "298"), "kelvins? 298 K are 25 degC"),
+        (("--cell", CELL, "--columns", MAP, "--temperature", "nan"), "--temperature nan: expected -60 to 150"),
+        (("--cell", CELL, "--columns", "current_a"), "expected NAME=COLUMN"),
+        (("--cell", CELL, "--columns", "volts_v=V"), "expected NAME=COLUMN, NAME one of time_s"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_place(tmp_path: Path, words: tuple[str, ...], expected: str) -> None:
@@ -131,6 +147,123 @@ def test_a_cell_that_does_not_end_is_told_in_our_words(tmp_path: Path) -> None:
     answer = bess("estimate", data, "--cell", CELL)
 
     assert "long.csv:3: a cell begins here that is longer than 131,072 characters" in str(answer.exception)
+
+
+UNITS = "time_s=t_s,current_a=-I_A,voltage_v=V"
+
+
+def texts(path: Path, **columns: list[str]) -> Path:
+    """Write the recording as csv with some columns replaced by texts."""
+    kept = {name: [f"{value:.6g}" for value in values] for name, values in recording().items()} | columns
+    lines = [",".join(kept), *(",".join(f'"{cell}"' for cell in row) for row in zip(*kept.values(), strict=True))]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def ended(data: Path, *more: str) -> dict[str, float]:
+    answer = bess("estimate", data, "--cell", CELL, "--columns", MAP, "--json", *more)
+    assert answer.exit_code == 0, answer.exception
+    found: dict[str, float] = json.loads(answer.stdout)
+    return found
+
+
+@pytest.mark.parametrize("offset", ["Z", "", "+02:00"])
+def test_times_as_iso_8601_are_seconds(tmp_path: Path, offset: str) -> None:
+    stamps = [f"2026-03-29T0{k // 3600}:{k // 60 % 60:02d}:{k % 60:02d}{offset}" for k in range(200)]
+    data, out = texts(tmp_path / "iso.csv", t_s=stamps), tmp_path / "out.csv"
+    plain = ended(written(tmp_path / "plain.csv", recording()))
+    found = ended(data, "--out", str(out))
+    assert found["soc_ratio"] == plain["soc_ratio"]
+    assert np.diff(read_columns(out)["time_s"]).tolist() == [1.0] * 199  # 1970 is far, and no digit is lost
+
+
+def test_an_hour_that_comes_twice_is_told_as_such(tmp_path: Path) -> None:
+    minutes = [*range(60, 180), *range(120, 200)]
+    stamps = [f"2026-10-25 0{k // 60}:{k % 60:02d}" for k in minutes]
+    answer = bess("estimate", texts(tmp_path / "dst.csv", t_s=stamps), "--cell", CELL, "--columns", MAP)
+    assert "set back an hour? give times in UTC" in str(answer.exception)
+
+
+def test_decimal_commas_in_quotes_are_read(tmp_path: Path) -> None:
+    volts = [f"{v:.4f}".replace(".", ",") for v in recording()["V"]]
+    assert ended(texts(tmp_path / "comma.csv", V=volts))["rows"] == 200
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "expected"),
+    [
+        ("I_A", "1.5 A", "column 'current_a' holds text such as '1.5 A'; expected numbers"),
+        ("t_s", "29.03.2026 02:00", "column 'time_s' holds text such as '29.03.2026 02:00'; expected s, or times as"),
+    ],
+)
+def test_a_column_of_text_is_told_by_what_it_holds(tmp_path: Path, column: str, text: str, expected: str) -> None:
+    data = texts(tmp_path / "text.csv", **{column: [text] * 200})
+    assert expected in str(bess("estimate", data, "--cell", CELL, "--columns", MAP).exception)
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "twice.csv"
+    data.write_text("time_s,current_a,voltage_v,voltage_v\n0,1,3.7,3.8\n1,1,3.7,3.8\n", encoding="utf-8")
+    assert "two columns have the name 'voltage_v'" in str(bess("estimate", data, "--cell", CELL).exception)
+
+
+@pytest.mark.parametrize("kind", ["text", "decimal", "timestamp", "duration", "dictionary"])
+def test_parquet_that_holds_numbers_in_another_type_is_read(tmp_path: Path, kind: str) -> None:
+    columns: dict[str, object] = dict(recording())
+    volts, seconds = recording()["V"], recording()["t_s"]
+    match kind:
+        case "text":
+            columns["V"] = pa.array([f"{v:.4f}" for v in volts])
+        case "decimal":
+            columns["V"] = pa.array([Decimal(f"{v:.4f}") for v in volts])
+        case "timestamp":
+            columns["t_s"] = pa.array([datetime(2026, 3, 29, tzinfo=UTC) + timedelta(seconds=s) for s in seconds])
+        case "duration":
+            columns["t_s"] = pa.array([timedelta(seconds=s) for s in seconds])
+        case _:
+            columns["V"] = pa.array([f"{v:.4f}" for v in volts]).dictionary_encode()
+    path = tmp_path / "run.parquet"
+    pq.write_table(pa.table(columns), path)
+    assert ended(path)["soc_ratio"] == ended(written(tmp_path / "plain.csv", recording()))["soc_ratio"]
+
+
+def test_parquet_that_holds_something_else_is_told_by_its_type(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    pq.write_table(pa.table({**recording(), "V": pa.array([[float(v)] for v in recording()["V"]])}), path)
+    told = str(bess("estimate", path, "--cell", CELL, "--columns", MAP).exception)
+    assert "column 'voltage_v' holds values of the type list<" in told
+
+
+def test_a_file_without_temperature_says_what_is_assumed(tmp_path: Path) -> None:
+    data = written(tmp_path / "run.csv", recording())
+    assert "25 degC is assumed" in bess("estimate", data, "--cell", CELL, "--columns", UNITS).stdout
+    assert "assumed" not in bess("estimate", data, "--cell", CELL, "--columns", UNITS, "--temperature", "20").stdout
+
+
+def test_a_gain_of_1_01_is_no_error_of_a_sensor(tmp_path: Path) -> None:
+    data, sensors = written(tmp_path / "run.csv", recording()), tmp_path / "sensors.yaml"
+    sensors.write_text("current_gain_ratio: 1.01\n")
+    answer = bess("estimate", data, "--cell", CELL, "--columns", MAP, "--sensors", sensors)
+    assert "current_gain_ratio: an error of 1.01, expected at most 0.3 (an error of 1 % is 0.01" in str(
+        answer.exception
+    )
+
+
+def test_a_time_of_ages_is_refused_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    columns = recording()
+    columns["t_s"][-1] = 1e18
+    answer = bess("estimate", written(tmp_path / "run.csv", columns), "--cell", CELL, "--columns", MAP)
+    assert "time_s spans more than a century" in str(answer.exception)
+    assert not recwarn.list
+
+
+def test_a_cell_file_that_no_cell_is_like_is_refused_as_validate_does(tmp_path: Path) -> None:
+    text = (LIBRARY / "cells" / f"{CELL}.yaml").read_text(encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace("discharge_current_max: 10 A", "discharge_current_max: 5 kA"), encoding="utf-8")
+    answer = bess("estimate", written(tmp_path / "run.csv", recording()), "--cell", own, "--columns", MAP)
+    assert "own.yaml:14" in str(answer.exception)
+    assert "discharge_current_max is 5000 A" in str(answer.exception)
 
 
 def test_an_unknown_sensor_key_is_refused(tmp_path: Path) -> None:

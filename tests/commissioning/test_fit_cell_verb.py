@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,82 @@ def test_a_held_out_drive_changes_nothing_that_is_fitted(laboratory: tuple[list[
     a, b = (parse_cell_type(out.read_text(encoding="utf-8"), str(out)) for out in outs)
     assert (a.ocv, a.impedance) == (b.ocv, b.impedance)
     assert a.fit_report != b.fit_report
+
+
+def refused(tmp_path: Path, *words: str) -> str:
+    out = tmp_path / "none.yaml"
+    result = CliRunner().invoke(app, ["fit-cell", *words, "--out", str(out)])
+    assert result.exit_code != 0
+    assert not out.exists()
+    return str(result.exception)
+
+
+def changed(tmp_path: Path, rows: Floats) -> str:
+    return write(tmp_path / "changed.csv", rows)
+
+
+def scaled_column(rows: Floats, column: int, factor: float) -> Floats:
+    rows[:, column] *= factor
+    return rows
+
+
+def rest() -> Floats:
+    time_s = np.arange(0.0, 3600.0, 10.0)
+    return np.column_stack((time_s, np.zeros_like(time_s), np.full_like(time_s, 4.0), np.full_like(time_s, 25.0)))
+
+
+MISTAKES = {
+    "half of the range": (lambda: slow(1.0, 1)[:1200], "a slow test .* over 50 % of 5 Ah; expected the whole range"),
+    "a rest": (rest, "voltage_v stands still at 4 V: nothing can be fitted to a rest"),
+    "mA": (lambda: scaled_column(drive(25.0, 3), 1, 1000.0), "is it in mA"),
+    "slow mA": (lambda: scaled_column(slow(1.0, 1), 1, 1000.0), "is current_a in mA, or time_s in ms"),
+    "mV": (lambda: scaled_column(slow(1.0, 1), 2, 1000.0), "the median voltage is .*millivolts"),
+    "sign": (lambda: scaled_column(slow(1.0, 1), 1, -1.0), "starts at 100 % goes from 100 to 200 %; .*sign reversed"),
+    "exchanged": (lambda: drive(25.0, 3)[:, [0, 2, 1, 3]], "exchanged"),
+    "nothing": (lambda: scaled_column(slow(1.0, 1), 2, np.nan), "no voltage is a number"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_test_that_can_not_be_so_is_refused_with_its_cause(tmp_path: Path, mistake: str):
+    make, told = MISTAKES[mistake]
+    found = refused(tmp_path, changed(tmp_path, make()), "--capacity", "5")
+    assert "changed.csv: " in found
+    assert re.search(told, found), found
+
+
+def test_twice_the_capacity_is_told_by_the_slow_test(laboratory: tuple[list[str], list[str]], tmp_path: Path):
+    fit, _ = laboratory
+    assert "is --capacity right (it counts 4.998 Ah)" in refused(tmp_path, *fit, "--capacity", "10")
+
+
+def test_options_and_folders_are_looked_at_first(laboratory: tuple[list[str], list[str]], tmp_path: Path):
+    fit, _ = laboratory
+    assert "--capacity 0: expected" in refused(tmp_path, *fit, "--capacity", "0")
+    result = CliRunner().invoke(app, ["fit-cell", *fit, "--capacity", "5", "--out", str(tmp_path / "no" / "c.yaml")])
+    assert "there is no folder" in str(result.exception)
+
+
+def test_a_cell_measured_at_one_temperature_is_unsure_elsewhere(
+    laboratory: tuple[list[str], list[str]], tmp_path: Path
+):
+    (slow_down, _, pulses_25, _), held = laboratory
+    out = tmp_path / "one.yaml"
+    report = json.loads(
+        run(slow_down, pulses_25, "--hold-out", held[1], "--capacity", "5", "--out", str(out), "--json")
+    )
+    assert "measured at 25 degC alone: errors elsewhere are assumed" in report["report"]
+    z = parse_cell_type(out.read_text(encoding="utf-8"), str(out)).impedance
+    half = [float(np.interp(0.5, z.soc_ratio, row)) for row in z.error_v]
+    error_v = dict(zip(z.temperature_degc, half, strict=True))
+    assert error_v[25.0] < 0.006
+    assert 0.015 < error_v[5.0] < error_v[-10.0]
+
+
+def test_without_a_slow_test_the_file_says_whose_curve_it_has(laboratory: tuple[list[str], list[str]], tmp_path: Path):
+    (_, *pulses_only), held = laboratory
+    out = tmp_path / "borrowed.yaml"
+    run(*pulses_only, "--hold-out", held[1], "--capacity", "5", "--out", str(out))
+    cell = parse_cell_type(out.read_text(encoding="utf-8"), str(out))
+    assert not cell.verified
+    assert "no slow test: the open-circuit voltage is that of ncr18650pf_nca" in cell.fit_report

@@ -143,7 +143,7 @@ def test_bad_samples_are_printed_and_in_the_json(tmp_path: Path) -> None:
     found = json.loads(answer)
     assert found["bad_samples"]["current_missing"] == 10
     assert found["bad_samples"]["current_implausible"] == 1
-    assert found["remarks"] == []
+    assert found["remarks"] == ["no temperature in the file: 25 degC is assumed (--temperature says another)"]
     assert 0.0 < found["capacity_low_ah"] < found["capacity_ah"] < found["capacity_high_ah"]
     assert found["capacity_ah"] == pytest.approx(cell.capacity_ah, rel=0.1)  # a spike of 1e9 A counted nothing
 

@@ -3,7 +3,7 @@
 Prints the table of docs/estimation.md: how often the truth lies inside the 95 % bounds, and how often it lies outside
 while the quality says good. Stretches of 2.5 h come from the measured and the simulated records in DATA and from
 drives that a cell model makes; all variants are racks of one plant. A fault begins after the first hour; a current
-reversed from the start, and a sound one, count from a quarter of an hour on.
+reversed from the start, and a sound one, count from a quarter of an hour on, a gap of two hours from its end on.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ Mask = NDArray[np.bool_]
 ROWS = 9000
 FAULT_ROW, SOUND_ROW = 3600, 900
 GAP_ROWS = 900
+LONG_GAP = slice(900, 8100)
 ZERO_PER_H = 0.002
 CURRENT_MAX_PER_H = 2.5
 SIMULATED = (
@@ -70,6 +71,7 @@ FAULTS = {
     "wrong sign from some moment on": FAULT_ROW,
     "wrong sign from the start": SOUND_ROW,
     "gap of 15 minutes": FAULT_ROW,
+    "gap of two hours": LONG_GAP.stop,
 }
 """What is put in, and from which row on it is judged."""
 
@@ -161,6 +163,8 @@ def _faulty(record: Record, fault: str) -> Floats:
             current[FAULT_ROW:] *= -1.0
         case "wrong sign from the start":
             current *= -1.0
+        case "gap of two hours":
+            current[LONG_GAP] = np.nan
         case _:
             current[FAULT_ROW : FAULT_ROW + GAP_ROWS] = np.nan
     return current

@@ -60,6 +60,11 @@ MISTAKES = [
     (put("limits", "charge_temperature_min"), "-30 degC", "limits.charge_temperature_min is -30 degC: lithium plates"),
     (put("ocv", "entropy", "unit"), "V/K", "ocv.entropy reaches 300 mV/K"),
     (put("heat", "core"), "4300 kJ/K", "a cell of 922 Wh is said to hold"),
+    (put("heat", "core"), "10 J/K", "heat.core is 10 J/K of 1010 J/K"),
+    (put("limits", "charge_current_max"), "140 mA", "limits.charge_current_max is 140 mA"),
+    (put("ocv", "hysteresis_rate"), 9000, "ocv.hysteresis_rate is 9000"),
+    (put("impedance", "pairs", 3, "time_constant"), "2 d", "a pair's time constant is"),
+    (put("impedance", "pairs"), [], "impedance.pairs is empty"),
     (put("anchors", "full_voltage"), "4.0 V", "no full charge ends at anchors.full_voltage"),
     (put("anchors", "low_voltage"), "2 V", "anchors.low_voltage is never reached"),
     (put("anchors", "full_taper"), "280 A", "at anchors.full_taper every charge would count as full"),
@@ -83,6 +88,14 @@ def test_a_slip_in_a_cell_file_is_refused_at_its_place(change, value, start):
 @pytest.mark.parametrize("path", sorted(CELLS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_cells_of_the_library_are_possible(path):
     assert said(path.read_text(encoding="utf-8")) == []
+
+
+def test_no_cell_gives_five_thousand_ampere_for_three_ampere_hours():
+    tree = yaml.safe_load((CELLS / "ncr18650pf_nca.yaml").read_text(encoding="utf-8"))
+    tree["limits"]["discharge_current_max"] = "5 kA"
+    (found,) = said(yaml.safe_dump(tree, sort_keys=False))
+    assert found.message == "limits.discharge_current_max is 5000 A, 1670 C for 2.995 Ah"
+    assert found.expected == "29.9 mA to 300 A"
 
 
 def test_a_full_cell_of_an_unknown_chemistry_rests_near_its_limit():

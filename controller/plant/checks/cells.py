@@ -23,6 +23,12 @@ DROP_RATIO = (0.001, 1.0)
 """What a current of 1 C makes of the voltage over a resistance: 1 % to 30 % in cells that are built."""
 ENTROPY_PER_VOLT = 1e-3
 HEAT_J_PER_K_WH = (0.5, 60.0)
+CORE_OF_HEAT_RATIO = 0.2
+CURRENT_PER_H = (0.01, 100.0)
+"""Of the capacity an hour: trickle charges are slower, cells for pulses give half of the upper end."""
+HYSTERESIS_PER_SOC = (1.0, 1000.0)
+PAIR_S = (0.01, 36_000.0)
+"""Quicker is a series resistance to every sample, slower a part of the open-circuit voltage."""
 TABLE_DEGC = (-60.0, 90.0)
 VOLTAGE_MAX_V = {"lfp": 3.8, "nmc": 4.5, "nca": 4.4, "lco": 4.5, "lmo": 4.4, "lto": 3.0}
 """Above these no cell of the chemistry is charged: its cathode or its electrolyte decays (makers state less)."""
@@ -36,6 +42,8 @@ def cell_is_possible(cell: CellType, document: Document) -> Iterator[Message]:
     yield from _temperatures(cell, document)
     yield from _branches(cell, document)
     yield from _resistances(cell, document)
+    yield from _dynamics(cell, document)
+    yield from _currents(cell, document)
     yield from _sizes(cell, document)
     yield from _anchors(cell, document)
     yield from _chemistry(cell, document)
@@ -129,6 +137,37 @@ def _resistances(cell: CellType, document: Document) -> Iterator[Message]:
             yield error(document.place_of((*loc, "unit")), message, expected, "look at its unit and at the capacity")
 
 
+def _dynamics(cell: CellType, document: Document) -> Iterator[Message]:
+    """What follows a current lags behind it by seconds to hours, and the hysteresis follows within some of the SOC."""
+    rate, constants = cell.ocv.hysteresis_per_soc, cell.impedance.pair_time_constant_s
+    if not HYSTERESIS_PER_SOC[0] <= rate <= HYSTERESIS_PER_SOC[1]:
+        message = f"ocv.hysteresis_rate is {number(rate)}: how fast the hysteresis follows the SOC, no voltage"
+        expected = f"{HYSTERESIS_PER_SOC[0]:g} to {HYSTERESIS_PER_SOC[1]:g} a whole SOC, such as 15"
+        yield error(document.place_of(("ocv", "hysteresis_rate")), message, expected)
+    if not constants:
+        message = "impedance.pairs is empty: every cell's voltage lags behind its current"
+        place = document.place_of(("impedance", "pairs"), key=True)
+        yield error(place, message, "one pair or more", "`bess fit-cell` finds them from pulse tests")
+    for k, seconds in enumerate(constants):
+        if not PAIR_S[0] <= seconds <= PAIR_S[1]:
+            message = f"a pair's time constant is {quantity(seconds, 's')}"
+            yield error(document.place_of(("impedance", "pairs", k, "time_constant")), message, span(*PAIR_S, "s"))
+
+
+def _currents(cell: CellType, document: Document) -> Iterator[Message]:
+    """The limits of the current are of the size that the capacity makes."""
+    least_a, most_a = (per_h * cell.capacity_ah for per_h in CURRENT_PER_H)
+    for name, limit_a in (
+        ("charge_current_max", cell.limits.charge_current_max_a),
+        ("discharge_current_max", cell.limits.discharge_current_max_a),
+    ):
+        if not least_a <= limit_a <= most_a:
+            rate = number(limit_a / cell.capacity_ah, 3)
+            message = f"limits.{name} is {quantity(limit_a, 'A')}, {rate} C for {quantity(cell.capacity_ah, 'Ah')}"
+            expected = span(least_a, most_a, "A", 3)
+            yield error(document.place_of(("limits", name)), message, expected, "of one cell, in A; or the capacity?")
+
+
 def _middle_v(cell: CellType) -> float:
     row = cell.ocv.discharge_v[len(cell.ocv.discharge_v) // 2]
     return row[len(row) // 2]
@@ -157,6 +196,9 @@ def _sizes(cell: CellType, document: Document) -> Iterator[Message]:
         (("heat", "core"), low_j_per_k <= heat <= high_j_per_k,
          f"a cell of {number(energy_wh, 3)} Wh is said to hold {number(heat, 3)} J/K in core and surface",
          f"{number(low_j_per_k, 2)} to {number(high_j_per_k, 2)} J/K together"),
+        (("heat", "core"), cell.heat.core_j_per_k >= CORE_OF_HEAT_RATIO * heat,
+         f"heat.core is {number(cell.heat.core_j_per_k, 3)} J/K of {number(heat, 3)} J/K: the core is most of a cell",
+         f"at least {number(CORE_OF_HEAT_RATIO * heat, 3)} J/K"),
         (("coulombic_efficiency",), cell.coulombic_efficiency_ratio >= 0.8,
          "coulombic_efficiency is far below that of any cell", "80 % to 100 %: it is of the charge, not of the energy"),
         (("self_discharge_per_month",), cell.self_discharge_ratio_per_month <= 0.5,
