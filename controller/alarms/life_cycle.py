@@ -51,7 +51,7 @@ class Alarms:
     out_of_service: NDArray[np.bool_]
     conditions: Conditions  # as they were at the last update
     episode: NDArray[np.bool_]  # trips that belong to a first-out episode not yet over
-    held: NDArray[np.bool_]  # acknowledged before a restart
+    held: NDArray[np.bool_]  # stood before a restart
     fresh_ns: IntArray  # since when those that wait for an explanation do
     explained_until_ns: IntArray  # 0: not any more
     any_fresh: bool = False
@@ -192,7 +192,7 @@ def published(counts: AlarmCounts) -> Iterable[tuple[str, Any, Quality]]:
 
 
 def _held(alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
-    """After a restart: acknowledged alarms stay active until their condition is back, or their time is up."""
+    """After a restart: what stood stays as it was until its condition is back, or its time is up."""
     alarms.held &= (state == Condition.NORMAL) & (now_ns < alarms.held_until_ns)
     if not alarms.held.any():
         alarms.held_until_ns = 0

@@ -70,6 +70,8 @@ class SystemAlarm(StrEnum):
     STORAGE_FULL = "storage_full"
     RETAINED_STATE_LOST = "retained_state_lost"
     RETAINED_STATE_FAILING = "retained_state_failing"
+    LEARNED_STATE_FAILING = "learned_state_failing"
+    CONTROL_RESTARTED = "control_restarted"
     CLOCK_UNCERTAIN = "clock_uncertain"
     RECORDING_INCOMPLETE = "recording_incomplete"
 
@@ -261,7 +263,17 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         "Compare trips, lock-outs and limits with the journal; set them anew, then reset the fast stop if one holds.",
     ),
     SystemAlarm.RETAINED_STATE_FAILING: _alarm(
-        Axis.PLANT, "retained state is not written", "Check the disk: a restart would forget newer trips and limits."
+        Axis.PLANT,
+        "retained state is not written",
+        "Free or mend the disk: until then nothing is reset, unlocked, raised or started; stops and limits hold.",
+    ),
+    SystemAlarm.LEARNED_STATE_FAILING: _warning(
+        Axis.PLANT, "estimates are not kept", "Check the disk: a restart would begin from older estimates."
+    ),
+    SystemAlarm.CONTROL_RESTARTED: _alarm(
+        Axis.PLANT,
+        "the controller restarted without having been stopped",
+        "The plant stands at zero as it was found: write its set-point anew; if it recurs, send a support bundle.",
     ),
     SystemAlarm.CLOCK_UNCERTAIN: _warning(Axis.PLANT, "clock is not synchronised", "Check NTP or PTP."),
     SystemAlarm.RECORDING_INCOMPLETE: _warning(

@@ -38,6 +38,18 @@ STOPS = frozenset({Action.STOP, Action.FAST_STOP, Action.DISCONNECT, Action.LOCK
 LIMITS = frozenset({Action.SET_EXPORT_LIMIT, Action.SET_IMPORT_LIMIT})
 
 
+LOOSENING = frozenset({Action.RESET_TRIPS, Action.RESET_TRIP, Action.REMOVE_LOCK_OUT})
+"""What takes a hold away, rising limits aside: refused while it could not be retained."""
+
+CYCLIC = frozenset(
+    {Action.SCADA_HEARTBEAT, Action.SET_ACTIVE_POWER, Action.SET_REACTIVE_POWER, Action.REPORT_REFUSED, *LIMITS}
+)
+"""What masters write all the time: it changes nothing that is retained, or says so in an event of its own."""
+
+OWN_FACE = "control"
+"""The face of what the controller commands itself: a person has not asked."""
+
+
 class Refusal(IntEnum):
     """Why a command was not accepted; NONE = accepted. Faces turn it into their own status codes."""
 

@@ -58,7 +58,8 @@ def control(
     now_ns, dt_s = inputs.now_ns, inputs.dt_s
     measured = _begin(state, image, now_ns)
     events: list[Event] = []
-    desk = Desk(plant, arrays, state, image, measured, protection, inputs.trips_that_stay, now_ns, events)
+    stays, retains = inputs.trips_that_stay, inputs.retains
+    desk = Desk(plant, arrays, state, image, measured, protection, stays, retains, now_ns, events)
     replies = answer_all(desk, commands)
     events += _let_time_pass(state, now_ns)
     _start_by_itself(desk)
@@ -247,7 +248,10 @@ def _let_time_pass(state: ControlState, now_ns: int) -> list[Event]:
 
 
 def _start_by_itself(desk: Desk) -> None:
-    """Once after a start of the controller, where the site says so and nothing is missing."""
+    """Once after a start of the controller, where the site says so and nothing is missing.
+
+    What stood latched when it started, and was reset since, waits for a start by the person who reset it.
+    """
     memory = desk.state.plant
     if not desk.plant.control.auto_start or memory.auto_start_done or memory.sequence is not PlantState.OFF:
         return

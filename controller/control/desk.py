@@ -35,6 +35,7 @@ class Desk:
     measured: Measurements
     protection: ProtectionOrders
     trips_that_stay: TripsThatStay
+    retains: bool
     now_ns: int
     events: list[Event]
     forwarded: Forwarded = field(default_factory=Forwarded)

@@ -124,7 +124,7 @@ class ControlInputs:
     """What one scan of control rests on, commands aside.
 
     `now_ns` is monotonic, `dt_s` the time since the scan before; `trips_that_stay` is what protection says of a reset
-    before it is passed on.
+    before it is passed on; `retains`: what is decided can be stored.
     """
 
     image: Image
@@ -133,3 +133,4 @@ class ControlInputs:
     now_ns: int
     dt_s: float
     trips_that_stay: TripsThatStay = no_trip_stays
+    retains: bool = True

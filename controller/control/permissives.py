@@ -19,6 +19,7 @@ from controller.protection.result import missing_words
 
 BoolArray = NDArray[np.bool_]
 
+NOT_RETAINED = "the retained state can't be written, so a restart would not know of it: free its disk, then repeat"
 HELD_BY_BANK = "its bank connects only as a whole, and another of its racks must stay open"
 
 
@@ -38,6 +39,8 @@ def missing_for_start(desk: Desk) -> tuple[str, ...]:
     """Return what stands against a start of the plant, in words."""
     arrays, state, protection = desk.arrays, desk.state, desk.protection
     missing = list(unhealthy_chains(desk.plant, desk.image))
+    if not desk.retains:
+        missing.append(NOT_RETAINED)
     if state.plant.fast_stop:
         missing.append(f"the fast stop by {state.plant.fast_stop} is not reset")
     if protection.plant_stop:

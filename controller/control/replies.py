@@ -1,7 +1,8 @@
 """Every command gets one reply: accepted, or refused with the reason in words.
 
-Rule: stops and falling limits are accepted from any authorised source at any time, ahead of everything else. What
-other rooms have to do (reset a protection latch, acknowledge alarms) is handed on in `Forwarded`.
+Rule: stops and falling limits are accepted from any authorised source at any time, ahead of everything else. What lets
+the plant do more (a start, a reset, the end of a lock-out, a rising limit) is refused while the retained state can't be
+written. What other rooms have to do (reset a protection latch, acknowledge alarms) is handed on in `Forwarded`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,21 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from controller.control.commands import LIMITS, STOPS, Action, Command, Refusal, Reply, reason_problem
+from controller.control.commands import (
+    LIMITS,
+    LOOSENING,
+    OWN_FACE,
+    STOPS,
+    Action,
+    Command,
+    Refusal,
+    Reply,
+    reason_problem,
+)
 from controller.control.desk import EVERYTHING, Desk
 from controller.control.events import Event, EventKind
 from controller.control.limits.poi import Limit, Limits
-from controller.control.permissives import missing_for_connect, missing_for_start, unhealthy_chains
+from controller.control.permissives import NOT_RETAINED, missing_for_connect, missing_for_start, unhealthy_chains
 from controller.control.rights import may
 from controller.control.sequences.plant import STARTING, STOPPING, TAKES_SETPOINTS, PlantState
 from controller.control.sequences.rack import RackSequenceState, Wanted
@@ -36,6 +47,11 @@ class Verdict(NamedTuple):
 
 
 ACCEPTED = Verdict()
+HELD_IN_MEMORY = Verdict(
+    text="in effect, but not on disk: when this machine restarts, a fast stop holds the plant until it is reset"
+)
+_RETAINED = frozenset({Action.FAST_STOP, Action.LOCK_OUT, *LIMITS})
+"""What a restart must know of."""
 
 
 def answer_all(desk: Desk, commands: Iterable[Command]) -> tuple[Reply, ...]:
@@ -82,7 +98,10 @@ def _judge(desk: Desk, command: Command, owner: Owner | None, index: int) -> Ver
         return Verdict(Refusal.UNKNOWN_TARGET, f"{command.target!r} is no {wanted}")
     if command.action not in STOPS | LIMITS and desk.now_ns - command.issued_mono_ns > OLDEST_COMMAND_NS:
         return Verdict(Refusal.TOO_OLD, "the command is older than 5 s")
-    return _HANDLERS[command.action](desk, command, index)
+    if command.action in LOOSENING and not desk.retains:
+        return Verdict(Refusal.WRONG_STATE, NOT_RETAINED)
+    verdict = _HANDLERS[command.action](desk, command, index)
+    return HELD_IN_MEMORY if verdict == ACCEPTED and command.action in _RETAINED and not desk.retains else verdict
 
 
 def _actor(command: Command) -> str:
@@ -178,6 +197,8 @@ def _set_limit(desk: Desk, command: Command, limits: Limits) -> Verdict:
     rising = value > (limits.rating_w if held is None else held.value_w)
     if rising and desk.now_ns - command.issued_mono_ns > OLDEST_COMMAND_NS:
         return Verdict(Refusal.TOO_OLD, "the command is older than 5 s and would raise the limit")
+    if rising and not desk.retains:
+        return Verdict(Refusal.WRONG_STATE, NOT_RETAINED)
     fallback = None if command.fallback is None else _number(command.fallback, 0.0, limits.rating_w)
     if isinstance(fallback, Verdict):
         return Verdict(fallback.refusal, f"fall-back: {fallback.text}")
@@ -231,13 +252,14 @@ def _start(desk: Desk, _command: Command, _index: int) -> Verdict:
     missing = missing_for_start(desk)
     if missing:
         return Verdict(Refusal.WRONG_STATE, "; ".join(missing))
-    desk.state.plant.start_requested = True
+    desk.state.plant.start_requested, desk.state.plant.stopped = True, False
     return ACCEPTED
 
 
-def _stop(desk: Desk, _command: Command, _index: int) -> Verdict:
+def _stop(desk: Desk, command: Command, _index: int) -> Verdict:
     desk.state.plant.stop_requested = True
     desk.state.plant.auto_start_done = True
+    desk.state.plant.stopped |= command.face != OWN_FACE
     return ACCEPTED
 
 
@@ -245,16 +267,22 @@ def _fast_stop(desk: Desk, command: Command, _index: int) -> Verdict:
     if not desk.state.plant.fast_stop:
         desk.state.plant.fast_stop = _actor(command)
         desk.events.append(Event(EventKind.FAST_STOP, Owner.PLANT, 0, 0.0, 1.0, _actor(command)))
-    desk.state.plant.auto_start_done = True
+    desk.state.plant.fast_stop_sequence = desk.state.sequence
+    desk.state.plant.auto_start_done = desk.state.plant.stopped = True
     return ACCEPTED
 
 
 def _reset_trips(desk: Desk, command: Command, _index: int) -> Verdict:
-    """Reset all latches whose cause is gone: our fast stop, protection's, the converters' and the BMSs'."""
-    chains = unhealthy_chains(desk.plant, desk.image)
+    """Reset all latches whose cause is gone: our fast stop, protection's, the converters' and the BMSs'.
+
+    A fast stop that came with it outlasts it: whoever resets must have seen what he resets. No reset starts anything.
+    """
+    memory, chains = desk.state.plant, unhealthy_chains(desk.plant, desk.image)
     if chains:
         return Verdict(Refusal.WRONG_STATE, "; ".join(chains))
-    desk.state.plant.fast_stop = ""
+    if memory.fast_stop_sequence == desk.state.sequence:
+        return Verdict(Refusal.WRONG_STATE, f"a fast stop by {memory.fast_stop} came with it; see why, then reset")
+    memory.fast_stop, memory.auto_start_done = "", True
     return _reset(desk, command, EVERYTHING)
 
 

@@ -1,7 +1,8 @@
 """What control remembers from scan to scan, and which part of it survives a restart.
 
-Retained: limits and their sources, the fast stop's latch, lock-outs with holders and reasons. Not retained: set-points,
-ownership, sequences. So a restart never resumes power: the plant is adopted as found and stands at zero.
+Retained: limits and their sources, the fast stop's latch, lock-outs with holders and reasons, and that a person stopped
+the plant. Not retained: set-points, ownership, sequences. So a restart never resumes power: the plant is adopted as
+found and stands at zero.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ class PlantMemory:
     start_requested: bool = False
     stop_requested: bool = False
     auto_start_done: bool = False
+    stopped: bool = False  # by a person, who has not started it since: no start of the controller starts it
     fast_stop: str = ""  # who latched it, "" = not latched
+    fast_stop_sequence: int = -1  # the scan that last heard one
     in_effect_w: float = 0.0
     in_effect_var: float = 0.0
     scada_heartbeat: int = 0
@@ -230,6 +233,7 @@ def to_bytes(state: ControlState, plant: Plant) -> bytes:
     parts = {
         "format": FORMAT,
         "fast_stop": state.plant.fast_stop,
+        "stopped": state.plant.stopped,
         "export_limits": _limits_out(state.export_limits, state.now_ns),
         "import_limits": _limits_out(state.import_limits, state.now_ns),
         "lock_outs": {
@@ -252,7 +256,8 @@ def from_bytes(state: ControlState, plant: Plant, data: bytes, now_ns: int) -> t
             raise ValueError(f"retained control state has format {parts['format']}, expected {FORMAT}")
         _limits_in(state.export_limits, parts["export_limits"], now_ns)
         _limits_in(state.import_limits, parts["import_limits"], now_ns)
-        state.plant.fast_stop = str(parts["fast_stop"])
+        state.plant.fast_stop, state.plant.stopped = str(parts["fast_stop"]), bool(parts.get("stopped"))
+        state.plant.auto_start_done = state.plant.stopped or bool(state.plant.fast_stop)
         return _lock_outs_in(state, plant, parts["lock_outs"])
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"retained control state is not readable: {error}") from error

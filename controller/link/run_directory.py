@@ -50,6 +50,11 @@ class RunDirectory:
         return self.folder / "links.json"
 
     @property
+    def retained(self) -> Path:
+        """The spare copy of what was decided: it outlives control, and belongs to this run alone."""
+        return self.folder / "retained"
+
+    @property
     def command_socket(self) -> Path:
         """Control's command socket."""
         return self.folder / "command.sock"

@@ -97,6 +97,10 @@ class AlarmConditions:
                 self.conditions.cell[place][finding.rack] = finding.cell
             self.hold(alarm, found, now_ns)
 
+    def is_held(self, alarm: SystemAlarm) -> bool:
+        """Whether a system alarm's condition was last held anywhere."""
+        return any(self._held.get(alarm, b""))
+
     def hold(self, alarm: SystemAlarm, active: object, now_ns: int, value: object = np.nan) -> None:
         """Say of a system alarm which of its equipment is in it: a mask that nobody changes any more, or one yes/no."""
         if active is self._given.get(alarm):

@@ -25,7 +25,7 @@ import numpy as np
 from controller.alarms.system_alarms import SystemAlarm
 from controller.commissioning.frozen_maps import frozen_file, frozen_map
 from controller.commissioning.party_maps import party_messages
-from controller.control.commands import Action, Command
+from controller.control.commands import CYCLIC, OWN_FACE, Action, Command, Reply
 from controller.control.events import RETAINED_KINDS
 from controller.control.setpoints import SCHEDULE_FACE
 from controller.field_io.field import Field
@@ -43,6 +43,7 @@ from controller.link.state_folder import make_state_folder
 from controller.modbus.poll_groups import PollGroup, poll_groups
 from controller.plant.clock import Clock
 from controller.plant.model import Plant, TcpAddress
+from controller.plant.protection_rows import Level
 from controller.plant.site_loader import SiteError, load_site
 from controller.points.addresses import flat_map
 from controller.points.point_list import point_list
@@ -53,15 +54,26 @@ from controller.runtime.overdue import Overdue
 from controller.runtime.pacing import Pace
 from controller.runtime.recording.recorded_scan import SystemConditions
 from controller.runtime.recording.recorder import Recorder, header_of
-from controller.runtime.retained_parts import decided_parts, learned_parts, load_parts, take_over
+from controller.runtime.retained_parts import (
+    DECIDED,
+    ENDED,
+    decided_parts,
+    died,
+    learned_parts,
+    load_parts,
+    number_of,
+    take_over,
+)
 from controller.runtime.scan import ScanResult, scan
 from controller.runtime.scan_state import State, Tables, first_state, tables_of
-from controller.runtime.system_watch import Disk, SystemWatch
+from controller.runtime.system_watch import Disk, Past, SystemWatch
 from controller.runtime.timetable import Timetable
 from controller.runtime.watchdog import SystemdNotifier
 
 PUBLISH_AT_LEAST_S = 0.2
 SAVE_PERIOD_S = 60.0
+SAVE_TICK_S = 1.0
+"""How soon what is no hurry is saved, and a save that failed is tried again."""
 LINKS_TOLD_EACH_S = 2.0
 STOP_RAMP_S = 5.0
 FIRST_SCAN_AFTER_S = 0.05
@@ -119,10 +131,15 @@ class ControlProcess:
         self._tables: Tables = tables_of(plant, flat_map(listed, frozen).version)
         self._state: State = first_state(self._tables, groups, self._started_ns)
         self._overdue, self._timetable = Overdue(plant), Timetable(plant, self._started_ns)
-        retained, retained_problem = self._restore(started_utc_ns)
+        retained, past = self._restore(started_utc_ns)
         header = header_of(self._tables, options.site.name, site_hash, self._started_ns, started_utc_ns)
         self._recorder = _recorder(
-            options, self._tables, self._state, groups, header, {**retained, **_in_folder("site", sealed.files)}
+            options,
+            self._tables,
+            self._state,
+            groups,
+            header,
+            {**_in_folder("retained", retained), **_in_folder("site", sealed.files)},
         )
         layout = self._tables.layout
         form = SnapshotFormat(
@@ -131,11 +148,12 @@ class ControlProcess:
         self._snapshot = SnapshotFile(options.folders.run.snapshot, form, first_event=clock.utc_ns())
         self._queue = CommandQueue(self._lowers)
         self._server = CommandServer(self._queue, clock)
-        self._disk = Disk.of(options.folders, clock)
+        self._disk = Disk.of(options.folders, clock, number_of(retained))
+        self._unsaved = False
         self._field = Field(plant, groups, self._state.outputs, clock, _addresses(options.folders.addresses))
         period_ns = round(plant.control.scan_period_s * 1e9)
         self._pace = Pace(period_ns, clock.mono_ns() + round(FIRST_SCAN_AFTER_S * 1e9))
-        self._watch = SystemWatch(self._tables.alarms, self._field.links, self._pace, self._disk, retained_problem)
+        self._watch = SystemWatch(self._tables.alarms, self._field.links, self._pace, self._disk, past)
         self._systemd = SystemdNotifier()
         self._published_ns = 0
         self._stopping = asyncio.Event()
@@ -153,16 +171,18 @@ class ControlProcess:
         """Run until stopped."""
         await self._server.start(self._folders.run.command_socket)
         self._snapshot.set_run_state(RunState.STARTING)
+        ended = False
         try:
             async with asyncio.TaskGroup() as group:
-                works = (self._field.run(), self._save_each_minute(), self._tell_of_links())
+                works = (self._field.run(), self._keep_saving(), self._tell_of_links())
                 tasks = [group.create_task(work) for work in works]
                 await self._scan_until_stopped()
                 await self._unload()
                 for task in tasks:
                     task.cancel()
+            ended = True
         finally:
-            self._save()
+            self._save(ended=ended)
             self._save_learned()
             self._disk.close()
             if self._recorder is not None:
@@ -248,15 +268,22 @@ class ControlProcess:
         own = {c.id for c in commands if c.face in _OWN_FACES}
         replies = [r for r in result.replies if r.id not in own]
         later = [r for r in replies if r.id in lasting]
+        self._save_what_changed(result, commands)
         self._server.answer(r for r in replies if r.id not in lasting)
         rows = journal_rows(result, self.plant, self._tables.alarms, now_ns, utc_ns)
         if self._recorder is not None:
             self._recorder.outcome(result, rows, utc_ns)
-        changed = any(event.kind in RETAINED_KINDS for event in result.control_events)
-        if later or result.alarm_events or changed:
-            self._save()
         if rows or later:
-            self._disk.journal.write(rows, lambda _committed: self._server.answer(later))
+            self._disk.journal.write(rows, lambda committed: self._server.answer(_told(later, committed=committed)))
+
+    def _save_what_changed(self, result: ScanResult, commands: Sequence[Command]) -> None:
+        """What was decided is kept before it is answered; mere alarms may come many at once, and wait for the tick."""
+        urgent = any(command.action not in CYCLIC for command in commands)
+        urgent |= any(event.kind in RETAINED_KINDS for event in result.control_events)
+        if urgent or any(event.level >= Level.TRIP for event in result.alarm_events):
+            self._save()
+        elif result.alarm_events:
+            self._unsaved = True
 
     def _system_conditions(self, now_ns: int) -> SystemConditions:
         """Return what the scan cannot know of itself: links, devices, faces, disk, clock, recording."""
@@ -296,11 +323,15 @@ class ControlProcess:
             return False
         return bool(command.value < self._state.image[quantity].value[0])
 
-    async def _save_each_minute(self) -> None:
-        while True:
-            self._save()
-            self._save_learned()
-            await asyncio.sleep(SAVE_PERIOD_S)
+    async def _keep_saving(self) -> None:
+        """Save all each minute; what was decided at each tick after which it changed, or while it can't be written."""
+        for tick in itertools.count():
+            each_minute = tick % round(SAVE_PERIOD_S / SAVE_TICK_S) == 0
+            if each_minute or self._unsaved or self._disk.retained.failing:
+                self._save()
+            if each_minute:
+                self._save_learned()
+            await asyncio.sleep(SAVE_TICK_S)
 
     async def _tell_of_links(self) -> None:
         """Leave for `bess status` how the links fare; where there is no room for it the plant runs on."""
@@ -312,22 +343,24 @@ class ControlProcess:
                 aside.replace(links)
             await asyncio.sleep(LINKS_TOLD_EACH_S)
 
-    def _save(self) -> None:
-        """Keep what was decided."""
+    def _save(self, *, ended: bool = False) -> None:
+        """Keep what was decided; `ended`: this run has ended as it was asked to."""
         parts = decided_parts(self._tables, self._state, self._clock.mono_ns())
-        self._disk.retained.save(parts, self._clock.utc_ns())
+        self._disk.retained.save(parts | ({ENDED: b"stopped"} if ended else {}), self._clock.utc_ns())
+        self._unsaved = False
 
     def _save_learned(self) -> None:
         """Keep what was learned."""
-        self._disk.learned.save(learned_parts(self._tables, self._state), self._clock.utc_ns())
+        decided = {DECIDED: str(self._disk.retained.number).encode()}
+        self._disk.learned.save(learned_parts(self._tables, self._state) | decided, self._clock.utc_ns())
 
-    def _restore(self, utc_ns: int) -> tuple[dict[str, bytes], str]:
-        """Take over what was retained; return it by its names in a recording, and what could not be used."""
-        parts = load_parts(self._folders.retained, self._folders.learned)
+    def _restore(self, utc_ns: int) -> tuple[dict[str, bytes], Past]:
+        """Take over what was retained; return it, and what is to be told of the life before."""
+        parts = load_parts(self._folders.retained, self._folders.learned, self._folders.run.retained)
         taken = take_over(self._tables, self._state, parts, self._started_ns, utc_ns)
         for text in (*taken.lost, *([f"retained state is not used: {taken.problem}"] if taken.problem else ())):
             print(text, file=sys.stderr)
-        return _in_folder("retained", parts), taken.problem
+        return parts, Past(taken.problem, died(parts))
 
 
 def _in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -372,13 +405,19 @@ def _quieten_interpreter() -> None:
     sys.setswitchinterval(0.0005)
 
 
-_OWN_FACE = "control"
-_OWN_FACES = {_OWN_FACE, SCHEDULE_FACE}
+_OWN_FACES = {OWN_FACE, SCHEDULE_FACE}
 _ANSWERED_WHEN_COMMITTED = {Action.RESET_TRIPS, Action.RESET_TRIP, Action.ACKNOWLEDGE_ALARMS}
 
 
+def _told(replies: Sequence[Reply], *, committed: bool) -> Sequence[Reply]:
+    """Return the replies that waited for the journal, saying so where it could not be written."""
+    if committed:
+        return replies
+    return [replace(reply, text=f"{reply.text or 'done'}; the journal can't be written") for reply in replies]
+
+
 def _stop_command(now_ns: int) -> Command:
-    return Command("control-stop", _OWN_FACE, "controller", "operator", Action.STOP, "Plant", None, now_ns)
+    return Command("control-stop", OWN_FACE, "controller", "operator", Action.STOP, "Plant", None, now_ns)
 
 
 def _addresses(path: Path) -> Mapping[int, TcpAddress]:

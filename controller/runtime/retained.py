@@ -1,12 +1,14 @@
 """Retained state: what must survive a restart (latches, limits, lock-outs, estimates), one file, never half written.
 
 Rule: bytes + CRC-32 are written aside, synced, renamed over the old file, and the folder is synced. A file that does
-not check is set aside as `*.bad` and reported; the controller then starts as if there were none, latched safe by what
-it measures.
+not check is set aside as `*.bad` and reported. Each save has a number, one more than the save before. One that fails
+leaves a mark in the file that is there, in place, which needs no room on the disk: it is readable, but older than what
+was decided. A spare copy in the run directory, on tmpfs, outlives control and a full disk, not the machine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -17,7 +19,11 @@ from zlib import crc32
 
 from controller.runtime.disk_writer import DiskWriter
 
-_MAGIC = b"BESSRET1"
+NUMBER = "number"
+"""The part that counts the saves of a file."""
+BEHIND = "behind"
+"""The part that says of a file that something newer could not be written."""
+_MAGIC, _MAGIC_BEHIND = b"BESSRET1", b"BESSOLD1"
 _HEAD = struct.Struct("<8sIQ")
 
 
@@ -26,16 +32,24 @@ class RetainedStateError(Exception):
 
 
 class RetainedFile:
-    """Has the disk's thread save the state; of several that wait the newest is written. `failing`: the last was not."""
+    """Has the disk's thread save the state; of several that wait the newest is written. `failing`: the last was not.
 
-    def __init__(self, path: Path, disk: DiskWriter) -> None:
+    `spare`: where a copy is kept in memory, at once. `number`: of the newest save, on disk or not.
+    """
+
+    def __init__(self, path: Path, disk: DiskWriter, spare: Path | None = None, number: int = 0) -> None:
         """Write nothing yet."""
-        self._path, self._disk, self._swap = path, disk, threading.Lock()
+        self._path, self._disk, self._swap, self._spare = path, disk, threading.Lock(), spare
         self._newest: tuple[Mapping[str, bytes], int] | None = None
-        self.failing = False
+        self.failing, self.number = False, number
 
     def save(self, parts: Mapping[str, bytes], utc_ns: int) -> None:
         """Save all parts soon."""
+        self.number += 1
+        parts = {**parts, NUMBER: str(self.number).encode()}
+        if self._spare is not None:
+            with contextlib.suppress(OSError):  # no room in memory: then the disk has it alone
+                save(self._spare, parts, utc_ns=utc_ns)
         with self._swap:
             is_queued, self._newest = self._newest is not None, (parts, utc_ns)
         if not is_queued and not self._disk.submit(self._write, self._told):
@@ -45,7 +59,11 @@ class RetainedFile:
         with self._swap:
             newest, self._newest = self._newest, None
         assert newest is not None, "queued once for each state that waits"
-        save(self._path, newest[0], utc_ns=newest[1])
+        try:
+            save(self._path, newest[0], utc_ns=newest[1])
+        except OSError:
+            mark_behind(self._path)
+            raise
 
     def _told(self, succeeded: bool) -> None:  # noqa: FBT001 - as the disk tells it
         self.failing = not succeeded
@@ -67,23 +85,33 @@ def save(path: Path, parts: Mapping[str, bytes], *, utc_ns: int) -> None:
         os.close(folder)
 
 
+def mark_behind(path: Path) -> None:
+    """Mark a file as older than what was decided since, as far as the disk takes that."""
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        file.write(_MAGIC_BEHIND)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def load(path: Path) -> dict[str, bytes]:
-    """Return the parts, `{}` if there is no file; RetainedStateError if it can't be trusted."""
+    """Return the parts, with BEHIND if they are; `{}` if there is no file. RetainedStateError if it does not check."""
     if not path.exists():
         return {}
     try:
-        return unpack(_checked_body(path.read_bytes()))
+        data = path.read_bytes()
+        parts = unpack(_checked_body(data))
     except (struct.error, ValueError) as error:
         bad = path.with_suffix(".bad")
         path.replace(bad)
         message = f"{path}: retained state does not check and was set aside as {bad.name}; starting without it"
         raise RetainedStateError(message) from error
+    return {**parts, BEHIND: b"a save failed"} if data.startswith(_MAGIC_BEHIND) else parts
 
 
 def _checked_body(data: bytes) -> bytes:
     magic, checksum, size = _HEAD.unpack_from(data)
     body = data[_HEAD.size :]
-    if magic != _MAGIC or size != len(body) or checksum != crc32(body):
+    if magic not in {_MAGIC, _MAGIC_BEHIND} or size != len(body) or checksum != crc32(body):
         message = "magic, size or checksum is wrong"
         raise ValueError(message)
     return body

@@ -196,7 +196,7 @@ class _Run:
 
     def __init__(self, options: RunOptions, plant: Plant, folders: Folders) -> None:
         folders.processes.write_text("{}", encoding="utf-8")  # a full tmpfs is told now, not in the middle
-        for left_over in (folders.run.links, folders.port("opcua"), folders.port("modbus")):
+        for left_over in (folders.run.links, folders.run.retained, folders.port("opcua"), folders.port("modbus")):
             left_over.unlink(missing_ok=True)
         self._options, self.plant, self.folders = options, plant, folders
         self._told: dict[str, tuple[bool, int]] = {}
@@ -215,7 +215,9 @@ class _Run:
             _announce(self.about, as_json=self._options.json)
 
     def _tell_control_of_faces(self) -> None:
-        """Let control raise alarms about faces."""
+        """Let control raise alarms about faces; when all end together, none of them has failed."""
+        if self.supervisor.is_stopping:
+            return
         for role in FACES & self.supervisor.children.keys():
             child = self.supervisor.children[role]
             news = child.ready.is_set(), child.starts

@@ -91,6 +91,11 @@ class Supervisor:
         """Ask for a clean stop."""
         self._stopping.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a clean stop was asked for."""
+        return self._stopping.is_set()
+
     def tell(self, role: str, line: str) -> None:
         """Write a line to a child's input; a child that is away does not hear it."""
         process = self.children[role].process

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,11 @@ class Disk:
     used_ratio: float = 0.0
 
     @classmethod
-    def of(cls, folders: Folders, clock: Clock) -> Disk:
-        """Start the thread that writes what a run keeps."""
+    def of(cls, folders: Folders, clock: Clock, number: int = 0) -> Disk:
+        """Start the thread that writes what a run keeps; `number`: of the newest save of what was decided."""
         writer = DiskWriter(clock)
-        retained, learned = RetainedFile(folders.retained, writer), RetainedFile(folders.learned, writer)
+        retained = RetainedFile(folders.retained, writer, folders.run.retained, number)
+        learned = RetainedFile(folders.learned, writer)
         return cls(writer, Journal(folders.journal, writer), retained, learned, folders.state)
 
     def look(self) -> None:
@@ -68,6 +69,13 @@ class Disk:
         """Write what waits and end."""
         self.journal.close()
         self.writer.close()
+
+
+class Past(NamedTuple):
+    """What is known of the control before this one: why its state could not be used ("" if it could), how it ended."""
+
+    problem: str = ""
+    died: bool = False
 
 
 @dataclass(slots=True)
@@ -103,13 +111,11 @@ def field_lost(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
 class SystemWatch:
     """Finds the system's conditions in one run of control."""
 
-    def __init__(
-        self, alarms: AlarmTable, links: Sequence[LinkStatus], pace: Pace, disk: Disk, retained_problem: str = ""
-    ) -> None:
-        """Begin with nothing known; `retained_problem`: why retained state was not used, "" if it was."""
+    def __init__(self, alarms: AlarmTable, links: Sequence[LinkStatus], pace: Pace, disk: Disk, past: Past) -> None:
+        """Begin with nothing known but of the life before."""
         self.faces = FaceNews()
         self._names, self._links, self._pace = alarms.equipment.names, links, pace
-        self._disk, self._retained_problem = disk, retained_problem
+        self._disk, self._past = disk, past
         self._found: SystemConditions = {}
         self._next_ns = self._started_ns = self._disk_next_ns = 0
         self._overruns, self._overrun_ns = 0, _LONG_AGO_NS
@@ -124,6 +130,7 @@ class SystemWatch:
             self._found = {
                 **self._of_links(now_ns),
                 SystemAlarm.FACE_RESTARTED: np.array(unwell, np.bool_),
+                SystemAlarm.CONTROL_RESTARTED: np.array([self._past.died and now_ns - self._started_ns < HELD_NS]),
                 **self._of_disk(now_ns),
                 **self._of_time(now_ns, utc_ns),
             }
@@ -152,11 +159,11 @@ class SystemWatch:
             self._disk_next_ns = now_ns + HELD_NS
             disk.look()
         behind = disk.writer.behind_s > DISK_BEHIND_S
-        not_retained = disk.retained.failing or disk.learned.failing or behind
         return {
             SystemAlarm.JOURNAL_FAILING: np.array([disk.journal.failing or behind]),
-            SystemAlarm.RETAINED_STATE_FAILING: np.array([not_retained]),
-            SystemAlarm.RETAINED_STATE_LOST: np.array([bool(self._retained_problem)]),
+            SystemAlarm.RETAINED_STATE_FAILING: np.array([disk.retained.failing or behind]),
+            SystemAlarm.LEARNED_STATE_FAILING: np.array([disk.learned.failing]),
+            SystemAlarm.RETAINED_STATE_LOST: np.array([bool(self._past.problem)]),
             SystemAlarm.STORAGE_FULL: np.array([disk.used_ratio > STORAGE_FULL_RATIO]),
         }
 

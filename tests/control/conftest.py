@@ -211,6 +211,7 @@ class Rig:
         self.state = control_state(plant, self.arrays)
         self.protection = _quiet(plant)
         self.estimate_quality = Quality.GOOD
+        self.retains = True
         self.now_ns = 1000 * SECOND_NS
         self.results: list[ControlResult] = []
         self._commands: list[Command] = []
@@ -240,7 +241,9 @@ class Rig:
         """One scan and the field's answer."""
         self.now_ns += round(dt_s * SECOND_NS)
         self.field.read(self.now_ns)
-        inputs = ControlInputs(self.field.image, self.protection, self.estimate(), self.now_ns, dt_s)
+        inputs = ControlInputs(
+            self.field.image, self.protection, self.estimate(), self.now_ns, dt_s, retains=self.retains
+        )
         result = control(self.plant, self.arrays, self.state, inputs, commands)
         self.results.append(result)
         self.field.obey(self.state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.control.commands import STOPS, Action, Refusal
+from controller.control.commands import OWN_FACE, STOPS, Action, Refusal
 from controller.control.events import EventKind
 from controller.control.sequences.plant import PlantState
 from controller.image.quality import Quality
@@ -150,3 +150,82 @@ def test_replies_carry_the_number_of_the_scan(running):
 @pytest.mark.parametrize("value", [-1, 2**32, 1.5e300, "1", None])
 def test_a_heartbeat_that_is_no_counter_is_refused(running, value):
     assert not running.ask(Action.SCADA_HEARTBEAT, value).accepted
+
+
+def test_what_takes_a_hold_away_is_refused_while_it_can_not_be_retained(running):
+    running.ask(Action.LOCK_OUT, "repair", RACK)
+    running.ask(Action.SET_EXPORT_LIMIT, 1e6)
+    running.ask(Action.FAST_STOP)
+    running.run(5)
+    running.retains = False
+    for action, value, target in (
+        (Action.RESET_TRIPS, None, "Plant"),
+        (Action.RESET_TRIP, None, RACK),
+        (Action.REMOVE_LOCK_OUT, None, RACK),
+        (Action.SET_EXPORT_LIMIT, 1.1e6, "Plant"),
+        (Action.START, None, "Plant"),
+    ):
+        refused = running.ask(action, value, target)
+        assert (refused.refusal, "can't be written" in refused.text) == (Refusal.WRONG_STATE, True), action
+    assert running.state.plant.fast_stop
+    assert (3 in running.state.lock_outs, running.state.export_limits.lowest_w) == (True, 1e6)
+    running.retains = True
+    assert running.ask(Action.RESET_TRIPS).accepted
+    assert running.ask(Action.START).accepted
+
+
+def test_what_holds_is_carried_out_all_the_same_and_told_not_to_be_stored(running):
+    running.retains = False
+    for action, value, target in (
+        (Action.SET_EXPORT_LIMIT, 1e6, "Plant"),
+        (Action.LOCK_OUT, "repair", RACK),
+        (Action.FAST_STOP, None, "Plant"),
+    ):
+        reply = running.ask(action, value, target)
+        assert (reply.accepted, "not on disk" in reply.text) == (True, True), action
+    assert running.state.plant.fast_stop
+    assert (3 in running.state.lock_outs, running.state.export_limits.lowest_w) == (True, 1e6)
+
+
+def test_a_fast_stop_outlasts_a_reset_of_the_same_scan_whatever_their_order(running):
+    """One Modbus write to all four command registers left no latch."""
+    frame = (Action.START, Action.STOP, Action.FAST_STOP, Action.RESET_TRIPS)
+    for order in (frame, frame[::-1]):
+        running.scan(*(running.command(action) for action in order))
+        assert running.state.plant.fast_stop, order
+        running.run(5)
+        assert running.ask(Action.RESET_TRIPS).accepted, "once it has been seen"
+
+
+def test_a_reset_alone_starts_nothing(rig):
+    """A controller that starts with a fast stop latched would start by itself once it was reset."""
+    rig.state.plant.fast_stop = "somebody before the restart"
+    rig.run(5)
+    assert rig.ask(Action.RESET_TRIPS).accepted
+    rig.run(20)
+    assert rig.state.plant.sequence is PlantState.OFF
+    assert rig.ask(Action.START).accepted
+    rig.start()
+
+
+@pytest.mark.parametrize("action", [Action.STOP, Action.FAST_STOP])
+def test_what_a_person_stopped_is_started_by_a_person_also_after_a_restart(running, action):
+    running.ask(action)
+    running.run(10)
+    running.restart()
+    running.run(5)
+    if action is Action.FAST_STOP:
+        assert running.ask(Action.RESET_TRIPS).accepted
+    running.run(20)
+    assert running.state.plant.sequence is PlantState.OFF
+    assert running.ask(Action.START).accepted
+    running.start()
+    running.restart()
+    running.start()
+
+
+def test_the_controllers_own_stop_is_undone_by_its_next_start(running):
+    running.ask(Action.STOP, face=OWN_FACE)
+    running.run(10)
+    running.restart()
+    running.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -13,8 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from controller.control.commands import Action, Command, Reply
+from controller.link.command_socket import CommandClient
+from controller.link.linked_plant import LinkedPlant
 from controller.link.run_directory import RunDirectory
+from controller.link.sealed_site import load_sealed
+from controller.plant.model import Plant
 from controller.runtime import status
+from controller.runtime.clock import SystemClock
+from controller.runtime.retained import BEHIND, load
+from controller.runtime.retained_parts import died
+from controller.runtime.scan_state import image_layout
 from tests.runtime.running_demo import BESS, Demo, alive, ended, private_runs, running_demo, start, until
 
 NO_COMMUNICATION = 0x0B
@@ -201,6 +211,71 @@ async def test_a_full_disk_is_an_alarm_and_stops_nothing(tmp_path: Path, small_t
             await until(lambda: _alarms(demo) >= 3)  # the cell's, the journal's, the retained state's
 
             assert await demo.answers() == 0
+
+
+async def test_what_was_stopped_on_a_full_disk_is_stopped_after_control_died(
+    tmp_path: Path, small_tmpfs: Path, demo_plant: Plant
+) -> None:
+    """Fast stop, lock-out and limit were answered, and forgotten: the plant started again by itself."""
+    rack = "Plant.Block01.Rack03"
+    with private_runs() as runs:
+        async with running_demo(small_tmpfs, runs=runs) as demo:
+            _fill(small_tmpfs)
+            for action, target, value in (
+                (Action.FAST_STOP, "Plant", None),
+                (Action.LOCK_OUT, rack, "repair"),
+                (Action.SET_EXPORT_LIMIT, "Plant", 0.5e6),
+            ):
+                assert (await _ask(demo, action, target, value)).accepted
+            assert "can't be written" in await _refused(demo, Action.RESET_TRIPS)
+
+            killed = demo.signal("control", signal.SIGKILL)
+            await until(lambda: demo.pid("control") != killed and demo.is_ready("control"))
+            await until(lambda: {"fast_stop_latched", "control_restarted"} <= _standing(demo))
+            view = LinkedPlant(
+                RunDirectory(demo.run), image_layout(demo_plant), load_sealed(demo.run).hash, SystemClock()
+            )
+            assert view.snapshot().image["plant.export_limit"].value[0] == 0.5e6
+            assert "fast stop" in await _refused(demo, Action.START)
+
+            (small_tmpfs / "full").unlink()
+            await until(lambda: "retained_state_failing" not in _standing(demo))
+            for action, target in ((Action.REMOVE_LOCK_OUT, rack), (Action.RESET_TRIPS, "Plant")):
+                assert (await _ask(demo, action, target)).accepted
+            await asyncio.sleep(2.0)
+            assert view.snapshot().image["plant.operating_state"].value[0] == 1, "a reset alone starts nothing"
+            assert (await _ask(demo, Action.START)).accepted
+        kept = load(small_tmpfs / "state" / "retained")
+        assert BEHIND not in kept
+        assert not died(kept)
+
+
+async def _ask(demo: Demo, action: Action, target: str = "Plant", value: float | str | None = None) -> Reply:
+    number = f"test-{next(_NUMBERS)}"
+    command = Command(number, "local", "anne", "operator", action, target, value, SystemClock().mono_ns())
+    return await CommandClient(demo.run / "command.sock", reply_timeout_s=30.0).submit(command)
+
+
+async def _refused(demo: Demo, action: Action) -> str:
+    """Ask until it is refused, and return why: the disk's failure is known once something was to be written."""
+    replies: list[Reply] = []
+
+    async def asked() -> bool:
+        replies.append(await _ask(demo, action))
+        return not replies[-1].accepted
+
+    await until(asked)
+    return replies[-1].text
+
+
+_NUMBERS = itertools.count()
+
+
+def _standing(demo: Demo) -> set[str]:
+    done = subprocess.run(
+        [*BESS, "status", str(demo.run), "--json"], capture_output=True, text=True, check=False, timeout=60
+    )
+    return {a["function"] for a in json.loads(done.stdout)["alarms"] if "returned" not in a["state"]}
 
 
 def _alarms(demo: Demo) -> int:

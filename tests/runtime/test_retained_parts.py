@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from controller.control.commands import Action
+from controller.control.limits.poi import Limit
 from controller.estimation import Warranty
 from controller.plant.model import Plant
 from controller.runtime.local_plant import LocalPlant, local_plant
-from controller.runtime.retained import load, save
+from controller.runtime.retained import NUMBER, load, mark_behind, save
 from controller.runtime.retained_parts import (
+    DECIDED,
+    ENDED,
     HOLDS_AFTER_LOSS,
     UNREADABLE,
     decided_parts,
+    died,
     learned_parts,
     load_parts,
+    number_of,
     retained_parts,
     take_over,
 )
@@ -129,3 +134,96 @@ def test_a_fast_stop_holds_the_plant_where_a_stop_a_limit_or_a_lock_out_may_be_l
     keep()
     decided.unlink()
     assert started() == (HOLDS_AFTER_LOSS, "it lacks its part 'control'")
+
+
+@dataclass
+class Kept:
+    """Both files and the spare copy of a plant, and what the next start makes of them."""
+
+    local: LocalPlant
+    folder: Path
+    number: int = 0
+
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        return self.folder / "retained", self.folder / "learned", self.folder / "spare"
+
+    def parts(self, limit_w: float) -> dict[str, bytes]:
+        """A further decision: another limit."""
+        self.number += 1
+        state = self.local.state
+        state.control.export_limits.set("utility", Limit(limit_w))
+        parts = decided_parts(self.local.tables, state, self.local.clock.mono_ns())
+        return parts | {NUMBER: str(self.number).encode()}
+
+    def keep(self, path: Path, parts: dict[str, bytes]) -> None:
+        save(path, parts, utc_ns=self.local.clock.utc_ns())
+
+    def learn(self) -> None:
+        learned = learned_parts(self.local.tables, self.local.state)
+        self.keep(self.files[1], learned | {DECIDED: str(self.number).encode()})
+
+    def started(self) -> tuple[float, str, str, int]:
+        """Return limit, holder of the fast stop, problem and number of the next start."""
+        state, parts = first_state(self.local.tables, (), 5), load_parts(*self.files)
+        taken = take_over(self.local.tables, state, parts, 5, self.local.clock.utc_ns())
+        plant = state.control.plant
+        assert plant.auto_start_done is bool(plant.fast_stop), "held, it is not started by itself after a reset"
+        return state.control.export_limits.lowest_w, plant.fast_stop, taken.problem, number_of(parts)
+
+
+@pytest.fixture
+def kept(worked: LocalPlant, tmp_path: Path) -> Kept:
+    return Kept(worked, tmp_path)
+
+
+def test_the_newer_of_disk_and_memory_is_believed(kept: Kept) -> None:
+    decided, _, spare = kept.files
+    kept.keep(decided, kept.parts(2 * MW))
+    kept.learn()
+    assert kept.started() == (2 * MW, "", "", 1)
+    kept.keep(spare, kept.parts(1 * MW))
+    mark_behind(decided)
+    assert kept.started() == (1 * MW, "", "", 2), "the disk was full"
+    kept.keep(decided, kept.parts(0.5 * MW))
+    assert kept.started() == (0.5 * MW, "", "", 3), "the memory was"
+
+
+def test_what_is_readable_but_older_than_what_was_decided_holds_the_plant(kept: Kept) -> None:
+    decided, _, _ = kept.files
+    kept.keep(decided, kept.parts(2 * MW))
+    kept.learn()
+    mark_behind(decided)
+    limit_w, holder, problem, _ = kept.started()
+    assert (limit_w, holder) == (2 * MW, HOLDS_AFTER_LOSS), "what is known is still taken over"
+    assert "older than what was decided" in problem
+
+    old = kept.parts(2 * MW)
+    kept.parts(1 * MW)
+    kept.learn()  # this save succeeded, or somebody has put an old file back
+    kept.keep(decided, old)
+    limit_w, holder, problem, number = kept.started()
+    assert (limit_w, holder, number) == (2 * MW, HOLDS_AFTER_LOSS, 3)
+    assert "1 saves are missing" in problem
+
+
+def test_a_broken_file_is_told_and_the_copy_in_memory_is_used(kept: Kept) -> None:
+    decided, _, spare = kept.files
+    kept.learn()
+    kept.keep(spare, kept.parts(1 * MW))
+    decided.write_bytes(b"torn")
+    limit_w, holder, problem, _ = kept.started()
+    assert (limit_w, holder, "set aside" in problem) == (1 * MW, "", True)
+
+
+def test_what_the_estimates_could_not_be_saved_for_holds_nothing(kept: Kept) -> None:
+    kept.keep(kept.files[0], kept.parts(2 * MW))
+    kept.learn()
+    mark_behind(kept.files[1])
+    assert kept.started() == (2 * MW, "", "", 1)
+
+
+def test_a_control_that_was_not_stopped_has_died() -> None:
+    assert not died({}), "the first start of all"
+    assert died({"control": b""})
+    assert not died({"control": b"", ENDED: b"stopped"})
