@@ -26,7 +26,6 @@ _EXPLAINED_BY_SILENCE = frozenset(
         SystemAlarm.PCS_TAKES_NO_COMMAND,
         SystemAlarm.PCS_LEFT_OUT,
         SystemAlarm.CELLS_MISSING,
-        SystemAlarm.INTERLOCK_UNKNOWN,
     }
 )
 _STAY_IN_SERVICE = frozenset(
@@ -39,7 +38,8 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
 
     A milder level has the next worse level of the same function; what the silence of a device explains has that
     device's alarm, that has its link's, and that the silence of the whole field. A rack's age and lost limits have its
-    lost values. A silent master has its set-point's time-out, where that changed anything. A trip is never suppressed.
+    lost values. A silent master has its set-point's time-out, where that changed anything. A trip is never suppressed,
+    and neither is that the state of a hard-wired chain is not known: whatever explains it, nobody knows of a fire.
     """
     parent = np.full(sum(g.count for g in groups), NONE, np.int64)
     by_name = {(g.axis, g.name): g for g in groups if g.row < 0}
@@ -74,7 +74,7 @@ def ancestors(parent: IntArray) -> IntArray:
 
 
 def waiting(plant: Plant, groups: Sequence[AlarmGroup]) -> NDArray[np.bool_]:
-    """Return which alarms wait a moment for what may explain them [A]: those of silence, but a chain's at once."""
+    """Return which alarms wait a moment for what may explain them [A]: those of silence."""
     waits = np.zeros(sum(g.count for g in groups), np.bool_)
     for group in groups:
         age = group.row >= 0 and group.level is not Level.TRIP and _silence_explains(plant, group)
@@ -82,7 +82,7 @@ def waiting(plant: Plant, groups: Sequence[AlarmGroup]) -> NDArray[np.bool_]:
     return waits
 
 
-_WAITING = (_EXPLAINED_BY_SILENCE - {SystemAlarm.INTERLOCK_UNKNOWN}) | {
+_WAITING = _EXPLAINED_BY_SILENCE | {
     SystemAlarm.DEVICE_LOST,
     SystemAlarm.LINK_LOST,
     SystemAlarm.RACK_LIMITS_LOST,

@@ -30,6 +30,7 @@ class SystemAlarm(StrEnum):
     CELLS_MISSING = "cells_missing"
     INTERLOCK_UNKNOWN = "interlock_unknown"
     RACK_DOES_NOT_CONNECT = "rack_does_not_connect"
+    RACK_VOLTAGE_APART = "rack_voltage_apart"
     RACK_DOES_NOT_DISCONNECT = "rack_does_not_disconnect"
     RACK_OPEN_WITH_CURRENT = "rack_open_with_current"
     RACK_OPENED_BY_ITSELF = "rack_opened_by_itself"
@@ -149,6 +150,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         "does not connect",
         "Check precharge, bus voltage and the BMS's release; after a fault of its contactors reset it, then connect.",
     ),
+    SystemAlarm.RACK_VOLTAGE_APART: _warning(
+        Axis.RACK,
+        "waits to connect: its voltage is too far from its bus's",
+        "It connects by itself once they are close: lower the bus's power, or balance it. Disconnect ends the wait.",
+    ),
     SystemAlarm.RACK_DOES_NOT_DISCONNECT: Definition(
         Axis.RACK,
         Level.TRIP,
@@ -194,7 +200,10 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.PCS, Level.TRIP, "gives power after its stop", "Open its AC breaker now; look for its cause only then."
     ),
     SystemAlarm.PCS_TRIPPED: Definition(
-        Axis.PCS, Level.TRIP, "has tripped itself", "Read its fault code; clear the cause, then reset it."
+        Axis.PCS,
+        Level.TRIP,
+        "has stopped in fault, unasked",
+        "Look at its DC bus first: racks that their BMS opens fault it too. Then read its fault code; clear it, reset.",
     ),
     SystemAlarm.START_FAILED: _alarm(Axis.PCS, "did not start in time", "Read its state and fault code; then start."),
     SystemAlarm.POI_MISSED: _alarm(

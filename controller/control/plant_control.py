@@ -131,7 +131,8 @@ def _enter(
             _want_pcs(arrays, state, converters)
         case PlantState.RUNNING:
             memory.auto_start_done = True
-            memory.start_incomplete = bool(state.pcs.start_failed.any() or state.racks.connect_failed.any())
+            wishes = state.racks.connect_failed | (state.racks.wanted == Wanted.CONNECTED)
+            memory.start_incomplete = bool(state.pcs.start_failed.any() or wishes.any())
         case PlantState.RAMPING_DOWN | PlantState.STANDBY:
             _clear_setpoints(state)
         case _:

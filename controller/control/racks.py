@@ -177,10 +177,14 @@ def _inputs(scene: _Scene, rack: int) -> RackInputs:
     memory, measured = scene.state.racks, scene.measured
     current_a = abs(float(measured.rack_current_a[rack]))
     fresh = bool(measured.contactor_fresh[rack])
+    waits = memory.sequence[rack] == RackSequenceState.WAITING_FOR_VOLTAGE
+    permitted = bool(waits and not scene.protection.rack_connect_missing[rack])
+    close = permitted and _is_close(scene, rack)
     return RackInputs(
         contactor=int(memory.contactor[rack]) if fresh else ContactorState.UNKNOWN,
         wanted=Wanted(int(memory.wanted[rack])),
-        may_connect=_may_connect(scene, rack),
+        may_connect=close,
+        apart=permitted and not close,
         unloaded=_is_unloaded(scene, rack, current_a),
         no_current=not current_a > float(scene.state.relations.rack_flowing_a[rack]),
         request_failed=_has_failed(scene.state, rack),
@@ -269,11 +273,11 @@ def _references_v(state: ControlState, arrays: PlantArrays, measured: Measuremen
     return reference_v
 
 
-def _may_connect(scene: _Scene, rack: int) -> bool:
-    """Looked at only where it matters: the rack waits for it."""
-    if scene.state.racks.sequence[rack] != RackSequenceState.WAITING_FOR_VOLTAGE:
-        return False
-    return not scene.protection.rack_connect_missing[rack] and _is_close(scene, rack)
+def waits_for_voltage(state: ControlState, protection: ProtectionOrders) -> BoolArray:
+    """Return which racks [R] are to connect, and protection permits it: what they wait for is the voltage."""
+    waiting = state.racks.sequence == int(RackSequenceState.WAITING_FOR_VOLTAGE)
+    permitted: BoolArray = waiting & (protection.rack_connect_missing == 0)
+    return permitted
 
 
 def _is_close(scene: _Scene, rack: int) -> bool:

@@ -20,6 +20,7 @@ BoolArray = NDArray[np.bool_]
 CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "rack.connect_failed": SystemAlarm.RACK_DOES_NOT_CONNECT,
     "rack.disconnect_failed": SystemAlarm.RACK_DOES_NOT_DISCONNECT,
+    "rack.voltage_apart": SystemAlarm.RACK_VOLTAGE_APART,
     "rack.limits_lost": SystemAlarm.RACK_LIMITS_LOST,
     "rack.left_out": SystemAlarm.RACK_LEFT_OUT,
     "rack.current_sign_wrong": SystemAlarm.RACK_CURRENT_SIGN_WRONG,

@@ -37,12 +37,13 @@ from controller.link.command_socket import CommandServer
 from controller.link.plant_view import RunState
 from controller.link.run_directory import prepare
 from controller.link.sealed_site import load_sealed, seal
+from controller.link.simulated_addresses import read_addresses
 from controller.link.snapshot_file import SnapshotFile
 from controller.link.snapshot_memory import SnapshotFormat
 from controller.link.state_folder import make_state_folder
 from controller.modbus.poll_groups import PollGroup, poll_groups
 from controller.plant.clock import Clock
-from controller.plant.model import Plant, TcpAddress
+from controller.plant.model import Plant
 from controller.plant.protection_rows import Level
 from controller.plant.site_loader import SiteError, load_site
 from controller.points.addresses import flat_map
@@ -150,7 +151,7 @@ class ControlProcess:
         self._server = CommandServer(self._queue, clock)
         self._disk = Disk.of(options.folders, clock, number_of(retained))
         self._unsaved = False
-        self._field = Field(plant, groups, self._state.outputs, clock, _addresses(options.folders.addresses))
+        self._field = Field(plant, groups, self._state.outputs, clock, read_addresses(options.folders.addresses))
         period_ns = round(plant.control.scan_period_s * 1e9)
         self._pace = Pace(period_ns, clock.mono_ns() + round(FIRST_SCAN_AFTER_S * 1e9))
         self._watch = SystemWatch(self._tables.alarms, self._field.links, self._pace, self._disk, past)
@@ -418,19 +419,6 @@ def _told(replies: Sequence[Reply], *, committed: bool) -> Sequence[Reply]:
 
 def _stop_command(now_ns: int) -> Command:
     return Command("control-stop", OWN_FACE, "controller", "operator", Action.STOP, "Plant", None, now_ns)
-
-
-def _addresses(path: Path) -> Mapping[int, TcpAddress]:
-    """Return where the links of a simulated plant really are; {} for a real one."""
-    if not path.exists():
-        return {}
-    moved = json.loads(path.read_text(encoding="utf-8"))
-    return {int(link): _tcp_address(place) for link, place in moved.items()}
-
-
-def _tcp_address(text: str) -> TcpAddress:
-    host, _, port = text.rpartition(":")
-    return TcpAddress(host, int(port))
 
 
 def prepare_folders(folders: Folders) -> None:

@@ -196,7 +196,8 @@ class _Run:
 
     def __init__(self, options: RunOptions, plant: Plant, folders: Folders) -> None:
         folders.processes.write_text("{}", encoding="utf-8")  # a full tmpfs is told now, not in the middle
-        for left_over in (folders.run.links, folders.run.retained, folders.port("opcua"), folders.port("modbus")):
+        ports = [folders.port(name) for name in ("opcua", "modbus", "faults")]
+        for left_over in (folders.run.links, folders.run.retained, *ports):
             left_over.unlink(missing_ok=True)
         self._options, self.plant, self.folders = options, plant, folders
         self._told: dict[str, tuple[bool, int]] = {}

@@ -123,15 +123,24 @@ class DeviceServers:
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, set[Connection]] = {}
 
-    async def listen(self, links: Iterable[Link], units: Mapping[int, Units], *, site_ports: bool) -> None:
+    async def listen(
+        self,
+        links: Iterable[Link],
+        units: Mapping[int, Units],
+        *,
+        site_ports: bool,
+        before: Mapping[int, TcpAddress] | None = None,
+    ) -> None:
         """Open a port for each link: the site's own if asked for and on loopback, else one that the system chooses.
 
-        Raises OSError if a port can't be had.
+        `before`: where an earlier life listened, which is where it is still looked for. Raises OSError if a port can't
+        be had.
         """
         loop = asyncio.get_running_loop()
         for link in links:
             connections = self._connections.setdefault(link.index, set())
-            port = loopback_port(link) if site_ports else 0
+            known = (before or {}).get(link.index)
+            port = known.port if known else loopback_port(link) if site_ports else 0
             serve = partial(Connection, units[link.index], connections)
             server = await loop.create_server(serve, LOOPBACK, port, backlog=16)
             self._servers.append(server)

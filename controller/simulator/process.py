@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from controller.link.simulated_addresses import read_addresses, write_addresses
 from controller.plant.clock import Clock
 from controller.plant.model import Plant, TcpAddress
 from controller.plant.site_loader import load_site, site_file
@@ -42,22 +43,26 @@ class Simulation:
         self.menu = FaultMenu(self.devices, self._servers.drop)
         self._commands = CommandServer(self.execute)
 
-    async def start(self, addresses: Path | None = None, *, auto_ports: bool = False) -> dict[str, Any]:
-        """Open every port and say where: the devices, and the port for fault commands.
+    async def start(
+        self, addresses: Path | None = None, *, auto_ports: bool = False, faults_port: int = 0
+    ) -> dict[str, Any]:
+        """Open every port and say where: the devices, and the port for fault commands (0: the system chooses).
 
         Ports are the site's own where they lie on loopback, else (or with `auto_ports`) chosen by the system.
-        `addresses` is a file that is to hold each link's address by its index. Raises OSError if a port can't be had.
+        `addresses` is a file that is to hold each link's address by its index; those of an earlier life of this run
+        are kept, because control looks for the devices there. Raises OSError if a port can't be had.
         """
         plant = self.devices.plant
         _allow_files(2 * len(plant.links))
         units: dict[int, dict[int, ServedUnit]] = {link.index: {} for link in plant.links}
         for device, simulated in zip(plant.devices, self.devices.devices, strict=True):
             units[device.link][device.unit] = simulated
-        await self._servers.listen(plant.links, units, site_ports=not auto_ports)
-        faults = await self._commands.listen(LOOPBACK)
+        before = read_addresses(addresses) if addresses is not None else {}
+        await self._servers.listen(plant.links, units, site_ports=not auto_ports, before=before)
+        faults = await self._commands.listen(LOOPBACK, faults_port)
         where = self._servers.addresses
         if addresses is not None:
-            _write_aside(addresses, json.dumps({str(link): str(address) for link, address in where.items()}))
+            write_addresses(addresses, where)
         return {
             "faults": faults,
             "devices": [{"name": d.name, "address": str(where[d.link]), "unit": d.unit} for d in plant.devices],
@@ -153,13 +158,6 @@ def _say(text: str) -> None:
 def _in_words(about: Mapping[str, Any]) -> str:
     lines = [f"{d['name']:16} {d['address']}, unit {d['unit']}" for d in about["devices"]]
     return "\n".join([*lines, f"{'faults':16} {about['faults']}"])
-
-
-def _write_aside(path: Path, text: str) -> None:
-    """Write a file so that nobody reads half of it."""
-    aside = path.with_suffix(".new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
 
 
 def _allow_files(wanted: int) -> None:

@@ -52,6 +52,7 @@ RACK = RackInputs(
     contactor=C.CLOSED,
     wanted=Wanted.LEAVE,
     may_connect=True,
+    apart=False,
     unloaded=True,
     no_current=True,
     request_failed=False,
@@ -153,6 +154,7 @@ def test_a_stopped_converter_is_never_started_or_kept_running(state, reported, w
     assert pcs_sequence.next_state(state, inputs) not in {Pcs.ARMING, Pcs.STARTING, Pcs.RUNNING, Pcs.STANDBY}
 
 
+LATE = {"may_connect": False, "in_state_s": 61.0}
 LEAVE, IN, OUT = Wanted.LEAVE, Wanted.CONNECTED, Wanted.DISCONNECTED
 
 
@@ -170,7 +172,9 @@ LEAVE, IN, OUT = Wanted.LEAVE, Wanted.CONNECTED, Wanted.DISCONNECTED
         (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN}, R.CONNECTING),
         (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": OUT}, R.DISCONNECTED),
         (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, "may_connect": False}, R.WAITING_FOR_VOLTAGE),
-        (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, "in_state_s": 61.0}, R.DISCONNECTED),
+        (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, "in_state_s": 61.0}, R.CONNECTING),
+        (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, **LATE}, R.DISCONNECTED),
+        (R.WAITING_FOR_VOLTAGE, {"contactor": C.OPEN, "wanted": IN, **LATE, "apart": True}, R.WAITING_FOR_VOLTAGE),
         (R.CONNECTING, {"contactor": C.PRECHARGING, "wanted": IN}, R.CONNECTING),
         (R.CONNECTING, {"contactor": C.FAULT, "wanted": IN}, R.CONNECTING),  # the one that was just reset
         (R.CONNECTING, {"contactor": C.FAULT, "wanted": IN, "in_state_s": 5.1}, R.DISCONNECTED),

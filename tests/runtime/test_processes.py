@@ -40,6 +40,7 @@ def _is(demo: Demo, wanted: int) -> Callable[[], Awaitable[bool]]:
 
 async def test_whatever_is_killed_or_stopped_comes_back_and_is_told(tmp_path: Path) -> None:
     async with running_demo(tmp_path) as demo:
+        links = _links(demo)
         for role, sign in (
             ("modbus", signal.SIGKILL), ("opcua", signal.SIGKILL), ("simulator", signal.SIGKILL),
             ("control", signal.SIGKILL), ("modbus", signal.SIGSTOP),
@@ -48,7 +49,16 @@ async def test_whatever_is_killed_or_stopped_comes_back_and_is_told(tmp_path: Pa
             await until(lambda role=role, killed=killed: demo.pid(role) != killed and demo.is_ready(role))  # type: ignore[misc] # bound here
             await until(_is(demo, 0))
             assert not alive(killed)
+            assert _links(demo) == links, "a new simulator is where it is looked for"
         await until(lambda: "modbus face_restarted raised" in demo.journal())
+        assert "Demo plant control_restarted raised" in demo.journal()
+        before = demo.journal().count("opcua face_restarted raised")
+    assert demo.journal().count("opcua face_restarted raised") == before, "all end together"
+
+
+def _links(demo: Demo) -> tuple[str, list[str]]:
+    """Return where the devices are, and on which port faults are taken."""
+    return (demo.run / "addresses.json").read_text(encoding="utf-8"), [(demo.run / "faults.port").read_text("ascii")]
 
 
 async def test_a_stopped_control_shows_on_the_face_and_is_replaced(tmp_path: Path) -> None:

@@ -183,3 +183,35 @@ def test_a_rack_whose_contactors_drop_out_under_load_is_told(running: PlantRig) 
     assert running.value("Plant.RacksConnected") == 23
     assert "B02-R03 rack_opened_by_itself" in running.alarms()
     assert running.number("Plant.ActivePower") == pytest.approx(0.6, abs=0.03), "the others carry on"
+
+
+def test_a_rack_that_its_bms_opened_joins_again_once_the_bus_carries_less(running: PlantRig) -> None:
+    """Its bus sags under load: it was given up after two minutes, and nothing said why."""
+    running.hold(1.2 * MW, 10.0)
+    running.fault("silent B02-R03")
+    running.hold(1.2 * MW, 45.0)
+    running.fault("clear B02-R03")
+    running.hold(1.2 * MW, 10.0)
+    assert running.do(Action.CONNECT, "Plant.Block02.Rack03").accepted
+    running.hold(1.2 * MW, 150.0)
+    assert running.value("Plant.RacksConnected") == 23
+    assert "B02-R03 rack_voltage_apart" in running.alarms()
+    running.hold(0.6 * MW, 20.0)
+    assert running.value("Plant.RacksConnected") == 24
+    assert running.alarms() == set()
+
+
+def test_a_chain_that_nobody_reads_is_told_for_as_long_as_it_is_so(running: PlantRig) -> None:
+    """It was hidden once its I/O module was known to be silent, and told anew for a moment when that came back."""
+    running.hold(0.6 * MW, 6.0)
+    running.fault("no_read IO01")
+    running.hold(0.6 * MW, 2.0)
+    for _ in range(20):
+        running.hold(0.6 * MW, 1.0)
+        assert "ESTOP interlock_unknown" in running.alarms()
+    running.do(Action.ACKNOWLEDGE_ALARMS)
+    running.fault("clear IO01")
+    for _ in range(40):
+        running.hold(0.6 * MW, 0.25)
+        assert running.alarms(unacknowledged=True) == set()
+    assert running.alarms() == set()

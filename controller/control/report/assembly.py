@@ -24,7 +24,7 @@ from controller.control.permissives import available_racks
 from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, UNKNOWN_AFTER_S, PoiSample
 from controller.control.power import PowerResult, resting_reason
 from controller.control.qualities import Grounds, Qualities, qualities_of
-from controller.control.racks import operating_states
+from controller.control.racks import operating_states, waits_for_voltage
 from controller.control.relations import CHARGE, DISCHARGE
 from controller.control.report.result import BlockResult, BusResult, ControlResult, PcsResult, PlantResult, RackResult
 from controller.control.sequences.pcs import OPERATING_STATES as PCS_OPERATING_STATES
@@ -361,7 +361,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
     """Copies, so that the result of a scan stays what it was."""
     racks, pcs, memory, converters = state.racks, state.pcs, state.plant, facts.converters
     sequences, rack_sequences = np.array(pcs.sequence), racks.sequence
-    waiting = rack_sequences == int(RackSequenceState.WAITING_FOR_VOLTAGE)
+    waiting = waits_for_voltage(state, facts.protection)
     lost = np.zeros(len(waiting), np.bool_) if facts.carry.lost is None else facts.carry.lost
     return {
         "rack.connect_failed": racks.connect_failed.copy(),

@@ -1,6 +1,7 @@
 """A rack's sequence: connect and disconnect by request; its BMS does the rest and is supervised.
 
-Connecting: the voltage between rack and bus is looked at before anything is asked. Disconnecting: unload (the bus
+Connecting: the voltage between rack and bus is looked at before anything is asked; a rack that is too far from its bus
+waits for as long as it takes, because a bus under load comes back. Disconnecting: unload (the bus
 falls to what the remaining racks may carry and to where this rack's current is below its break rating), request,
 verify by feedback and current, restore. If that is dead, the bus's converters stop. Lost data alone moves nothing.
 """
@@ -55,6 +56,7 @@ class RackInputs(NamedTuple):
     contactor: int  # `ContactorState`, UNKNOWN while its data is lost
     wanted: Wanted
     may_connect: bool  # rack and bus voltage are close enough, and protection permits
+    apart: bool  # nothing but the voltage stands against it: that comes closer by itself
     unloaded: bool  # its current is known to be below what the contactors may break
     no_current: bool  # and, after opening, zero
     request_failed: bool  # the request was written twice in vain
@@ -87,9 +89,12 @@ def _disconnected(inputs: RackInputs) -> RackSequenceState:
 def _waiting_for_voltage(inputs: RackInputs) -> RackSequenceState:
     if inputs.contactor == ContactorState.CLOSED:
         return RackSequenceState.CONNECTED
-    if inputs.wanted is not Wanted.CONNECTED or inputs.in_state_s > inputs.start_timeout_s:
+    if inputs.wanted is not Wanted.CONNECTED:
         return RackSequenceState.DISCONNECTED
-    return RackSequenceState.CONNECTING if inputs.may_connect else RackSequenceState.WAITING_FOR_VOLTAGE
+    if inputs.may_connect:
+        return RackSequenceState.CONNECTING
+    late = inputs.in_state_s > inputs.start_timeout_s and not inputs.apart
+    return RackSequenceState.DISCONNECTED if late else RackSequenceState.WAITING_FOR_VOLTAGE
 
 
 def _connecting(inputs: RackInputs) -> RackSequenceState:

@@ -68,10 +68,10 @@ class CommandServer:
         self._server: asyncio.Server | None = None
         self._connections: set[CommandConnection] = set()
 
-    async def listen(self, host: str) -> str:
-        """Open a port that the system chooses; return its address."""
+    async def listen(self, host: str, port: int = 0) -> str:
+        """Open a port (0: one that the system chooses); return its address."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: CommandConnection(self._execute, self._connections), host, 0)
+        self._server = await loop.create_server(lambda: CommandConnection(self._execute, self._connections), host, port)
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
