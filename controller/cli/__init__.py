@@ -20,7 +20,7 @@ VERBS = (
     sites.validate, sites.explain, sites.init, sites.diff, points,
     plants.run, plants.demo, plants.simulate, plants.rehearse, plants.replay, plants.status,
     estimation.estimate, estimation.fit_cell,
-    sites.schema, sites.upgrade_config, plants.bench,
+    sites.library, sites.schema, sites.upgrade_config, plants.bench,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -60,5 +60,11 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        print(f"error: {str(error) or type(error).__name__} (run again with --debug for the details)", file=sys.stderr)
+        more = "" if _is_foreseen(error) else " (run again with --debug for the details)"
+        print(f"error: {str(error) or type(error).__name__}{more}", file=sys.stderr)
         sys.exit(UNUSABLE)
+
+
+def _is_foreseen(error: Exception) -> bool:
+    """Tell whether an error says all there is to say: one of ours, or the system's about a file or an address."""
+    return type(error).__module__.startswith("controller.") or isinstance(error, OSError)

@@ -169,6 +169,40 @@ def schema(
     print(schema_text(kind) if form == "json" else key_table(kind), end="")
 
 
+def library(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KIND] [NAME]", help="devices, cells, protections or scenarios; a file."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Copy the file there instead of printing it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List and print the files that ship with the program.
+
+    \b
+    bess library                     everything there is
+    bess library devices             one kind
+    bess library devices generic-pcs --out devices/mine.yaml
+                                     a file, printed or copied
+    """  # noqa: D301 - what keeps the lines apart is the character itself
+    from controller.commissioning import library_files
+
+    asked = tuple(words or ())
+    if len(asked) > 2:
+        raise typer.BadParameter("expected: bess library [KIND] [NAME]")
+    if not asked or (len(asked) == 1 and asked[0] in library_files.KINDS):
+        files = library_files.library_files(*asked)
+        print(json.dumps([f.as_json() for f in files], indent=1) if as_json else library_files.as_text(files))
+        return
+    file = library_files.library_file(asked)
+    if out is not None:
+        print(f"wrote {library_files.copied(file, out)}")
+    elif as_json:
+        print(json.dumps(file.as_json(), indent=1))
+    else:
+        print(file.path.read_text(encoding="utf-8"), end="")
+
+
 def upgrade_config(
     site: Site,
     write: Annotated[bool, typer.Option("--write", help="Rewrite the files; the old ones are kept beside.")] = False,
@@ -204,8 +238,12 @@ def secret_set(
 ) -> None:
     """Store a secret: asked for on a terminal, else read from standard input; shown nowhere."""
     from controller.commissioning import secret_entry
+    from controller.plant.site_loader import site_file, why_unread
     from controller.runtime.folders import folders_of
 
+    if site != Path() and not site_file(site).is_file():
+        print(f"error: {site_file(site)}: {why_unread(site_file(site))}", file=sys.stderr)
+        raise typer.Exit(UNUSABLE)
     folder = state.resolve() if state is not None else folders_of(load(site).site_id, simulated=False).state
     if stranger := secret_entry.not_asked_for(name, site):
         print(stranger, file=sys.stderr)
@@ -215,5 +253,5 @@ def secret_set(
     if user:
         stored = secret_entry.set_user(name, user, role, value.rstrip("\n"), folder)
     else:
-        stored = secret_entry.set_value(name, value, folder)
+        stored = secret_entry.set_value(name, value, folder, users=secret_entry.holds_users(name, site))
     print(f"stored {name} in {stored}")

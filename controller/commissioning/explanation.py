@@ -11,7 +11,8 @@ from typing import Any
 
 from controller.alarms.groups import unit_of
 from controller.alarms.text import quantity_text
-from controller.commissioning.cell_facts import is_of_a_table
+from controller.commissioning.cell_facts import PREFIX as CELL
+from controller.commissioning.cell_facts import cell_facts, is_of_a_table
 from controller.commissioning.facts import Subject, equipment, facts, point_text, row_subject
 from controller.commissioning.watchdogs import watchdog_json, watchdog_text
 from controller.image.data_periods import binding_owner
@@ -120,7 +121,7 @@ class Explainer:
         """Return the first meaning that the path has."""
         point = self.tags.get(path)
         found = self._of_point(point) if point is not None else None
-        for meaning in (self._row, self._equipment, self._device_type, self._folder, self._key):
+        for meaning in (self._row, self._equipment, self._device_type, self._cell_type, self._folder, self._key):
             found = found or meaning(path)
         if found is not None:
             return found
@@ -130,7 +131,8 @@ class Explainer:
 
     def known(self) -> tuple[str, ...]:
         """Return what can be asked for, for suggestions; each of it has a meaning."""
-        stated = (s.name for s in self.facts if s.group in _STATED)
+        stated = [s.name for s in self.facts if s.group in _STATED]
+        stated += [battery.cell.name for battery in self.plant.battery_types]
         folders = (tag.rpartition(".")[0] for tag in self.tags)
         return tuple(dict.fromkeys((*paths_of(self.sources), *self.tags, *folders, *stated)))
 
@@ -239,6 +241,24 @@ class Explainer:
             return Explanation(path, value, "", origin, notes=tuple(notes))
         return None
 
+    def _cell_type(self, path: str) -> Explanation | None:
+        """Tell what a cell's file says of it, and which batteries are made of it."""
+        for battery in self.plant.battery_types:
+            name = battery.cell.name
+            document = next((d for d in self.documents.values() if _is_cell(d, name)), None)
+            if document is None or not (path in {name, document.file} or path.startswith(f"{name}.")):
+                continue
+            if path.startswith(f"{name}."):
+                origin = key_origin(document, path[len(name) + 1 :])
+                return Explanation(path, origin[0].text, "", origin) if origin else None
+            place = document.place_of(("name",), key=True)
+            origin = (Origin(place.file, place.line, place.col, document.line_at(place).strip()),)
+            notes = [f"{k.removeprefix(CELL)}: {v}" for k, v in cell_facts(battery.cell) if not is_of_a_table(k)]
+            used = ", ".join(b.name for b in self.plant.battery_types if b.cell.name == name)
+            of = (f"of batteries {used}; capacity, currents and resistances as {battery.name} has them", *notes)
+            return Explanation(path, f"cell type {name}", "", origin, notes=of)
+        return None
+
     def _folder(self, path: str) -> Explanation | None:
         """Tell what lies below the plant's or a block's tag."""
         block = next((b for b in self.plant.blocks if path in {b.name, b.tag}), None)
@@ -277,6 +297,10 @@ class Explainer:
 
     def _name_of(self, member: tuple[str, int]) -> str:
         return str(next(m for g, m in self._members() if g == member[0])[member[1]].name)
+
+
+def _is_cell(document: Document, name: str) -> bool:
+    return document.text_at(("schema",)).startswith("cell/") and document.text_at(("name",)) == name
 
 
 _STATED = ("battery", "device", "device type")

@@ -17,7 +17,10 @@ from controller.commissioning.point_import import Request
 from controller.commissioning.site_plan import Answers
 from controller.commissioning.vendor_cells import AddressStyle
 from controller.commissioning.vendor_entries import Options
+from controller.plant.checks.converters import FREQUENCY_OFF_HZ, GRID_FREQUENCIES_HZ
+from controller.plant.figures import quantity
 from controller.plant.messages import Complaint, did_you_mean, one_of
+from controller.plant.schema.types import zone_hint
 from controller.plant.site_files import library_names
 from controller.plant.units import Dimension, parse_quantity
 
@@ -70,7 +73,7 @@ def _questions(options: InitOptions) -> tuple[_Question, ...]:
         _Question("power", "Power at the POI", "20 MW", _quantity(Dimension.POWER, "20 MW")),
         _Question("energy", "Energy at the POI", "40 MWh", _quantity(Dimension.ENERGY, "40 MWh")),
         _Question("voltage", "Voltage of the POI", "33 kV", _quantity(Dimension.VOLTAGE, "33 kV")),
-        _Question("frequency", "Frequency", "50 Hz", _quantity(Dimension.FREQUENCY, "50 Hz or 60 Hz")),
+        _Question("frequency", "Frequency", "50 Hz", _frequency),
         _Question("timezone", "Time zone", "UTC", _timezone),
         _Question("cell", "Cell type", "generic_280_lfp", _one_of(library_names("cells"), "cell type")),
         _Question("rack_type", "Device type of the racks (or of a bank BMS)", "generic-rack-bms", device),
@@ -136,9 +139,15 @@ def _whole(text: str) -> int:
 
 def _timezone(text: str) -> str:
     if text not in zoneinfo.available_timezones():
-        hint = did_you_mean(text, zoneinfo.available_timezones())
-        raise InitError(f"no time zone '{text}'; {hint or 'expected such as Europe/Helsinki'}")
+        raise InitError(f"no time zone '{text}'; {zone_hint(text) or 'expected such as Europe/Helsinki'}")
     return text
+
+
+def _frequency(text: str) -> float:
+    hertz = _quantity(Dimension.FREQUENCY, "50 Hz or 60 Hz")(text)
+    if all(abs(hertz - grid_hz) > FREQUENCY_OFF_HZ for grid_hz in GRID_FREQUENCIES_HZ):
+        raise InitError(f"no grid has a nominal frequency of {quantity(hertz, 'Hz')}; expected 50 Hz or 60 Hz")
+    return hertz
 
 
 def _one_of(known: list[str], what: str) -> Callable[[str], str]:

@@ -86,7 +86,7 @@ def site_text(plan: SitePlan, devices: tuple[str, ...] = ()) -> str:
         "transformer": _si(1.16 * plan.pcs_power_w, "VA"), "ramp": f"{_si(a.power_w / 10, 'W')}/s",
         "reactive_ramp": f"{_si(a.power_w / 10, 'var')}/s", "pcs_ramp": f"{_si(plan.pcs_power_w, 'W')}/s",
         "no_load": _si(0.001 * plan.pcs_power_w, "W"), "load_loss": _si(0.01 * plan.pcs_power_w, "W"),
-        "resistance": f"{plan.series * 0.00025 * 280 / plan.capacity_ah * 1e3:.3g} mohm",
+        "resistance": f"{1e3 * plan.resistance_ohm:.3g} mohm",
         "break_a": 2 * plan.discharge_a, "total": plan.containers * plan.racks,
     }  # fmt: skip
     served = _BANK if plan.bank else ""
@@ -232,13 +232,13 @@ use:
 batteries:
   rack{p.series}:
     cell: {a.cell}
-    cells: {{series: {p.series}, parallel: 1, modules: {p.modules}, temps_per_module: 4}}   # plan
+    cells: {{series: {p.series}, parallel: {p.parallel}, modules: {p.modules}, temps_per_module: 4}}   # plan
     capacity: {p.capacity_ah:g} Ah
     energy: {rack_energy}   # plan
     window: {{min: {p.window_min_v:.2f} V, max: {p.window_max_v:.2f} V}}   # plan
     current: {{charge: {p.charge_a:g} A, discharge: {p.discharge_a:g} A, break: {break_a:g} A}}   # plan
     resistance: {resistance}   # plan
-    # bms_trips:                             # what the BMS does by itself, from its manual: ours are graded against it
+    bms_trips: {{}}   # what the BMS does by itself, from its manual: ours are graded against it. Such as
     #   cell_voltage_high: {{limit: {p.window_max_v:.2f} V, delay: 1 s}}
 
 racks:

@@ -41,15 +41,29 @@ def party_messages(result: LoadResult) -> list[Message]:
     if result.plant is None or not maps:
         return []
     listed, messages, units = point_list(result.plant), list[Message](), dict[int, str]()
-    for party in maps:
+    for position, party in enumerate(maps):
         text = result.documents[normpath(party.file)].data.decode("utf-8-sig")
         rows, wrong = read_party_map(text, party.file, listed, party.unit)
-        messages += [*wrong, *_turned(rows, text, party.file)]
+        messages += [*wrong, *_turned(rows, text, party.file), *_nobody_may_write(rows, party, position, result)]
         if party.unit in units:
             message = f"unit {party.unit} serves {units[party.unit]} already"
             messages.append(error(At(party.file), message, f"a unit of its own for {party.party}"))
         units[party.unit] = party.party
     return messages
+
+
+def _nobody_may_write(
+    rows: Sequence[PartyPoint], party: PartyMap, position: int, result: LoadResult
+) -> Iterator[Message]:
+    """What a list says can be written has somebody who may."""
+    written = [row.target.tag for row in rows if row.place.writable]
+    if written and not party.writers and result.sources is not None:
+        more = f" and {len(written) - 1} more" if len(written) > 1 else ""
+        message = f"{party.file} lets {party.party} write {written[0]}{more}, but nobody may: it has no writers"
+        at = result.sources.document.place_of(("scada", "modbus", "maps", position, "party"))
+        yield warning(
+            at, message, "writers: [10.50.0.4], the addresses of its masters", "or 'writable: no' in the list"
+        )
 
 
 def _turned(rows: Sequence[PartyPoint], text: str, file: str) -> Iterator[Message]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from controller.link.secret_store import SecretError, store_secret
+from controller.plant.figures import counted
 from controller.plant.messages import did_you_mean
 from controller.plant.site_loader import load_site, site_file
 from controller.plant.yaml_tree import Text, walk
 from controller.scada.opcua.users import UserRecord, UsersError, parse_users, user_record
+
+SHORTEST_PASSWORD = 8
+"""Characters; NIST SP 800-63B, 5.1.1.1."""
 
 
 def not_asked_for(name: str, site: Path) -> str:
@@ -24,19 +28,27 @@ def not_asked_for(name: str, site: Path) -> str:
     return f"{site}: no secret '{name}' is asked for; {hint or known}; nothing was stored"
 
 
-def set_value(name: str, value: str, state: Path) -> Path:
-    """Store a secret's value and return its file.
+def holds_users(name: str, site: Path) -> bool:
+    """Return whether a site reads its users from a secret of this name."""
+    sources = load_site(site).sources if site_file(site).is_file() else None
+    found = walk(sources.document.root) if sources is not None else ()
+    return any(loc[-2:] == ("users", "secret") and isinstance(n, Text) and n.value == name for loc, n in found)
+
+
+def set_value(name: str, value: str, state: Path, *, users: bool = False) -> Path:
+    """Store a secret's value and return its file; `users`: the site reads its users from it.
 
     Raises:
         SecretError: The secret holds users, and the value is no list of them.
     """
     path = state / "secrets" / name
-    if path.is_file() and _users_of(path.read_text(encoding="utf-8")) and not _users_of(value):
+    held = users or (path.is_file() and users_of(path.read_text(encoding="utf-8")))
+    if held and not users_of(value):
         raise SecretError(f"'{name}' holds users, and this is no list of users; add one with --user NAME")
     return store_secret(name, value, state)
 
 
-def _users_of(text: str) -> dict[str, UserRecord]:
+def users_of(text: str) -> dict[str, UserRecord]:
     """Return the users that a secret's text lists, none where it is something else."""
     try:
         return parse_users(text)
@@ -61,8 +73,10 @@ def set_user(name: str, user: str, role: str, password: str, state: Path) -> Pat
 
 def _record(user: str, role: str, password: str) -> UserRecord:
     """Return the record as the file will give it back: what can't be read again is refused now."""
-    if not password:
-        raise SecretError(f"the password of '{user}' is empty; nothing was stored")
+    if len(password) < SHORTEST_PASSWORD:
+        size = f"has {counted(len(password), 'character')}" if password else "is empty"
+        expected = f"expected {SHORTEST_PASSWORD} or more"
+        raise SecretError(f"the password of '{user}' {size}; {expected}; nothing was stored")
     line = user_record(user, role, password).line()
     return parse_users(line)[user] if user.strip() == user and ":" not in user else _refuse(user)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from controller.commissioning.checks import NOT_THERE, Check, Retest, checks, invalidated
+from controller.commissioning.checks import NOT_THERE, Check, CheckKind, Retest, checks, invalidated
 from controller.commissioning.facts import Facts, Subject, facts
 from controller.commissioning.frozen_maps import frozen_map
 from controller.commissioning.party_maps import party_points
@@ -147,15 +147,30 @@ def _changes(changes: Iterable[Change]) -> Iterator[str]:
             yield f"~ {group:12} {shown}  {stem}: and {counted(count - NAMES_SHOWN, 'more value')} of this table"
 
 
+_OF_EACH = (CheckKind.P2P, CheckKind.WATCHDOG, CheckKind.INTERLOCK, CheckKind.POLL_BUDGET)
+"""Checks of one device each, of which a change of their type makes hundreds."""
+
+
+def _alike(retests: Iterable[Retest]) -> Iterator[list[Retest]]:
+    """Yield the retests, those of devices for the same reasons (but for their own names) together."""
+    groups: dict[tuple[object, ...], list[Retest]] = {}
+    for retest in retests:
+        check = retest.check
+        reasons = tuple(reason.replace(check.subject, "") for reason in retest.reasons)
+        groups.setdefault((check.kind, reasons if check.kind in _OF_EACH else check.subject), []).append(retest)
+    yield from groups.values()
+
+
 def _retests(retests: tuple[Retest, ...], still_valid: int) -> str:
     if not retests:
         return f"nothing to test again: all {still_valid} checks stay valid"
     lines = [f"test again: {len(retests)} of {counted(len(retests) + still_valid, 'check')}"]
-    for retest in retests:
-        count = f"  ({retest.check.equipments} alike)" if retest.check.equipments > 1 else ""
-        lines.append(f"  {retest.check.name}{count}")
-        lines += [f"      {reason}" for reason in retest.reasons[:REASONS_SHOWN]]
-        if len(retest.reasons) > REASONS_SHOWN:
-            lines.append(f"      and {len(retest.reasons) - REASONS_SHOWN} more")
+    for alike in _alike(retests):
+        first = alike[0]
+        count = f"  ({first.check.equipments} alike)" if first.check.equipments > 1 and len(alike) == 1 else ""
+        lines.append(f"  {first.check.kind.value} {_names([r.check.subject for r in alike])}{count}".rstrip())
+        lines += [f"      {reason}" for reason in first.reasons[:REASONS_SHOWN]]
+        if len(first.reasons) > REASONS_SHOWN:
+            lines.append(f"      and {len(first.reasons) - REASONS_SHOWN} more")
     lines.append(f"everything else stays valid ({still_valid})")
     return "\n".join(lines)

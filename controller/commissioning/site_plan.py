@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from controller.plant.cell_types import CellType
-from controller.plant.checks.batteries import nominal_voltage_v
+from controller.plant.cell_types import CellType, scaled
+from controller.plant.checks.batteries import nearest_index, nominal_voltage_v
 from controller.plant.device_types import DeviceKind, DeviceType
 from controller.plant.figures import counted, quantity
 
@@ -20,6 +20,7 @@ SOC_MIN, SOC_MAX, EFFICIENCY = 0.05, 0.95, 0.98
 TRANSFORMER_LOSSES = 0.012  # of the energy sold: 0.1 % always and 1 % at rated power, of converters 3 % larger
 LARGEST_PCS_W, RACKS_PER_CONTAINER, PCS_RESERVE = 3.0e6, 24, 1.03
 SERIES = 384
+RACK_AH, SMALL_CELL_AH = 280.0, 50.0
 AC_VOLTAGES_V = (200, 230, 400, 480, 550, 600, 630, 690, 800, 900)
 BASES = {"lfp": "lfp-utility@1", "nmc": "nmc-utility@1", "nca": "nmc-utility@1", "lto": "lto-utility@1"}
 
@@ -57,8 +58,10 @@ class SitePlan:
     containers: int
     racks: int  # per container
     series: int
+    parallel: int
     modules: int
     rack_energy_wh: float
+    resistance_ohm: float
     capacity_ah: float
     window_min_v: float  # per cell
     window_max_v: float
@@ -85,8 +88,10 @@ def site_plan(answers: Answers, cell: CellType, rack_type: DeviceType) -> SitePl
         raise PlanError(
             f"{answers.voltage_v:g} V at the POI; expected 1 kV or more (converters get a transformer each)"
         )
-    series = _series(answers, rack_type)
-    rack_energy_wh = cell.capacity_ah * series * nominal_voltage_v(cell)
+    series, parallel = _series(answers, rack_type), _parallel(cell)
+    cell_of_rack = scaled(cell, cell.capacity_ah * parallel)  # so many side by side count as one
+    capacity_ah, limits = cell_of_rack.capacity_ah, cell_of_rack.limits
+    rack_energy_wh = capacity_ah * series * nominal_voltage_v(cell)
     needed_wh = answers.energy_wh * (1 + TRANSFORMER_LOSSES) / ((SOC_MAX - SOC_MIN) * EFFICIENCY)
     total = math.ceil(needed_wh / rack_energy_wh)
     containers, racks = _layout(answers, total, rack_type)
@@ -97,7 +102,6 @@ def site_plan(answers: Answers, cell: CellType, rack_type: DeviceType) -> SitePl
             f" {quantity(answers.energy_wh, 'Wh')} sold need {quantity(needed_wh, 'Wh')} installed:"
             f" expected {counted(total, 'rack')} or more"
         )
-    limits = cell.limits
     window_min_v = round(limits.voltage_min_v + 0.26 * (limits.voltage_max_v - limits.voltage_min_v), 2)
     pcs_power_w = math.ceil(answers.power_w * PCS_RESERVE / containers / 10e3) * 10e3
     lowest_v, highest_v = window_min_v * series, limits.voltage_max_v * series
@@ -107,11 +111,12 @@ def site_plan(answers: Answers, cell: CellType, rack_type: DeviceType) -> SitePl
             f"each rack would have to give {needed_a:.0f} A, its cells bear {limits.discharge_current_max_a:g} A:"
             f" expected less power, or {math.ceil(total * needed_a / limits.discharge_current_max_a)} racks or more"
         )
-    discharge_a = min(limits.discharge_current_max_a, max(0.5 * cell.capacity_ah, math.ceil(needed_a / 10) * 10.0))
+    discharge_a = min(limits.discharge_current_max_a, max(0.5 * capacity_ah, math.ceil(needed_a / 10) * 10.0))
     dc_min_v = math.floor(0.97 * lowest_v)
     return SitePlan(
-        answers=answers, containers=containers, racks=racks, series=series, modules=_modules(series),
-        rack_energy_wh=rack_energy_wh, capacity_ah=cell.capacity_ah, window_min_v=window_min_v,
+        answers=answers, containers=containers, racks=racks, series=series, parallel=parallel,
+        modules=_modules(series), rack_energy_wh=rack_energy_wh, capacity_ah=capacity_ah,
+        resistance_ohm=_resistance_ohm(cell_of_rack, series, parallel), window_min_v=window_min_v,
         window_max_v=limits.voltage_max_v, charge_a=min(limits.charge_current_max_a, discharge_a),
         discharge_a=discharge_a, pcs_power_w=pcs_power_w, dc_min_v=dc_min_v, dc_max_v=math.ceil(1.03 * highest_v),
         dc_current_a=math.ceil(1.02 * pcs_power_w / EFFICIENCY / lowest_v / 10) * 10.0,
@@ -128,6 +133,20 @@ def _series(answers: Answers, rack_type: DeviceType) -> int:
             f"{rack_type.name} shows {counted(most, 'cell')}; expected --series of {most} or less, not {series}"
         )
     return series
+
+
+def _parallel(cell: CellType) -> int:
+    """Return how many small cells stand side by side, so that a rack of them is as large as racks are."""
+    return max(1, round(RACK_AH / cell.capacity_ah)) if cell.capacity_ah < SMALL_CELL_AH else 1
+
+
+def _resistance_ohm(cell: CellType, series: int, parallel: int) -> float:
+    """Return a rack's resistance: 0.25 mohm a large cell of 280 Ah; of small cells what their file says, and joints."""
+    if parallel == 1:
+        return series * 0.25e-3 * RACK_AH / cell.capacity_ah
+    impedance = cell.impedance
+    row, column = nearest_index(impedance.temperature_degc, 25.0), nearest_index(impedance.soc_ratio, 0.5)
+    return 1.2 * series * impedance.series_ohm[row][column]
 
 
 def _layout(answers: Answers, total: int, rack_type: DeviceType) -> tuple[int, int]:

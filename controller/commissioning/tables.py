@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from controller.plant.text_coding import coding_of
+
 DELIMITERS = ";,\t|"
 BINARY = {".xlsx", ".xlsm"}
 OLD_OFFICE = bytes.fromhex("d0cf11e0a1b11ae1")
@@ -94,7 +96,7 @@ def _read_csv(path: Path) -> Sheet:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")  # what spreadsheets in western Europe write
+        text = data.decode(coding_of(data), errors="replace")
     if "\0" in text:
         raise TableError(f"{path}: this is no text; expected CSV, or a workbook that ends in .xlsx")
     try:

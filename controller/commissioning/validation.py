@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.commissioning.frozen_maps import FREEZE_ANEW, frozen_file, frozen_map
 from controller.commissioning.party_maps import party_messages
-from controller.link.secret_store import SecretError, find_secret, readable_by_others, variable_of
+from controller.link.secret_store import FoundSecret, SecretError, find_secret, readable_by_others, variable_of
 from controller.plant.figures import counted
 from controller.plant.messages import Message, Place, Severity, error, in_order, warning
 from controller.plant.model import Plant
 from controller.plant.single_file import single_file
 from controller.plant.site_loader import LoadResult, Sources, load_site, site_file
-from controller.plant.yaml_tree import Text, walk
+from controller.plant.yaml_tree import MAX_BYTES, Text, walk
 from controller.points.addresses import FrozenMapError, flat_map
 from controller.points.point_list import point_list
 from controller.protection.row_checks import ProtectionError, check_row
@@ -65,7 +66,7 @@ def validate_site(
     result = load_site(path, today=today)
     plant, sources = result.plant, result.sources
     if plant is not None and sources is not None:
-        more = [*_rows(plant, sources), *_frozen_map(path, plant), *party_messages(result)]
+        more = [*_rows(plant, sources), *_frozen_map(path, plant), *party_messages(result), *_unused(path, result)]
         if state_of is not None:
             more += _secrets(sources, state_of(plant.site_id), runs_here=runs_here)
         result = replace(result, messages=in_order((*result.messages, *more)))
@@ -100,6 +101,45 @@ def _secrets(sources: Sources, state: Path, *, runs_here: bool) -> Iterator[Mess
             yield made(node.place, f"the secret '{name}' is not on this machine", expected, hint)
         elif readable_by_others(found):
             yield error(node.place, f"others may read the secret '{name}'", "mode 0400", f"chmod 0400 {found}")
+        elif loc[-2:] == ("users", "secret") and not _USER.search(_value(found)):
+            message = f"the secret '{name}' is no list of users: nobody could log in"
+            yield error(node.place, message, "users with their roles", f"{hint} --user NAME --role operator")
+
+
+def _value(found: FoundSecret) -> str:
+    """Return what a secret holds, "" where it can't be read."""
+    try:
+        return found.value()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+_USER = re.compile(r"^[^:#\s][^:]*:\w+:scrypt:", re.MULTILINE)
+"""How a line of a file of users begins: `anna:operator:scrypt:...`."""
+_SCHEMA = re.compile(r"^schema:\s*[\"']?(\w+)/v\d+", re.MULTILINE)
+_WHAT = {"schedule": "a schedule", "protections": "a protection file"}
+
+
+def _unused(site: Path, result: LoadResult) -> Iterator[Message]:
+    """A schedule or a protection file that lies beside a site and that no site of the folder reads is forgotten."""
+    file = site_file(site)
+    texts = {p: _text_of(p) for p in sorted(file.parent.glob("*.y*ml"))}
+    kinds = {p: found[1] if (found := _SCHEMA.search(text)) else "" for p, text in texts.items()}
+    readers = [text for p, text in texts.items() if kinds[p] in ("site", "protections") or p == file]
+    for p, kind in kinds.items():
+        if kind in _WHAT and p.name not in result.documents and not any(p.name in text for text in readers):
+            message = f"{p.name} is {_WHAT[kind]}, and no site of this folder uses it"
+            assert result.sources is not None, "a plant was loaded"
+            place = result.sources.document.place_of(("use",), key=True)
+            yield warning(place, message, f"'- {p.name}' under use, or no such file here")
+
+
+def _text_of(path: Path) -> str:
+    """Return a file's text, "" where it can't be read: what is used is read, and complained about, elsewhere."""
+    try:
+        return path.read_text(encoding="utf-8-sig") if path.stat().st_size <= MAX_BYTES else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _frozen_map(site: Path, plant: Plant) -> Iterator[Message]:

@@ -30,6 +30,10 @@ class FoundSecret:
     path: Path | None
     variable: str = ""
 
+    def value(self) -> str:
+        """Return what it holds; OSError or UnicodeDecodeError where it can't be read."""
+        return self.path.read_text(encoding="utf-8") if self.path is not None else os.environ.get(self.variable, "")
+
     def __str__(self) -> str:
         """Return the place, for people."""
         return str(self.path) if self.path is not None else f"${self.variable}"

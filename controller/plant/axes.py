@@ -232,8 +232,8 @@ def _numbered_hint(name: str, names: Sequence[str]) -> str:
 def _axis_hint(pieces: Sequence[str], alike: Sequence[Sequence[str]], axis: int) -> str:
     values = list(dict.fromkeys(p[axis] for p in alike))
     by_number = {int(value): value for value in values}
-    if int(pieces[axis]) in by_number:
-        meant = [*pieces[:axis], by_number[int(pieces[axis])], *pieces[axis + 1 :]]
+    if int(pieces[axis]) in by_number or len(values) == 1:
+        meant = [*pieces[:axis], by_number.get(int(pieces[axis]), values[0]), *pieces[axis + 1 :]]
         return f"did you mean '{''.join(meant)}'?"
     stem, prefix = "".join(pieces[: axis - 1]).rstrip("-_"), pieces[axis - 1].lstrip("-_")
     where = f"in {stem} they go" if stem else "they go"

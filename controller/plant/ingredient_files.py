@@ -23,6 +23,7 @@ from controller.plant.schema.schedule import ScheduleFile, ScheduleSection
 from controller.plant.schema.site import SiteFile
 from controller.plant.schema.types import from_the_future, is_newer
 from controller.plant.site_files import LIBRARY, SiteFiles, library_names
+from controller.plant.text_coding import no_utf8
 from controller.plant.yaml_tree import Document, Keys, Loc, Text, read_document
 
 DEVICE, PROTECTIONS, SCHEDULE, CELL = "device/v1", "protections/v1", "schedule/v1", "cell/v1"
@@ -143,10 +144,13 @@ class IngredientFiles:
         loaded: dict[str, CellType | None] = {}
         named = [section.cell for section in site.batteries.values()]
         for battery, section in site.batteries.items():
-            document = own.get(section.cell) or self._cell_file(section.cell)
-            if document is None and not self._broken:
+            document, loc = own.get(section.cell) or self._cell_file(section.cell), ("batteries", battery, "cell")
+            if document is None and _is_path(section.cell):
+                path = self.files.located(section.cell)
+                self._unread(loc, section.cell, path, "*.yaml", "a cell file, or the name of one of the library")
+            elif document is None and not self._broken:
                 known = [*own, *library_names("cells")]
-                self._unknown(("batteries", battery, "cell"), "cell type", section.cell, known)
+                self._unknown(loc, "cell type", section.cell, known)
             elif document is not None:
                 if document.file not in loaded:
                     loaded[document.file] = self._cell(document)
@@ -201,14 +205,22 @@ class IngredientFiles:
             document = self.files.read_lines(path) if path.is_relative_to(self.files.folder) else None
             if document is None:
                 self._unread(loc, section.file, path, "*.csv", "a file such as maps/utility.csv")
-            elif "\ufffd" in "".join(document.lines):
-                expected = "CSV in UTF-8, as spreadsheets save it if asked"
-                self.messages.append(error(Place(document.file), "the file is not text in UTF-8", expected))
+            else:
+                self._check_coding(document)
+
+    def _check_coding(self, document: Document) -> None:
+        try:
+            document.data.decode("utf-8-sig")
+        except UnicodeDecodeError as wrong:
+            self.messages.append(no_utf8(document.file, document.data, wrong))
 
     def _unread(self, loc: Loc, text: str, path: Path, kind: str, expected: str) -> None:
-        """Complain about a file that is named and can't be read."""
-        here = [p.relative_to(self.files.folder).as_posix() for p in self.files.folder.rglob(kind) if p.is_file()]
-        hint = did_you_mean(text, [name for name in here if name != text])
+        """Complain about a file that is named and can't be read; a file of the same folder or name may be meant."""
+        here = [p.relative_to(self.files.folder) for p in self.files.folder.rglob(kind) if p.is_file()]
+        meant = Path(text)
+        near = [p.as_posix() for p in here if p.parent == meant.parent or p.name == meant.name]
+        moved = [name for name in near if Path(name).name == meant.name and name != text]
+        hint = did_you_mean(text, moved or [name for name in near if name != text])
         self.findings.complain(loc, self.files.why_unread(text, path), expected, hint)
 
     def check_grid_profile(self, site: SiteFile) -> None:
@@ -279,6 +291,10 @@ def _loaded_cell(data: bytes, file: str) -> tuple[CellType | None, tuple[Message
     cell, messages = load_cell(document)
     impossible = [] if cell is None else list(cell_is_possible(cell, document))
     return (None, tuple(impossible)) if impossible else (cell, tuple(messages))
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or text.endswith((".yaml", ".yml"))
 
 
 def _unused(document: Document, key: str, message: str, named: Collection[str]) -> Message:

@@ -91,7 +91,9 @@ def load_protections(
 
 def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> list[Message]:
     """A row that is not inherited must say everything; a row that says little is a misspelt one."""
-    messages = []
+    messages = [] if base else _without_base(document, parsed)
+    if messages:
+        return messages
     for owner in OWNERS:
         known = [name for o, name in base if o is owner]
         for name, row in _rows(parsed, owner).items():
@@ -117,6 +119,17 @@ def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> l
             hint = did_you_mean(name, [n for _, n in base])
             messages.append(error(place, f"no protection named '{name}'", "an inherited name", hint))
     return messages
+
+
+def _without_base(document: Document, parsed: ProtectionsFile) -> list[Message]:
+    """Rows without a signal change those of a preset: where no preset is named, that is what is wrong with all."""
+    little = [name for owner in OWNERS for name, row in _rows(parsed, owner).items() if row.signal is None]
+    if not little:
+        return []
+    more = f" and {len(little) - 1} more change" if len(little) > 1 else " changes"
+    message = f"'base' is missing: {little[0]}{more} inherited numbers, and nothing is inherited"
+    expected = "base: lfp-utility@1, or another preset of the library; or a 'signal' in each new row"
+    return [error(document.place_of(("schema",), key=True), message, expected)]
 
 
 def _effect(named: Sequence[DraftRow]) -> str:
@@ -183,6 +196,10 @@ _MEANT: Mapping[Dimension, tuple[float, float]] = {
     Dimension.RESISTANCE: (0.0, 1e9),
 }
 """Between which limits, in base units, a row's number can be meant."""
+OF_A_CELL_V = (-100.0, 100.0)
+"""The same for one cell; a block of lead-acid cells counts as one."""
+MILLI_FROM_V = 1000.0
+_OF_CELLS = ("cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min")
 _SAID_IN: Mapping[Dimension, str] = {
     dimension: next(u.name for u in UNITS.values() if (u.dimension, u.factor, u.offset) == (dimension, 1.0, 0.0))
     for dimension in _MEANT
@@ -244,10 +261,14 @@ class RowBuilder:
         needed = Direction.HIGH if graded.limit else Direction.LOW
         if _get(draft, "direction", Direction, Direction.HIGH) is not needed:
             word, limit = graded.level.name.lower(), "yes" if graded.limit else "no"
-            place = stated.place if stated is not None else draft.values[f"{word}.limit"].place
+            places = [value.place for value in (stated, draft.values[f"{word}.limit"]) if value is not None]
+            own = [place for place in places if not place.file.startswith("library/")]
             side = stated.value if stated is not None else Direction.HIGH
             message = f"{draft.name} would always {word}: '{limit}' is its limit, and its direction is {side}"
-            self._complain(place, message, f"direction: {needed} where '{limit}' is the danger")
+            place = (own or places)[0]
+            inherited = stated is not None and place is not stated.place
+            other = f"limit: {'no' if graded.limit else 'yes'} where its direction is {side}"
+            self._complain(place, message, other if inherited else f"direction: {needed} where '{limit}' is the danger")
 
     def _complain(self, place: Place, message: str, expected: str = "", hint: str = "") -> None:
         self.messages.append(error(place, message, expected, hint))
@@ -290,10 +311,12 @@ class RowBuilder:
         if isinstance(value, Complaint):
             self._complain(limit.place, f"{draft.name}.{word} {value.message}", value.expected, value.hint)
             return 0.0
-        low, high = _MEANT.get(dimension, (-math.inf, math.inf)) if dimension else (0.0, 1.0)
+        low, high = _meant(draft, dimension)
         if not low <= value <= high:
             reach = f"from {span(low, high, _SAID_IN.get(dimension, ''))}" if dimension else "yes or no"
-            self._complain(limit.place, f"{draft.name}.{word} can't be meant so ({text})", reach)
+            milli = text.rpartition(" ")[0] if dimension is Dimension.VOLTAGE and value > MILLI_FROM_V else ""
+            hint = f"did you mean '{milli} mV'?" if milli and low <= value / 1000 <= high else ""
+            self._complain(limit.place, f"{draft.name}.{word} can't be meant so ({text})", reach, hint)
         return value
 
     def _reset(
@@ -314,6 +337,13 @@ class RowBuilder:
             if name not in SIGNALS:
                 self._complain(also.place, f"no signal named '{name}'", one_of(SIGNALS), did_you_mean(name, SIGNALS))
         return tuple(also.value.items())
+
+
+def _meant(draft: DraftRow, dimension: Dimension | None) -> tuple[float, float]:
+    """Return between which values a limit of a row can be meant."""
+    if dimension is Dimension.VOLTAGE and _get(draft, "signal", str, "") in _OF_CELLS:
+        return OF_A_CELL_V
+    return _MEANT.get(dimension, (-math.inf, math.inf)) if dimension else (0.0, 1.0)
 
 
 def _only(draft: DraftRow) -> tuple[str, ...]:

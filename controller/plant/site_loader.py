@@ -25,7 +25,7 @@ from controller.plant.expansion.plant import Equipment, Ingredients, PlantExpand
 from controller.plant.expansion.settings import batteries_of, control_of, faces_of, poi_of, simulation_of
 from controller.plant.extends import Extender
 from controller.plant.ingredient_files import IngredientFiles
-from controller.plant.messages import Message, Place, Severity, error, in_order, render
+from controller.plant.messages import Message, Place, Severity, error, in_order, nearest, render
 from controller.plant.model import BatteryType, Plant
 from controller.plant.protection_loader import Drafts, Rated, RowBuilder
 from controller.plant.protection_rows import ProtectionRow
@@ -91,7 +91,7 @@ def load_site(path: str | Path, *, today: dt.date | None = None) -> LoadResult:
     files = SiteFiles(file.parent)
     document = files.read(file)
     if document is None:
-        missing = error(Place(str(file)), why_unread(file), f"a folder with {SITE_FILE}, or that file")
+        missing = error(Place(str(file)), why_unread(file), f"a folder with {SITE_FILE}, or that file", _near(file))
         return LoadResult(None, (missing,), {})
     extender = Extender(files)
     loading = _Loading(files, extender.whole(document), today, extender.messages)
@@ -99,6 +99,18 @@ def load_site(path: str | Path, *, today: dt.date | None = None) -> LoadResult:
     messages = in_order(loading.all_messages())
     failed = any(m.severity is Severity.ERROR for m in messages)
     return LoadResult(None if failed else plant, messages, files.documents, loading.sources)
+
+
+def _near(file: Path) -> str:
+    """Return how to mend a site file that is there by another name."""
+    try:
+        there = sorted(p.name for p in file.parent.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
+    except OSError:
+        return ""
+    near = nearest(file.name, there)
+    if near is None:
+        return ""
+    return f"rename '{near}' to '{file.name}'" if file.name == SITE_FILE else f"did you mean '{near}'?"
 
 
 def why_unread(file: Path) -> str:
@@ -153,7 +165,13 @@ class _Loading:
         ]
 
     def _failed(self) -> bool:
-        found = (self.files.messages, self.schema_messages, self.ingredients.messages, self.findings.messages)
+        found = (
+            self.files.messages,
+            self.schema_messages,
+            self.ingredients.messages,
+            self.findings.messages,
+            self.row_messages,
+        )
         return any(m.severity is Severity.ERROR for messages in found for m in messages)
 
     def plant(self) -> Plant | None:

@@ -54,7 +54,7 @@ _PREFIXED: dict[str, tuple[Dimension, dict[str, float]]] = {
     "W": (Dimension.POWER, {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}),
     "var": (Dimension.REACTIVE_POWER, {"": 1.0, "k": 1e3, "M": 1e6}),
     "VAr": (Dimension.REACTIVE_POWER, {"": 1.0, "k": 1e3, "M": 1e6}),
-    "VA": (Dimension.APPARENT_POWER, {"": 1.0, "k": 1e3, "M": 1e6}),
+    "VA": (Dimension.APPARENT_POWER, {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}),
     "Wh": (Dimension.ENERGY, {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}),
     "Ah": (Dimension.CHARGE, {"m": 1e-3, "": 1.0, "k": 1e3}),
     "ohm": (Dimension.RESISTANCE, {"u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6}),

@@ -6,6 +6,7 @@ configuration files bite. Here a scalar stays what the human wrote, and the rest
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -25,6 +26,7 @@ from yaml.events import (
 )
 
 from controller.plant.messages import Message, Place, error
+from controller.plant.text_coding import no_utf8
 
 MAX_DEPTH = 40
 MAX_BYTES = 1_000_000
@@ -159,8 +161,8 @@ def _read(file: str, data: bytes) -> tuple[Document, list[Message]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
-        place = Place(file, data.count(b"\n", 0, wrong.start) + 1)
-        return Document(file, data, (), None), [error(place, "the file is not text in UTF-8", "a text file in UTF-8")]
+        lines = tuple(data.decode(errors="replace").splitlines())
+        return Document(file, data, lines, None), [no_utf8(file, data, wrong)]
     lines = tuple(text.splitlines())
     builder = _Builder(file)
     root: Node | None = None
@@ -271,19 +273,43 @@ def _syntax_error(file: str, text: str, wrong: yaml.YAMLError) -> Message:
     if isinstance(wrong, yaml.MarkedYAMLError):
         mark = wrong.problem_mark or wrong.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        return error(place, _syntax_words(text, place, wrong.problem or "it breaks off here"), hint=_syntax_hint(wrong))
+        return _no_space(file, text, wrong) or _no_yaml(text, place, wrong)
     position = getattr(wrong, "position", 0)
     before = text[: position if isinstance(position, int) else 0]
     place = Place(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
     return error(place, "a character that YAML does not allow", "printable text")
 
 
-def _syntax_words(text: str, place: Place, problem: str) -> str:
+_COLON_WITHOUT_SPACE = re.compile(r"\s*(?:- +)*([A-Za-z_][\w.-]*):([^\s/].*)")
+
+
+def _no_space(file: str, text: str, wrong: yaml.MarkedYAMLError) -> Message | None:
+    """Return what is wrong where a key's colon has no space behind it: YAML sees no key there, and says so later."""
+    mark, lines = wrong.context_mark, text.splitlines()
+    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
+    found = _COLON_WITHOUT_SPACE.fullmatch(line)
+    if mark is None or found is None or "':'" not in (wrong.problem or ""):
+        return None
+    place = Place(file, mark.line + 1, found.end(1) + 1)
+    return error(place, "no space behind the colon", "a key, a colon, a space, a value", colon_hint(*found.groups()))
+
+
+def colon_hint(key: str, value: str) -> str:
+    """Return how a key is written whose colon has no space behind it."""
+    return f"write '{key}: {value.strip()}'"
+
+
+def _no_yaml(text: str, place: Place, wrong: yaml.MarkedYAMLError) -> Message:
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     if "\t" in line[: place.col]:
-        return "a tab where YAML wants spaces"
-    return f"this is not valid YAML: {problem}"
+        tab = Place(place.file, place.line, line.index("\t") + 1)
+        return error(tab, "a tab where YAML wants spaces", "spaces, as many as the lines around have", _TABS)
+    problem = wrong.problem or "it breaks off here"
+    return error(place, f"this is not valid YAML: {problem}", hint=_syntax_hint(wrong))
+
+
+_TABS = "replace each tab by spaces; most editors can be set to insert spaces for the tab key"
 
 
 def _syntax_hint(wrong: yaml.MarkedYAMLError) -> str:

@@ -15,9 +15,10 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from controller.plant.figures import quantity
-from controller.plant.messages import Message, did_you_mean, error, one_of
+from controller.plant.messages import Message, did_you_mean, error, nearest, one_of
 from controller.plant.messages import Place as At
 from controller.plant.units import UNITS, Unit
 from controller.points.addresses import Place, WireType
@@ -99,6 +100,9 @@ class _Reader:
                 if header is None:
                     return
                 continue
+            if (comma := _decimal_comma(header, cells)) is not None:
+                self._wrong(*comma)
+                continue
             for cell in cells[len(header) :]:
                 if cell.text:
                     self._wrong(cell.at, f"'{cell.text}' stands behind the last column", "quotes around it")
@@ -113,8 +117,9 @@ class _Reader:
                 self._wrong(cell.at, f"unknown column '{cell.text}'", one_of(COLUMNS), did_you_mean(name, COLUMNS))
             elif names.count(name) > 1:
                 self._wrong(cell.at, f"column '{name}' is there twice", "each column once")
+        misspelt = [near for name in names if name not in COLUMNS and (near := nearest(name, COLUMNS))]
         for name in REQUIRED:
-            if name not in names:
+            if name not in names and name not in misspelt:
                 self._wrong(cells[0].at, f"column '{name}' is missing", f"a header with {', '.join(REQUIRED)}")
         return None if self.messages else names
 
@@ -273,6 +278,19 @@ class _Reader:
 
 def _kind_of(unit: Unit | None, ours: str) -> str:
     return f"a unit of {unit.dimension}, such as {ours}" if unit is not None else "no unit"
+
+
+def _decimal_comma(header: list[str], cells: list[_Cell]) -> tuple[At, str, str, str] | None:
+    """Return what is wrong with a line that a number's comma has parted into one cell too many."""
+    if len(cells) <= len(header):
+        return None
+    for column, (one, other) in zip(header, pairwise(cells), strict=False):
+        if column in {"scale", "deadband"} and re.fullmatch(r"-?[0-9]+", one.text) and other.text.isdecimal():
+            text = f"{one.text},{other.text}"
+            hint = f"write a point ({one.text}.{other.text}), or part the columns by semicolons"
+            message = f"{column} has a comma in its number ('{text}'), and commas part the columns"
+            return replace(one.at, width=len(text)), message, "a number such as 0.1", hint
+    return None
 
 
 def _cells(file: str, number: int, line: str, delimiter: str) -> list[_Cell]:

@@ -28,7 +28,16 @@ from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
 from controller.simulator.faults.commands import FaultCommand
 from controller.simulator.faults.menu import FaultMenu
-from controller.simulator.scenario import Expectation, Operation, OperatorStep, Scenario, Step, read_scenario, set_scene
+from controller.simulator.scenario import (
+    Expectation,
+    Operation,
+    OperatorStep,
+    Scenario,
+    ScenarioError,
+    Step,
+    read_scenario,
+    set_scene,
+)
 
 DEFAULT_HOURS = 1.0
 USUAL_START_S, EXAMPLE_LASTS_S = 10.0, 900.0
@@ -117,12 +126,12 @@ def rehearse_site(plant: Plant, rehearsal: Rehearsal) -> RehearsalResult:
 
 
 def require_known(scenario: Scenario | None, plant: Plant) -> None:
-    """See that every expectation is about a point of the plant and in its unit; ValueError names all that are not."""
+    """See that every expectation is about a point of the plant, in its unit; ScenarioError names all that are not."""
     expected = ExpectedPoints(point_list(plant))
     steps = scenario.steps if scenario else ()
     wrong = [w for s in steps if isinstance(s.act, Expectation) and (w := expected.problem(s, s.act))]
     if wrong:
-        raise ValueError("\n".join(["the scenario does not fit this site", *wrong]))
+        raise ScenarioError("\n".join(["the scenario does not fit this site", *wrong]))
 
 
 def _usual_start(plant: Plant) -> list[Step]:
@@ -249,5 +258,5 @@ def _clock_at(plant: Plant, start_s: float) -> FakeClock:
 def _period_s(text: str) -> float:
     period = parse_quantity(text, Dimension.TIME)
     if not isinstance(period, float) or period <= 0.0:
-        raise ValueError(f"'{text}' is no scan period; expected such as 50ms or 1 s")
+        raise ScenarioError(f"'{text}' is no scan period; expected such as 50ms or 1 s")
     return period

@@ -207,10 +207,14 @@ class _Reader:
         return Step(section.at, act, text, place.line)
 
 
+class ScenarioError(ValueError):
+    """A scenario that can't be played: what is wrong, what is expected."""
+
+
 def scenario_file(name: str) -> Path:
     """Return the file of a scenario that is named by its path or, if it ships with the package, by its own name.
 
-    Raises ValueError if there is neither.
+    Raises ScenarioError if there is neither.
     """
     path = Path(name)
     if path.is_file():
@@ -220,16 +224,16 @@ def scenario_file(name: str) -> Path:
         return packaged
     known = library_names("scenarios")
     hint = did_you_mean(name, known) or f"expected a file, or one of {', '.join(known)}"
-    raise ValueError(f"{name}: there is no such scenario; {hint}")
+    raise ScenarioError(f"{name}: there is no such scenario; {hint}")
 
 
 def read_scenario(name: str) -> tuple[Path, Scenario]:
-    """Return a scenario by name or file; ValueError with every message if it can't be read."""
+    """Return a scenario by name or file; ScenarioError with every message if it can't be read."""
     path = scenario_file(name)
     scenario, messages = load_scenario(path)
     if scenario is None:
         lines = {path.name: path.read_text(encoding="utf-8").splitlines()}
-        raise ValueError("the scenario can't be read\n" + render(messages, lines))
+        raise ScenarioError("the scenario can't be read\n" + render(messages, lines))
     return path, scenario
 
 

@@ -160,15 +160,50 @@ def test_a_secret_is_stored_and_found_and_never_shown(site: Path, tmp_path: Path
     with_secret(site)
     state = str(tmp_path / "state")
     before = json.loads(bess("validate", str(site), "--state", state, "--json").stdout)
-    stored = CliRunner().invoke(app, ["secret", "set", "opcua-users", str(site), "--state", state], input="hunter2\n")
+    words = ["secret", "set", "opcua-users", str(site), "--state", state]
+    stored = CliRunner().invoke(app, [*words, "--user", "anna"], input="correct horse\n")
     after = bess("validate", str(site), "--state", state, "--json").stdout
 
     assert [m["message"] for m in before["messages"]] == ["the secret 'opcua-users' is not on this machine"]
     assert before["messages"][0]["hint"] == "bess secret set opcua-users"
     assert stored.exit_code == 0
-    assert "hunter2" not in stored.output + after
+    assert "correct horse" not in stored.output + after
     assert json.loads(after)["messages"] == []
-    assert (tmp_path / "state" / "secrets" / "opcua-users").read_text() == "hunter2\n"
+    assert (tmp_path / "state" / "secrets" / "opcua-users").read_text().startswith("anna:operator:scrypt:")
+
+
+@pytest.mark.parametrize(
+    ("more", "typed", "said"),
+    [
+        ((), "hunter2 for all\n", "'opcua-users' holds users, and this is no list of users; add one with --user NAME"),
+        (("--user", "anna"), "x\n", "the password of 'anna' has 1 character; expected 8 or more; nothing was stored"),
+    ],
+)
+def test_what_nobody_could_log_in_with_is_not_stored(
+    site: Path, tmp_path: Path, more: tuple[str, ...], typed: str, said: str
+) -> None:
+    with_secret(site)
+    words = ["secret", "set", "opcua-users", str(site), "--state", str(tmp_path / "state"), *more]
+    answer = CliRunner().invoke(app, words, input=typed)
+    assert said in str(answer.exception)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_password_in_the_place_of_users_is_told(site: Path, tmp_path: Path) -> None:
+    with_secret(site)
+    store_secret("opcua-users", "hunter2", tmp_path)
+    answer = bess("validate", str(site), "--state", str(tmp_path))
+    assert answer.exit_code == 1
+    assert "the secret 'opcua-users' is no list of users: nobody could log in" in answer.stdout
+    assert "hunter2" not in answer.stdout
+
+
+def test_a_secret_of_a_site_that_is_not_there_is_not_stored(tmp_path: Path) -> None:
+    words = ["secret", "set", "opcua-users", str(tmp_path / "nowhere"), "--state", str(tmp_path / "state")]
+    answer = CliRunner().invoke(app, words, input="correct horse\n")
+    assert answer.exit_code == 2
+    assert "there is no such file" in answer.stderr
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_secret_that_others_may_read_is_an_error(site: Path, tmp_path: Path) -> None:

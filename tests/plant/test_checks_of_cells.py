@@ -46,7 +46,7 @@ def times(factor: float) -> Callable[[list[list[float]]], list[list[float]]]:
 MISTAKES = [
     (put("ocv", "charge", "values"), turned, "the voltage falls from 3.597 V to 2.362 V over this row"),
     (put("ocv", "discharge", "values"), turned, "the voltage falls from 3.594 V to 2.025 V over this row"),
-    (put("ocv", "charge", "unit"), "V", "an open-circuit voltage of 2.362 kV is no voltage of this cell"),
+    (put("ocv", "charge", "unit"), "V", "ocv.charge goes from 2.362 to 3.597 kV: no voltages of this cell"),
     (put("ocv", "charge", "values"), times(0.9), "ocv.charge lies below ocv.discharge"),
     (put("ocv", "charge", "values", 2, 30), 2950, "the voltage falls from"),
     (put("ocv", "temperature", "values"), [268, 278, 288, 298, 308, 318], "ocv.temperature has 268 degC"),
@@ -54,7 +54,11 @@ MISTAKES = [
     (put("impedance", "series", "values"), times(-1.0), "impedance.series has a resistance below zero"),
     (put("impedance", "pairs", 0, "resistance", "values"), times(1000.0), "impedance.pairs.resistance is mostly"),
     (put("impedance", "error", "unit"), "V", "impedance.error goes from"),
-    (put("capacity"), "280 mAh", "impedance.series is mostly 513.2 uohm: a current of 1 C (280 mA)"),
+    (
+        put("capacity"),
+        "280 mAh",
+        "the capacity is 0.28 Ah, but currents, resistances and heat are those of about 280 Ah",
+    ),
     (put("limits", "voltage_max"), "4.2 V", "limits.voltage_max is 4.2 V: no LFP cell is charged so high"),
     (put("limits", "voltage_max"), "3.85 V", "limits.voltage_max is 3.85 V: no LFP cell is charged so high"),
     (put("limits", "charge_temperature_min"), "-30 degC", "limits.charge_temperature_min is -30 degC: lithium plates"),

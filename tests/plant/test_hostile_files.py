@@ -36,7 +36,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a long value": (SITE.replace(b"280 Ah", b"9" * 100_000 + b" Ah"), "21:15: a value of 100003 characters"),
     "a long key": (SITE + b"? " + b"x" * 100_000 + b"\n: 1\n", "115:3: a value of 100000 characters"),
     "a key that is a group": (SITE + b"{a: b}: c\n", "115:1: a key is not a plain word"),
-    "another encoding": (SITE.replace(b"Demo plant", b"D\xe4mo"), "2:1: the file is not text in UTF-8"),
+    "another encoding": (SITE.replace(b"Demo plant", b"D\xe4mo"), "2:4: the file is not text in UTF-8"),
     "UTF-16": (SITE.decode().encode("utf-16"), "1:1: the file is not text in UTF-8"),
     "a NUL": (SITE.replace(b"id: demo", b"id: de\0mo"), "7:9: a character that YAML does not allow"),
     "an escape": (SITE.replace(b"Demo plant", b'"\\x1b[31m"'), "8:9: site.name has a character that can't be seen"),

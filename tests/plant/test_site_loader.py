@@ -345,7 +345,11 @@ def test_relations_and_ratings_that_can_not_be(changed, old, new, message):
             "limit: 60 degC, delay: 5 s",
             "cell_temperature_high: trip (55 degC) comes before",
         ),
-        ('    transformer: "T{block}"\n', "", "no PCS is on T01"),
+        (
+            "transformers:\n",
+            "transformers:\n  - {name: T9, apparent: 1 MVA, primary: 12.47 kV, secondary: 400 V}\n",
+            "no PCS is on T9",
+        ),
     ],
 )
 def test_what_is_odd_is_a_warning(changed, old, new, message):

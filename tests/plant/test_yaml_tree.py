@@ -61,7 +61,7 @@ def test_what_the_language_forbids_has_a_place(text, place, message):
 def test_a_file_in_another_encoding_is_refused_at_its_line():
     document, messages = read_document("f.yaml", b"a: 1\nb: \xe4\n")
     assert document.root is None
-    assert str(messages[0].place) == "f.yaml:2:1"
+    assert str(messages[0].place) == "f.yaml:2:4"
 
 
 def test_control_characters_are_refused_at_their_place():

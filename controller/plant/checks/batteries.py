@@ -57,7 +57,7 @@ def windows_are_ordered(context: CheckContext) -> Iterator[Message]:
 
 
 def currents_fit_cells(context: CheckContext) -> Iterator[Message]:
-    """The rack's continuous currents are within the cells' own."""
+    """The rack's continuous currents are within the cells' own; `causes` tells it, for much follows from it."""
     for name, battery in batteries_of_racks(context).items():
         limits, parallel = battery.cell.limits, battery.cells_in_parallel
         for key, rack_a, cell_a in (
@@ -175,7 +175,6 @@ BATTERY_CHECKS = (
     unused_batteries,
     modules_divide_cells,
     windows_are_ordered,
-    currents_fit_cells,
     energy_fits_cells,
     parallel_cells_make_the_capacity,
     resistance_fits_cells,

@@ -49,6 +49,16 @@ def barred_racks_hold_their_bank(context: CheckContext) -> Iterator[Message]:
             yield warning(place, message, "racks that can be connected one by one", hint)
 
 
+def bms_trips_are_stated(context: CheckContext) -> Iterator[Message]:
+    """What the BMS itself trips at is stated, or said not to be known (`bms_trips: {}`): ours are graded against it."""
+    for name in dict.fromkeys(rack.battery.name for rack in context.plant.racks):
+        if context.document.node_at(("batteries", name, "bms_trips")) is None:
+            message = f"it is not said at what the BMS of {name} trips itself: no row of ours can be graded against it"
+            expected = "bms_trips: {cell_voltage_high: {limit: 3.65 V, delay: 1 s}, ...}, from its manual"
+            place = context.document.place_of(("batteries", name), key=True)
+            yield warning(place, message, expected, "'bms_trips: {}' while it is not known")
+
+
 def _whole(banks: Sequence[Bank]) -> str:
     if len(banks) == 1:
         return f"{banks[0].name} connects only as a whole"
@@ -59,4 +69,4 @@ def _racks_of(banks: Sequence[Bank]) -> str:
     return f"all {sum(len(bank.racks) for bank in banks)} racks"
 
 
-BMS_CHECKS = (barred_racks_hold_their_bank,)
+BMS_CHECKS = (barred_racks_hold_their_bank, bms_trips_are_stated)

@@ -6,19 +6,23 @@ reads ten such messages mends nine right numbers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.checks.batteries import (
     BATTERY_CHECKS,
     batteries_of_racks,
+    bms_trips_are_possible,
+    currents_fit_cells,
     energy_is_credible,
     energy_of_cells_wh,
     nominal_voltage_v,
 )
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.missing_values import MISSING_CHECKS
-from controller.plant.checks.protection import PROTECTION_CHECKS
+from controller.plant.checks.protection import PROTECTION_CHECKS, rows_are_graded
 from controller.plant.checks.ratings import RATINGS_OF_RACKS
 from controller.plant.checks.readings import READING_CHECKS
 from controller.plant.checks.resolution import RESOLUTION_CHECKS
@@ -34,6 +38,9 @@ Found = tuple[Check, Message]
 _PRESETS = {"lfp": {"lfp"}, "nmc": {"nmc", "nca", "lco", "lmo"}, "lto": {"lto"}, "vrla": {"lead_acid"}}
 """For which chemistries the presets of the library are made, by the first word of their names."""
 _FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS, *PROTECTION_CHECKS, *TRIP_CHECKS))
+
+ALIKE_RATIO = 0.08
+"""Cells of one chemistry have about one nominal voltage: LFP 3.2 to 3.3 V, NMC 3.6 to 3.75 V."""
 
 _FOLLOWS_WINDOWS = _FOLLOWS_CELLS | frozenset((*RESOLUTION_CHECKS, *MISSING_CHECKS))
 
@@ -82,6 +89,24 @@ def ends_are_in_order(context: CheckContext) -> Iterator[Message]:
             yield error(low, f"dc.min of {pcs.name} is not below its dc.max", see_also=[high])
 
 
+def bms_trips_are_in_order(context: CheckContext) -> Iterator[Message]:
+    """The BMS trips above what it trips below: where the two are exchanged, each of them contradicts all rows."""
+    for name, battery in batteries_of_racks(context).items():
+        limits = {trip.row: trip.limit for trip in battery.bms_trips}
+        for high, low, unit in _TRIPS_IN_ORDER:
+            if high in limits and low in limits and limits[high] <= limits[low]:
+                place, also = (context.at("batteries", name, "bms_trips", row, "limit") for row in (high, low))
+                message = f"bms_trips.{high} ({quantity(limits[high], unit)}) is not above bms_trips.{low}"
+                message += f" ({quantity(limits[low], unit)})"
+                yield error(place, message, "the high one above the low one", "are the two exchanged?", [also])
+
+
+_TRIPS_IN_ORDER = (
+    ("cell_voltage_high", "cell_voltage_low", "V"),
+    ("cell_temperature_high", "cell_temperature_low", "degC"),
+)
+
+
 # ------------------------------------------------------------------------------------------------------ cells in series
 
 
@@ -126,9 +151,10 @@ def cell_fits_the_rack(context: CheckContext) -> Iterator[Message]:
         evidence = list(_against_cell(context, battery))
         if len(evidence) > 1:
             message = f"cell {battery.cell.name} does not fit the racks of {name}: {'; '.join(evidence)}"
-            others = ", ".join(cell for cell in library_names("cells") if cell != battery.cell.name)
-            volts = number(_voltage_of_energy_v(battery), 2)
-            expected = f"a cell of about {volts} V: a file of its own, or one of the library ({others})"
+            meant_v = _voltage_of_energy_v(battery)
+            others = ", ".join(name for name in library_names("cells") if _has_voltage(name, meant_v))
+            library = f", or one of the library ({others})" if others else ""
+            expected = f"a cell of about {number(meant_v, 2)} V: a file of its own{library}"
             yield error(context.at("batteries", name, "cell"), message, expected)
 
 
@@ -143,6 +169,11 @@ def _against_cell(context: CheckContext, battery: BatteryType) -> Iterator[str]:
     preset = _preset(context)
     if preset is not None and not _is_for(preset[0], battery):
         yield f"the preset is {preset[0]}, the cell is {_spoken(battery.cell.chemistry)}"
+
+
+def _has_voltage(name: str, wanted_v: float) -> bool:
+    """Tell whether a cell of the library has about this voltage."""
+    return abs(nominal_voltage_v(packaged_cell_type(name)) - wanted_v) <= ALIKE_RATIO * wanted_v
 
 
 def _voltage_of_energy_v(battery: BatteryType) -> float:
@@ -201,9 +232,16 @@ def _of_preset(found: Found) -> bool:
     return check in (*PROTECTION_CHECKS, *TRIP_CHECKS) and any(p.file.startswith("library/") for p in places)
 
 
+def _of_currents(found: Found) -> bool:
+    """What speaks of currents and was measured by those of the rack."""
+    return found[0] in _FOLLOWS_WINDOWS and re.search(r"current|\bA\b", found[1].message) is not None
+
+
 CAUSES = (
     Cause(ends_are_in_order, lambda found: found[0] in _FOLLOWS_WINDOWS),
+    Cause(bms_trips_are_in_order, lambda found: found[0] in (rows_are_graded, bms_trips_are_possible)),
     Cause(series_fits_the_rest, _of_cells),
     Cause(cell_fits_the_rack, _of_cells),
     Cause(preset_fits_cells, _of_preset),
+    Cause(currents_fit_cells, _of_currents),
 )

@@ -41,10 +41,11 @@ def cell_is_possible(cell: CellType, document: Document) -> Iterator[Message]:
     """Yield what no cell is like, at the places of its file."""
     yield from _temperatures(cell, document)
     yield from _branches(cell, document)
-    yield from _resistances(cell, document)
     yield from _dynamics(cell, document)
-    yield from _currents(cell, document)
-    yield from _sizes(cell, document)
+    resistances, currents = list(_resistances(cell, document)), list(_currents(cell, document))
+    sizes = list(_sizes(cell, document))
+    capacity = _capacity(cell, document) if resistances and sizes else None
+    yield from (capacity,) if capacity is not None else (*resistances, *currents, *sizes)
     yield from _anchors(cell, document)
     yield from _chemistry(cell, document)
 
@@ -83,7 +84,9 @@ def _branches(cell: CellType, document: Document) -> Iterator[Message]:
     high_v = OCV_OF_LIMITS_RATIO[1] * limits.voltage_max_v
     wrong: list[Message] = []
     for name, table in (("charge", cell.ocv.charge_v), ("discharge", cell.ocv.discharge_v)):
-        for row, values in enumerate(table):
+        unit = _unit_of_table(name, table, (low_v, high_v), document)
+        wrong += unit
+        for row, values in enumerate(() if unit else table):
             wrong += _branch(("ocv", name, "values", row), values, (low_v, high_v), document)
     yield from wrong[:3]
     mean_v = [sum(map(sum, table)) for table in (cell.ocv.charge_v, cell.ocv.discharge_v)]
@@ -91,6 +94,21 @@ def _branches(cell: CellType, document: Document) -> Iterator[Message]:
         place = document.place_of(("ocv", "charge"), key=True)
         message = "ocv.charge lies below ocv.discharge: a cell rests higher after it was charged"
         yield error(place, message, "the two tables the other way round")
+
+
+def _unit_of_table(name: str, table: Table, bounds_v: tuple[float, float], document: Document) -> list[Message]:
+    """Return what is wrong where every voltage of a table is a thousand (a million) times too large or too small."""
+    factor = next(
+        (f for f in (1e-3, 1e3, 1e-6) if all(bounds_v[0] <= f * v <= bounds_v[1] for row in table for v in row)), 0.0
+    )
+    if not factor or any(bounds_v[0] <= v <= bounds_v[1] for row in table for v in row):
+        return []
+    least_v, most_v = min(map(min, table)), max(map(max, table))
+    loc = ("ocv", name, "unit")
+    meant = {"V": {1e-3: "mV"}, "mV": {1e3: "V"}, "kV": {1e-3: "V", 1e-6: "mV"}}.get(document.text_at(loc), {})
+    hint = f"did you mean 'unit: {meant[factor]}'?" if factor in meant else ""
+    message = f"ocv.{name} goes from {span(least_v, most_v, 'V')}: no voltages of this cell"
+    return [error(document.place_of(loc), message, span(*bounds_v, "V"), hint)]
 
 
 def _branch(loc: Loc, values: Row, bounds_v: tuple[float, float], document: Document) -> Iterator[Message]:
@@ -166,6 +184,26 @@ def _currents(cell: CellType, document: Document) -> Iterator[Message]:
             message = f"limits.{name} is {quantity(limit_a, 'A')}, {rate} C for {quantity(cell.capacity_ah, 'Ah')}"
             expected = span(least_a, most_a, "A", 3)
             yield error(document.place_of(("limits", name)), message, expected, "of one cell, in A; or the capacity?")
+
+
+def _capacity(cell: CellType, document: Document) -> Message | None:
+    """Return what is wrong where currents, resistances and heat are all those of one other capacity."""
+    series_ohm = sorted(value for row in cell.impedance.series_ohm for value in row)
+    middle_v, currents = _middle_v(cell), (cell.limits.charge_current_max_a, cell.limits.discharge_current_max_a)
+    heat_j_per_k = cell.heat.core_j_per_k + cell.heat.surface_j_per_k
+    for factor in (1e3, 1e-3):
+        meant_ah = factor * cell.capacity_ah
+        drop = series_ohm[len(series_ohm) // 2] * meant_ah / middle_v
+        heat = heat_j_per_k / (meant_ah * middle_v)
+        rates = [current_a / meant_ah for current_a in currents]
+        fits = HEAT_J_PER_K_WH[0] <= heat <= HEAT_J_PER_K_WH[1] and DROP_RATIO[0] <= drop <= DROP_RATIO[1]
+        if fits and all(CURRENT_PER_H[0] <= rate <= CURRENT_PER_H[1] for rate in rates):
+            message = (
+                f"the capacity is {quantity(cell.capacity_ah, 'Ah')}, but currents, resistances and heat are those of"
+            )
+            message += f" about {quantity(meant_ah, 'Ah')}"
+            return error(document.place_of(("capacity",)), message, f"capacity: {quantity(meant_ah, 'Ah')}")
+    return None
 
 
 def _middle_v(cell: CellType) -> float:

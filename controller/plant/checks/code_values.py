@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from controller.plant.device_loader import words_of
-from controller.plant.device_types import DevicePoint, DeviceType
+from controller.plant.device_types import DevicePoint, DeviceType, RegisterPlace
 from controller.plant.messages import Message, error, warning
 from controller.plant.signals import SignalForm
 from controller.plant.yaml_tree import Document, Keys, Loc
@@ -78,6 +78,10 @@ def meanings_are_told_apart(device_type: DeviceType, document: Document) -> Iter
     for point in device_type.points:
         name = point.signal.name
         if not point.codes:
+            if point.signal.form is SignalForm.BITS and point.signal.codes and isinstance(point.place, RegisterPlace):
+                message = f"{name} does not say what its bits mean: no alarm of the BMS would be told"
+                place = document.place_of(("points", name), key=True)
+                yield warning(place, message, "values: {0: over_voltage_alarm, ...}, as the maker's list has them")
             continue
         place = document.place_of(("points", name, "values"))
         if point.signal.form is SignalForm.BOOL and len({value for _, value in point.codes}) == 1:

@@ -18,6 +18,14 @@ RAMPS_APART, RAMPS_APART_S = 3.0, 2.0
 LEAST_OF_BUS, MOST_OF_BUS = 0.25, 4.0
 LITTLE_OF_BREAK = 0.5
 GRID_FREQUENCIES_HZ, FREQUENCY_OFF_HZ = (50.0, 60.0), 0.5
+ZONES_OF_60_HZ = frozenset({
+    *(f"America/{city}" for city in ("New_York", "Chicago", "Denver", "Los_Angeles", "Phoenix", "Anchorage", "Detroit",
+                                     "Toronto", "Vancouver", "Edmonton", "Winnipeg", "Halifax", "Mexico_City", "Bogota",
+                                     "Sao_Paulo", "Puerto_Rico")),
+    *(f"US/{zone}" for zone in ("Eastern", "Central", "Mountain", "Pacific")), "Asia/Seoul", "Asia/Taipei",
+    "Asia/Manila", "Asia/Riyadh",
+})  # fmt: skip
+"""Places whose grid runs at 60 Hz; all of Europe's run at 50 Hz, and of the rest of the world nothing is said."""
 
 
 def ramps_end(context: CheckContext) -> Iterator[Message]:
@@ -101,6 +109,14 @@ def grid_has_a_frequency(context: CheckContext) -> Iterator[Message]:
     if all(abs(nominal_hz - known_hz) > FREQUENCY_OFF_HZ for known_hz in GRID_FREQUENCIES_HZ):
         message = f"no grid has a nominal frequency of {quantity(nominal_hz, 'Hz')}"
         yield error(context.at("site", "poi", "frequency"), message, "50 Hz or 60 Hz")
+        return
+    zone = context.plant.timezone
+    usual_hz = 60.0 if zone in ZONES_OF_60_HZ else 50.0 if zone.startswith("Europe/") else nominal_hz
+    if abs(nominal_hz - usual_hz) > FREQUENCY_OFF_HZ:
+        message = f"the grid at {zone} runs at {quantity(usual_hz, 'Hz')}, this POI at {quantity(nominal_hz, 'Hz')}"
+        also = [context.at("site", "timezone")]
+        place = context.at("site", "poi", "frequency")
+        yield warning(place, message, "frequency and time zone of one place", see_also=also)
 
 
 CONVERTER_CHECKS = (ramps_end, buses_carry_their_converters, contactors_may_open, grid_has_a_frequency)

@@ -14,7 +14,7 @@ from controller.plant.checks.resolution import steps_are_fine_enough
 from controller.plant.checks.siblings import siblings_agree
 from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
 from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable, Repeat
-from controller.plant.messages import Message, Place, error, warning
+from controller.plant.messages import Message, Place, error, one_of, warning
 from controller.plant.signals import Owner, SignalForm
 from controller.plant.yaml_tree import Document
 
@@ -54,6 +54,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *_belongs(device_type, document),
         *_commands(device_type, document),
         *_signs_are_said(device_type, document),
+        *_signs_are_of_their_kind(device_type, document),
         *points_can_be_read(device_type, document),
         *steps_are_fine_enough(device_type, document),
         *siblings_agree(device_type, document),
@@ -77,6 +78,35 @@ def _signs_are_said(device_type: DeviceType, document: Document) -> Iterator[Mes
             message = f"{name} does not say which way it counts as positive; it is taken as {ours}"
             expected = f"sign: {ours}_positive or {other}_positive, as the maker's list says"
             yield warning(document.place_of(("points", name), key=True), message, expected)
+
+
+def _signs_are_of_their_kind(device_type: DeviceType, document: Document) -> Iterator[Message]:
+    """A rack charges and discharges, a meter exports and imports, reactive power is injected and absorbed."""
+    for point in device_type.points:
+        name, loc = point.signal.name, ("points", point.signal.name, "sign")
+        stated, words = document.text_at(loc).partition("_")[0], _SIDES.get(_flow_of(point), ())
+        if stated and words and stated not in words:
+            message = f"'{stated}_positive' is of {_KIND_OF[stated]}: of {name} one can only guess what it means"
+            yield warning(document.place_of(loc), message, one_of(f"{word}_positive" for word in words))
+
+
+def _flow_of(point: DevicePoint) -> str:
+    """Return what flows through a point that has a sign."""
+    if point.signal.unit == "var":
+        return "reactive"
+    return "rack" if point.signal.owner in (Owner.RACK, Owner.BANK) else point.signal.owner.value
+
+
+_SIDES = {
+    "rack": ("discharge", "charge"),
+    "pcs": ("discharge", "charge", "export", "import"),
+    "meter": ("export", "import"),
+    "reactive": ("injected", "absorbed"),
+}
+_KIND_OF = {
+    "discharge": "racks and converters", "charge": "racks and converters", "export": "meters", "import": "meters",
+    "injected": "reactive power", "absorbed": "reactive power",
+}  # fmt: skip
 
 
 def _spans(device_type: DeviceType) -> Iterator[_Span]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
+from controller.plant.checks.ratings import poi_is_alone
 from controller.plant.figures import number, quantity
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import Meter
@@ -69,7 +70,7 @@ def voltage_transformers_fit(context: CheckContext) -> Iterator[Message]:
             hint = f"write {number(secondary_v)}/{number(primary_v)}" if turned else ""
             message = f"the voltage transformer of {meter.name} has a secondary of {number(secondary_v)} V"
             yield error(place, message, "primary/secondary in V, such as 33000/110", hint)
-        elif off_ratio > VT_ALIKE_RATIO:
+        elif off_ratio > VT_ALIKE_RATIO and not _is_told_at_the_poi(context, meter, plate):
             made = error if off_ratio > VT_TOLERANCE else warning
             message = f"the voltage transformer of {meter.name} is for {quantity(primary_v, 'V')},"
             message += f" but it measures {quantity(meter.voltage_v, 'V')}"
@@ -77,9 +78,30 @@ def voltage_transformers_fit(context: CheckContext) -> Iterator[Message]:
             yield made(place, message, f"a primary of {number(meter.voltage_v)} V", see_also=also)
 
 
+def _is_told_at_the_poi(context: CheckContext, meter: Meter, plate: Plate) -> bool:
+    """Tell whether a meter's voltage is that of neither the POI nor its own transformer: one mistake, told once."""
+    poi_v = context.plant.poi.voltage_v
+    return meter.is_at_poi and not _near(meter.voltage_v, poi_v) and any(_near(v, poi_v) for v in _between_lines(plate))
+
+
+def poi_has_the_voltage_of_its_neighbours(context: CheckContext) -> Iterator[Message]:
+    """Where the control meter and the transformers agree on a voltage, the POI's is the wrong one."""
+    if not poi_is_alone(context.plant):
+        return
+    plant = context.plant
+    meter = plant.meters[plant.poi.meter]
+    message = f"the POI is said to have {quantity(plant.poi.voltage_v, 'V')}, but {meter.name} measures"
+    message += f" {quantity(meter.voltage_v, 'V')}, and so has the primary of {plant.transformers[0].name}"
+    also = [context.place("meters", meter.index, "voltage"), context.place("transformers", 0, "primary")]
+    expected = f"voltage: {quantity(meter.voltage_v, 'V')}"
+    yield error(context.at("site", "poi", "voltage"), message, expected, see_also=also)
+
+
 def meters_at_the_poi_have_its_voltage(context: CheckContext) -> Iterator[Message]:
     """The loops close on a meter that sees the contracted voltage; one behind a transformer is told once."""
     plant, poi = context.plant, context.plant.poi
+    if poi_is_alone(plant):
+        return
     for meter in (m for m in plant.meters if m.is_at_poi):
         if abs(meter.voltage_v - poi.voltage_v) <= POI_TOLERANCE * poi.voltage_v:
             continue
@@ -109,4 +131,9 @@ def _near(one_v: float, other_v: float) -> bool:
     return abs(one_v - other_v) <= VT_TOLERANCE * other_v
 
 
-METER_CHECKS = (current_transformers_fit, voltage_transformers_fit, meters_at_the_poi_have_its_voltage)
+METER_CHECKS = (
+    current_transformers_fit,
+    voltage_transformers_fit,
+    poi_has_the_voltage_of_its_neighbours,
+    meters_at_the_poi_have_its_voltage,
+)

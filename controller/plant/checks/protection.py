@@ -64,6 +64,7 @@ def trips_are_inside_cells(context: CheckContext) -> Iterator[Message]:
             row, limit = (min if direction is Direction.HIGH else max)(mine, key=lambda t: t[1])
             bears = _bears(battery, signal, direction, qualifier)
             if is_outside(row, limit, bears + (1e-9 if direction is Direction.HIGH else -1e-9)):
+                row = next((other for other, _ in mine if other.qualifier is qualifier), row)
                 unit = SIGNALS[signal].unit
                 text = text_of_row(context, row, "trip.limit")
                 message = f"{row.name}: trip ({text}) is outside what cell {battery.cell.name} bears"
@@ -232,6 +233,18 @@ def own_rows_watch_something(context: CheckContext) -> Iterator[Message]:
         yield warning(draft.place, message, "equipment that the row is about", hint)
 
 
+def chains_are_read(context: CheckContext) -> Iterator[Message]:
+    """A row about hard-wired chains, a preset's too, sees an emergency stop or a fire only where one is wired to us."""
+    rows = [row for row in context.plant.protection if row.owner is Owner.INTERLOCK]
+    if rows and not context.plant.interlocks and all(row.file.startswith("library/") for row in rows):
+        message = (
+            "no hard-wired chain is read: an emergency stop or a fire would be seen only by what it does to others"
+        )
+        expected = "interlocks: [{name: ESTOP, kind: estop, input: IO01.1}], and the device under digital_io"
+        hint = f"or, in the protection file: off: [{{row: {rows[0].name}, reason: ...}}]"
+        yield warning(context.document.place_of(("site",), key=True), message, expected, hint)
+
+
 def rows_say_what_they_do(context: CheckContext) -> Iterator[Message]:
     """What would act differently if it were guessed is said: the side, a trip's effect, who may reset it."""
     for row in context.plant.protection:
@@ -279,6 +292,7 @@ PROTECTION_CHECKS = (
     chains_are_in_one_row,
     only_names_what_there_is,
     own_rows_watch_something,
+    chains_are_read,
     limits_are_ordered,
     resets_are_inside,
     trips_are_inside_cells,

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from controller.plant.checks.batteries import energy_is_credible
 from controller.plant.checks.context import CheckContext
 from controller.plant.figures import number, quantity
-from controller.plant.messages import Message, error, warning
+from controller.plant.messages import Message, error, one_of, warning
 from controller.plant.model import DcBus, Pcs, Plant, Transformer, UnloadsContactors
 
 VOLTAGE_TOLERANCE = 0.05
 AMPLE_ENERGY = 2.0
+AMPLE_TRANSFORMER, ABSURD_TRANSFORMER = 5.0, 50.0
 MOST_LOSS = 0.05
 FAR_OFF_CURRENT = 4.0
 MOST_AUXILIARY = 0.5
@@ -134,7 +135,13 @@ def transformers_carry_pcs(context: CheckContext) -> Iterator[Message]:
             message += f" its PCS {quantity(apparent_va, 'VA')}"
             place = context.place("transformers", transformer.index, "apparent")
             yield error(place, message, f"at least {quantity(apparent_va, 'VA')}")
-        if not mine:
+        if mine and transformer.apparent_va > AMPLE_TRANSFORMER * apparent_va:
+            message = f"{transformer.name} has {quantity(transformer.apparent_va, 'VA')}, far more than its PCS,"
+            message += f" {quantity(apparent_va, 'VA')}"
+            made = error if transformer.apparent_va > ABSURD_TRANSFORMER * apparent_va else warning
+            expected = f"its plate's rating, mostly about {quantity(apparent_va, 'VA', 2)}"
+            yield made(context.place("transformers", transformer.index, "apparent"), message, expected)
+        if not mine and not any(_is_lost(plant, pcs) for pcs in plant.pcs):
             place = context.place("transformers", transformer.index, "name")
             yield warning(place, f"no PCS is on {transformer.name}", f"a PCS with transformer: {transformer.name}")
         for pcs in mine:
@@ -143,7 +150,7 @@ def transformers_carry_pcs(context: CheckContext) -> Iterator[Message]:
                 message += f" {quantity(transformer.secondary_v, 'V')} on its side"
                 also = [context.place("transformers", transformer.index, "secondary")]
                 yield error(context.place("pcs", pcs.index, "ac_voltage"), message, "one voltage", see_also=also)
-        if mine and not _near(transformer.primary_v, plant.poi.voltage_v):
+        if mine and not _near(transformer.primary_v, plant.poi.voltage_v) and not poi_is_alone(plant):
             message = f"{transformer.name} has {quantity(transformer.primary_v, 'V')} towards a POI of"
             message += f" {quantity(plant.poi.voltage_v, 'V')}"
             place = context.place("transformers", transformer.index, "primary")
@@ -153,6 +160,33 @@ def transformers_carry_pcs(context: CheckContext) -> Iterator[Message]:
                 "the POI's voltage, or a second transformer",
                 see_also=[context.at("site", "poi", "voltage")],
             )
+
+
+def converters_have_a_transformer(context: CheckContext) -> Iterator[Message]:
+    """A converter without a transformer is directly at the POI, and makes its voltage."""
+    plant = context.plant
+    for pcs in (pcs for pcs in plant.pcs if _is_lost(plant, pcs)):
+        message = f"{pcs.name} has no transformer and makes {quantity(pcs.ac_voltage_v, 'V')}, but the POI has"
+        message += f" {quantity(plant.poi.voltage_v, 'V')}"
+        names = [t.name for t in plant.transformers if _near(pcs.ac_voltage_v, t.secondary_v)]
+        expected = (
+            f"transformer: {names[0]}" if len(names) == 1 else one_of(names) or "transformer: NAME, and one so named"
+        )
+        also = [context.at("site", "poi", "voltage")]
+        yield error(context.place("pcs", pcs.index, "ac_voltage"), message, expected, see_also=also)
+
+
+def _is_lost(plant: Plant, pcs: Pcs) -> bool:
+    """Tell whether a converter would stand directly at a POI of another voltage."""
+    return pcs.transformer < 0 and not _near(pcs.ac_voltage_v, plant.poi.voltage_v)
+
+
+def poi_is_alone(plant: Plant) -> bool:
+    """Tell whether the control meter and all transformers have one voltage, and the POI is said to have another."""
+    if plant.poi.meter < 0 or not plant.transformers:
+        return False
+    meter_v = plant.meters[plant.poi.meter].voltage_v
+    return not _near(plant.poi.voltage_v, meter_v) and all(_near(t.primary_v, meter_v) for t in plant.transformers)
 
 
 def losses_make_sense(context: CheckContext) -> Iterator[Message]:
@@ -257,6 +291,7 @@ RATING_CHECKS = (
     pcs_make_rating,
     pcs_ratings_make_sense,
     transformers_carry_pcs,
+    converters_have_a_transformer,
     losses_make_sense,
     energy_makes_rating,
 )

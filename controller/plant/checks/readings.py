@@ -206,7 +206,7 @@ def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
     """Every row that trips on a current trips, in its direction, on a value that the register can hold.
 
     Each delay belongs to its own limit: a row at 110 % after ten seconds is no stand-in for one at 200 % at once. What
-    the maker believes (`range`) may end before that, while in each direction one trip lies inside of it.
+    the maker believes (`range`) may end before that, while in each direction one trip lies inside of it: a warning.
     """
     rows = [row for row in context.plant.protection if row.trip and row.qualifier is not Qualifier.DISCONNECTED]
     for device_type in context.plant.device_types:
@@ -216,6 +216,8 @@ def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
             for row, limit in signed if low < 0 < high else ():
                 same_way = [other for _, other in signed if other * limit > 0]
                 (least, most), shown = _reach_of_type(point), [low <= other <= high for other in same_way]
+                if low <= limit <= high:
+                    continue
                 if not least <= limit <= most or not any(shown):
                     message = f"{row.name} trips at {quantity(row.levels[-1].limit, unit)}, but {device_type.name}"
                     message += (
@@ -223,6 +225,14 @@ def over_currents_can_be_read(context: CheckContext) -> Iterator[Message]:
                     )
                     expected = f"a range and scale that hold {quantity(limit, unit)}"
                     yield error(context.point_place(device_type, name), message, expected)
+                    continue
+                message = (
+                    f"{row.name} trips at {quantity(row.levels[-1].limit, unit)}, but beyond {span(low, high, unit)}"
+                )
+                message += f" {device_type.name} is not believed: this trip never acts, an earlier one does"
+                place = context.in_own_file(device_type, ("points", name, "range"), ("points", name))
+                hint = "ask the maker what the register can show; a list's range may be that of normal use"
+                yield warning(place, message, f"a range that holds {quantity(limit, unit)}", hint)
 
 
 def _signed_trips(rows: list[ProtectionRow]) -> Iterator[tuple[ProtectionRow, float]]:

@@ -17,6 +17,8 @@ FIRST_DAY = dt.date(2026, 1, 5)
 """A Monday; clock changes of the three years after it stand for all: their rules repeat."""
 LOOKED_AT_DAYS = 3 * 365
 _ENOUGH_RATIO = 0.02
+WRONG_END_RATIO = 0.25
+"""Of the operating window: who charges to no more than this above its lower end hardly means it."""
 
 
 def entries_do_not_overlap(context: CheckContext) -> Iterator[Message]:
@@ -115,7 +117,24 @@ def ends_are_reachable(context: CheckContext) -> Iterator[Message]:
             also = [context.at("controls", "limits", "soc")]
             yield error(_do(draft, key), message, f"from {window}", see_also=also)
             continue
+        yield from _ends_at_once(context, draft, key)
         yield from _long_enough(context, draft)
+
+
+def _ends_at_once(context: CheckContext, draft: DraftEntry, key: str) -> Iterator[Message]:
+    """Who charges ends in the upper part of the window, who discharges in the lower: else it ends as it begins."""
+    control, action = context.plant.control, draft.entry.action
+    if action.soc_ratio is None or action.power_w == 0:
+        return
+    width = control.soc_max_ratio - control.soc_min_ratio
+    left = control.soc_max_ratio - action.soc_ratio if action.power_w > 0 else action.soc_ratio - control.soc_min_ratio
+    if left < WRONG_END_RATIO * width:
+        way, other = ("discharges", "charging") if action.power_w > 0 else ("charges", "discharging")
+        side = "below" if action.power_w > 0 else "above"
+        message = f"'{draft.entry.name}' {way} with {quantity(action.power_w, 'W')} and ends at {action.soc_ratio:.0%}:"
+        message += " mostly it would end as it begins"
+        hint = f"is {other} meant? + discharges, - charges"
+        yield warning(_do(draft, key), message, f"an end {side} where it begins, or a power of the other sign", hint)
 
 
 def _long_enough(context: CheckContext, draft: DraftEntry) -> Iterator[Message]:

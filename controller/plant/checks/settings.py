@@ -6,10 +6,12 @@ import ipaddress
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.figures import quantity, span
+from controller.plant.figures import number, quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import GridFunctionPlace, MeterRole
 from controller.plant.schema.equipment import GridFunction
+
+LONG_SETPOINT_S, SHORT_LEASE_S, LONG_PLANT_RAMP_S = 3600.0, 5.0, 1800.0
 
 
 def settings_are_ordered(context: CheckContext) -> Iterator[Message]:
@@ -55,6 +57,42 @@ def ramps_are_possible(context: CheckContext) -> Iterator[Message]:
         possible = quantity(possible_w_per_s, "W/s")
         message = f"controls.limits.ramp is {quantity(asked_w_per_s, 'W/s')}, but the PCS ramp at {possible}"
         yield warning(context.at("controls", "limits", "ramp"), message, f"at most {possible}")
+
+
+def times_are_usable(context: CheckContext) -> Iterator[Message]:
+    """Set-points die soon after their master, leases outlast a poll of a master, and a ramp ends within its period."""
+    control, poi = context.plant.control, context.plant.poi
+    if control.setpoint_timeout_s > LONG_SETPOINT_S:
+        message = f"a set-point that nobody renews would live for {_spoken(control.setpoint_timeout_s)}"
+        place = context.at("controls", "setpoint", "timeout")
+        yield warning(place, message, "a few times the period of the master that writes it, such as 60 s")
+    if not control.shared_owner and control.lease_s < SHORT_LEASE_S:
+        message = (
+            f"an owner who does not write for {_spoken(control.lease_s)} loses the set-points to the next who does"
+        )
+        place = context.at("controls", "owner", "lease")
+        expected = f"several periods of the slowest master, at least {_spoken(SHORT_LEASE_S)}, such as 2 min"
+        yield warning(place, message, expected)
+    for key, rated, per_s, unit, usual in (
+        ("ramp", poi.power_w, control.ramp_w_per_s, "W", "MW/min"),
+        ("reactive_ramp", poi.apparent_va, control.reactive_ramp_var_per_s, "var", "Mvar/min"),
+    ):
+        if rated > LONG_PLANT_RAMP_S * per_s:
+            message = f"at controls.limits.{key} the plant would take {_spoken(rated / per_s)} from 0 to"
+            message += f" {quantity(rated, unit)}"
+            written = context.text("controls", "limits", key).partition(" ")[0]
+            hint = (
+                f"did you mean '{written} {usual}'?" if context.text("controls", "limits", key).endswith("/h") else ""
+            )
+            yield warning(context.at("controls", "limits", key), message, "a ramp of minutes or less", hint)
+
+
+def _spoken(seconds: float) -> str:
+    """Return a time in the largest unit that people use for it."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{number(seconds / size, 3)} {unit}"
+    return f"{number(seconds, 3)} s"
 
 
 def fallback_is_allowed(context: CheckContext) -> Iterator[Message]:
@@ -130,6 +168,7 @@ def faces_are_closed(context: CheckContext) -> Iterator[Message]:
 SETTING_CHECKS = (
     settings_are_ordered,
     ramps_are_possible,
+    times_are_usable,
     fallback_is_allowed,
     grid_functions_have_one_place,
     one_control_meter,

@@ -223,8 +223,11 @@ class PlantExpander:
 
     def _rack_devices(self, racks: Sequence[Rack]) -> None:
         by_index = {rack.index: rack for rack in racks}
+        exchanged = self._wrong_racks_listed()
         for index, member in self._members("racks", RackGroup):
             group = member.group
+            if exchanged and (index in self.relations.bank_of_rack or group.type is None):
+                continue
             if index in self.relations.bank_of_rack:
                 self._check_no_own(member)
                 why = f"{member.name} is served by a bank: its poll periods are the bank's"
@@ -235,6 +238,20 @@ class PlantExpander:
                     self.findings.complain(member.loc, f"{member.name} is served by no device", expected, rule="served")
             elif index in by_index:
                 self._rack_device(index, member, group.type, group.connect)
+
+    def _wrong_racks_listed(self) -> bool:
+        """Complain once where a bank lists racks with devices of their own while others have none: it means those."""
+        banks, members = self.relations.bank_of_rack, self._members("racks", RackGroup)
+        served = next(((i, m) for i, m in members if i in banks and m.group.type and m.group.connect), None)
+        alone = next((m for i, m in members if i not in banks and m.group.type is None), None)
+        if served is None or alone is None or "banks" in self.names.broken:
+            return False
+        bank = self.names.members["banks"][banks[served[0]]]
+        message = f"{bank.name} lists {served[1].name}, which has a device of its own, while {alone.name} has none"
+        self.findings.complain_of_two(
+            (*bank.loc, "racks"), message, self.findings.place((*alone.loc, "name")), "the racks without 'type'"
+        )
+        return True
 
     def _check_no_own(self, member: Member[RackGroup]) -> None:
         for key in ("type", "connect", "gateway", "poll"):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of
 from controller.plant.schema.types import COMPLAINT, Section
-from controller.plant.yaml_tree import Document, Items, Keys, Loc, Text, plain
+from controller.plant.yaml_tree import Document, Items, Keys, Loc, Text, colon_hint, plain
 
 SECRET_WORDS = frozenset(
     {"password", "passwd", "passphrase", "psk", "token", "api_key", "apikey", "private_key", "key"}
@@ -77,7 +77,7 @@ def _decimal_commas(document: Document, unknown: Mapping[Loc, Sequence[str]]) ->
 
 def _is_misspelt(missing: str, unknown: Sequence[str]) -> bool:
     """Tell whether one of the unknown keys is the missing one with a typing error: the cause is reported already."""
-    return any(nearest(word, [missing]) for word in unknown)
+    return any(nearest(word.partition(":")[0], [missing]) for word in unknown)
 
 
 def _message(document: Document, model: type[Section], loc: Loc, kind: str, context: Mapping[str, Any]) -> Message:
@@ -126,6 +126,9 @@ def _unknown_key(document: Document, model: type[Section], loc: Loc) -> Message:
     known = list(keys_of(parent)) if parent else []
     key, group = str(loc[-1]), label_of(loc[:-1])
     message = f"unknown key '{key}'" + (f" in {group}" if group else "")
+    name, colon, value = key.partition(":")
+    if colon and value and name in known:
+        return error(document.place_of(loc, key=True), message, "a space behind the colon", colon_hint(name, value))
     hint = did_you_mean(key, known)
     expected, hint = ("", hint) if hint else (one_of(known, 30), _belongs_elsewhere(model, loc))
     return error(document.place_of(loc, key=True), message, expected, hint)

@@ -281,13 +281,40 @@ def one_or_list(item: Any) -> BeforeValidator:  # noqa: ANN401 - a type
 ListOfWords = Annotated[list[Words], one_or_list(Words)]
 
 
+_ZONE_OF = {
+    "munich": "Europe/Berlin", "hamburg": "Europe/Berlin", "frankfurt": "Europe/Berlin", "cologne": "Europe/Berlin",
+    "geneva": "Europe/Zurich", "milan": "Europe/Rome", "barcelona": "Europe/Madrid", "lyon": "Europe/Paris",
+    "edinburgh": "Europe/London", "manchester": "Europe/London", "rotterdam": "Europe/Amsterdam",
+    "gothenburg": "Europe/Stockholm", "beijing": "Asia/Shanghai", "shenzhen": "Asia/Shanghai",
+    "mumbai": "Asia/Kolkata", "delhi": "Asia/Kolkata", "osaka": "Asia/Tokyo", "abu dhabi": "Asia/Dubai",
+    "san francisco": "America/Los_Angeles", "seattle": "America/Los_Angeles", "houston": "America/Chicago",
+    "dallas": "America/Chicago", "austin": "America/Chicago", "miami": "America/New_York",
+    "boston": "America/New_York", "montreal": "America/Toronto", "canberra": "Australia/Sydney",
+    "cape town": "Africa/Johannesburg",
+}  # fmt: skip
+"""Cities that people name, and that are no names of the time zone database."""
+_OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+-])\s*([0-9]{1,2})(?::?00)?", re.IGNORECASE)
+
+
+def zone_hint(text: str) -> str:
+    """Return which time zone an unknown name most likely means, "" if none is near."""
+    known = zoneinfo.available_timezones()
+    offset = _OFFSET.fullmatch(text.strip())
+    fixed = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{int(offset[2])}" if offset else ""
+    if offset and fixed in known:
+        return f"a region's name keeps summer time, such as Europe/Berlin; {text} all year round is '{fixed}'"
+    city = text.rpartition("/")[2].strip().replace("_", " ").casefold()
+    of_city = [name for name in sorted(known) if name.rpartition("/")[2].replace("_", " ").casefold() == city]
+    meant = _ZONE_OF.get(city) or next((name for name in of_city if "/" in name), "")
+    return f"did you mean '{meant}'?" if meant else did_you_mean(text, known)
+
+
 def _timezone(value: object) -> str:
     text = single(value, "a time zone such as Europe/Helsinki")
     try:
         zoneinfo.ZoneInfo(text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        known = zoneinfo.available_timezones()
-        fail(f"is no known time zone ('{text}')", "a name such as Europe/Helsinki", did_you_mean(text, known))
+        fail(f"is no known time zone ('{text}')", "a name such as Europe/Helsinki", zone_hint(text))
     return text
 
 
