@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.checks.batteries import (
     BATTERY_CHECKS,
     batteries_of_racks,
@@ -30,7 +29,9 @@ from controller.plant.checks.trips import TRIP_CHECKS
 from controller.plant.figures import counted, number, quantity, span
 from controller.plant.messages import Message, Place, error
 from controller.plant.model import BatteryType, Pcs
-from controller.plant.site_files import library_names
+from controller.plant.site_files import LIBRARY, library_names
+from controller.plant.units import UNITS
+from controller.plant.yaml_tree import Items, Text, read_document
 
 Check = Callable[[CheckContext], Iterator[Message]]
 Found = tuple[Check, Message]
@@ -172,8 +173,16 @@ def _against_cell(context: CheckContext, battery: BatteryType) -> Iterator[str]:
 
 
 def _has_voltage(name: str, wanted_v: float) -> bool:
-    """Tell whether a cell of the library has about this voltage."""
-    return abs(nominal_voltage_v(packaged_cell_type(name)) - wanted_v) <= ALIKE_RATIO * wanted_v
+    """Tell whether a cell of the library has about this voltage, half full at the middle of its temperatures."""
+    document, _ = read_document(name, (LIBRARY / "cells" / f"{name}.yaml").read_bytes())
+    rows = document.node_at((*_OCV, "values"))
+    middle = rows.values[len(rows.values) // 2] if isinstance(rows, Items) else None
+    values = [node.value for node in middle.values if isinstance(node, Text)] if isinstance(middle, Items) else []
+    cell_v = float(values[len(values) // 2]) * UNITS[document.text_at((*_OCV, "unit"))].factor
+    return abs(cell_v - wanted_v) <= ALIKE_RATIO * wanted_v
+
+
+_OCV = ("ocv", "discharge")
 
 
 def _voltage_of_energy_v(battery: BatteryType) -> float:
