@@ -29,6 +29,7 @@ def points(
     addresses: Annotated[str, typer.Option("--addresses", help="import: zero_based, one_based or modicon.")] = "",
     table: Annotated[str, typer.Option("--table", help="import: holding or input, if the list does not say.")] = "",
     order: Annotated[str, typer.Option("--words", help="import: high_first or low_first, if it does not say.")] = "",
+    data_type: Annotated[str, typer.Option("--type", help="import: of every value, if the list has no column.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """List a site's points; freeze them; import a maker's list.
@@ -53,7 +54,7 @@ def points(
         case "diff":
             answer = point_map.diff(load(Path(what)), Path(what))
         case "import":
-            stated = point_map.Stated(device, kind, maker, addresses, table, order)
+            stated = point_map.Stated(device, kind, maker, addresses, table, order, data_type)
             answer = point_map.import_list(Path(what), stated, out)
         case "export":
             answer = point_map.export(what, out)

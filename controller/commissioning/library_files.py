@@ -88,4 +88,4 @@ def _what(kind: str, document: Document) -> str:
     if kind == "cells":
         return f"{document.text_at(('chemistry',))}, {document.text_at(('capacity',))}"
     begin = " ".join(line.lstrip("# ") for line in document.lines[:3] if line.startswith("#"))
-    return re.split(r"(?<=[a-z0-9])[.;]\s", begin)[0].rstrip(".")
+    return re.split(r"(?<=[a-z0-9)])[.;]\s", begin)[0].rstrip(".")

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from controller.commissioning.device_table import comments_of, device_rows, device_tree, is_device_table
 from controller.commissioning.device_yaml import device_yaml, flow
-from controller.commissioning.tables import Cell, Complaints, Sheet, TableError, as_csv, read_sheets, write_sheets
+from controller.commissioning.tables import Cell, Complaints, Sheet, TableError, as_csv, read_sheets, told, write_sheets
 from controller.commissioning.vendor_columns import vendor_tables
 from controller.commissioning.vendor_entries import Entry, Options, entries_of
+from controller.commissioning.vendor_meters import meter_signal
 from controller.commissioning.vendor_racks import HOW_TO_SAY_IT, with_racks
-from controller.commissioning.vendor_signals import meaning_of, signal_of
+from controller.commissioning.vendor_signals import meaning_of, signal_of, words_of_name
 from controller.commissioning.vendor_signs import sign_of
 from controller.plant.checks.devices import check_device
 from controller.plant.device_loader import load_device
@@ -36,6 +37,8 @@ PERIODS = {
     DeviceKind.DIGITAL_IO: ("200 ms", "1 s"),
 }
 SLOW = ("cell.", "meter.energy", "pcs.watchdog")
+_WITHOUT_UNIT = "meter.power_factor"
+"""A ratio that lists give no unit: 0.98 is 0.98."""
 CYCLIC = ("setpoint", "heartbeat")
 _REFRESH = "refresh: 200 ms   # how old its registers may be when they are read"
 _BMS_TO_DECIDE = (
@@ -88,10 +91,10 @@ def import_points(request: Request) -> Imported:
     else:
         drafted = _from_vendor(request, sheets, complaints)
         if drafted is None:
-            return Imported("", "", "\n\n".join(complaints.lines))
+            return Imported("", "", told(complaints))
         draft = drafted
     if complaints.lines:
-        return Imported("", "", "\n\n".join(complaints.lines))
+        return Imported("", "", told(complaints))
     return _checked(request, draft)
 
 
@@ -221,7 +224,7 @@ class _Binder:
 
     def bind(self) -> None:
         """Bind all entries; what fits no signal is kept aside."""
-        for entry in self.entries:
+        for entry in sorted(self.entries, key=self._rank):
             signal = self._signal(entry)
             if signal is None:
                 continue
@@ -235,6 +238,11 @@ class _Binder:
             self.points[signal.name] = self._point(entry, signal)
             self.comments[signal.name] = self._comment(entry, signal)
             self.cells[signal.name] = entry.cell
+
+    def _rank(self, entry: Entry) -> int:
+        """Return which entries of a meter go first: the plant's whole before one pair of lines; else their order."""
+        found = meter_signal(words_of_name(entry.name)) if self.kind is DeviceKind.METER and not entry.signal else None
+        return found[1] if found is not None else 0
 
     def _complain(self, entry: Entry, message: str, expected: str = "", hint: str = "") -> None:
         self.complaints.add(entry.cell, message, expected, hint)
@@ -263,7 +271,7 @@ class _Binder:
         if entry.type.startswith("string"):
             return False
         if signal.form is SignalForm.QUANTITY:
-            return bool(entry.unit) and not entry.type.startswith(("bits", "bool"))
+            return (bool(entry.unit) or signal.name == _WITHOUT_UNIT) and not entry.type.startswith(("bits", "bool"))
         return not entry.unit
 
     def _leave(self, entry: Entry, near: Signal | None) -> None:
@@ -289,6 +297,8 @@ class _Binder:
         if entry.racks > 1 and self.repeat is not None and self.repeat[1] != entry.rack_stride:
             point["repeat_stride"] = str(entry.rack_stride)
         point |= {"as": entry.type, **_coded(entry)}
+        if signal.name == _WITHOUT_UNIT and not entry.unit:
+            point["unit"] = "pu"
         if signal.command:
             point["writable"] = "persistent" if entry.worn else "volatile"
             if any(word in signal.name for word in CYCLIC) and not entry.worn:

@@ -13,10 +13,10 @@ from controller.commissioning.frozen_maps import FREEZE_ANEW, frozen_file, froze
 from controller.commissioning.party_maps import maps_of, party_points
 from controller.commissioning.point_import import Request, export_device, import_points
 from controller.commissioning.tables import TableError, write_sheets
-from controller.commissioning.vendor_cells import AddressStyle
+from controller.commissioning.vendor_cells import AddressStyle, parse_type
 from controller.commissioning.vendor_entries import Options
 from controller.plant.figures import counted
-from controller.plant.messages import did_you_mean, one_of
+from controller.plant.messages import Complaint, did_you_mean, one_of
 from controller.plant.model import Plant
 from controller.points.addresses import FlatMap, FrozenMapError, flat_map, freeze_text
 from controller.points.interface_document import COLUMNS, Endpoint, Row, as_csv, as_json, as_markdown, party_rows, rows
@@ -47,6 +47,7 @@ class Stated:
     addresses: str
     table: str
     words: str
+    type: str = ""
 
 
 def import_list(file: Path, stated: Stated, out: Path | None) -> Answer:
@@ -59,10 +60,12 @@ def import_list(file: Path, stated: Stated, out: Path | None) -> Answer:
         if value and value not in known:
             hint = did_you_mean(value, known) or f"expected {one_of(known)}"
             return Answer(f"error: {option} can't be '{value}'; {hint}", UNUSABLE)
+    if stated.type and isinstance(wrong := parse_type(stated.type, None), Complaint):
+        return Answer(f"error: --type: {wrong.message}; expected {wrong.expected}", UNUSABLE)
     if out is not None and out.exists():
         return Answer(f"error: {out} is there already; expected a new file, nothing is overwritten", UNUSABLE)
     style = AddressStyle(stated.addresses) if stated.addresses else None
-    options = Options(style, stated.table, stated.words)
+    options = Options(style, stated.table, stated.words, stated.type)
     device = stated.device or file.stem
     found = import_points(Request(file, device, stated.kind, stated.maker, options))
     if found.errors:

@@ -55,6 +55,21 @@ class Complaints:
         self.lines.append(f"{ref}: error: {message}{more}")
 
 
+def told(complaints: Complaints) -> str:
+    """Return all complaints; one that is made at many cells alike is told once, with their number."""
+    alike: dict[str, list[str]] = {}
+    for line in complaints.lines:
+        ref, _, text = line.partition(": error: ")
+        alike.setdefault(text, []).append(ref)
+    return "\n\n".join(_told(text, refs) for text, refs in alike.items())
+
+
+def _told(text: str, refs: list[str]) -> str:
+    message, _, rest = text.partition("\n")
+    more = f" (and at {len(refs) - 1} more cells, to {refs[-1]})" if len(refs) > 1 else ""
+    return f"{refs[0]}: error: {message}{more}" + (f"\n{rest}" if rest else "")
+
+
 def read_sheets(path: Path) -> list[Sheet]:
     """Return the sheets of a CSV or XLSX file.
 

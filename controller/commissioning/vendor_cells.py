@@ -50,7 +50,7 @@ class Address:
 
 
 _NUMBER = r"(?:0x[0-9a-f]+|[0-9a-f]+h|\d+)"
-_SPAN = re.compile(rf"\s*({_NUMBER})(?:\s*(?:\.\.+|-|–|to|/|,)\s*({_NUMBER}))?\s*", re.IGNORECASE)
+_SPAN = re.compile(rf"\s*({_NUMBER})(?:\s*(?:\.\.+|-|–|~|to|/|,)\s*({_NUMBER}))?\s*", re.IGNORECASE)
 
 
 def number_of(text: str) -> int | None:
@@ -139,6 +139,19 @@ def parse_order(text: str) -> str | Complaint:
     return "high_first" if re.search(r"high (word )?first|big|msw first|high low|hi lo", folded) else ""
 
 
+_ORDER_IN_WORDS = re.compile(
+    r"(low|high|least|most)[- ](?:significant )?(?:word|register)s? (?:comes )?first|(l|m)sw first", re.IGNORECASE
+)
+
+
+def order_in_words(text: str) -> str:
+    """Return the word order that a remark states in words: `low word first`; "" if none."""
+    found = _ORDER_IN_WORDS.search(text)
+    if found is None:
+        return ""
+    return "low_first" if (found[1] or found[2]).casefold() in {"low", "least", "l"} else "high_first"
+
+
 @lru_cache(maxsize=_OFTEN)
 def parse_type(text: str, length: int | None) -> str | Complaint:
     """Return the register type of a cell such as `UINT16`, `Float32 (CDAB)`, `ASCII`, with the row's length."""
@@ -152,7 +165,7 @@ def parse_type(text: str, length: int | None) -> str | Complaint:
         given = re.search(r"(\d+)$", folded)
         words = length or (int(given[1]) if given and not folded.startswith("utf") else 0)
         return f"string{words}" if 1 <= words <= 99 else Complaint(f"'{text}' does not say how long it is", "a length")
-    if re.match(r"(bitfield|bitmap|bitmask|bits|flags|bf|bit field|bit map|binary)", folded):
+    if re.match(r"(bitfield|bitmap|bitmask|bits|flags|bf|bit field|bit map|binary)|bit ?(16|32)$", folded):
         return f"bits{_bits_of(folded, length)}"
     if re.match(r"(enum|enumeration)", folded):
         return f"enum{_bits_of(folded, length)}"
@@ -167,7 +180,8 @@ def _number_type(text: str, folded: str, length: int | None) -> str | Complaint:
         return f"f{folded[-2:]}"
     known = _NAMES.get(folded)
     if known is None:
-        return Complaint(f"unknown data type '{text}'", "such as uint16, int32, float32", did_you_mean(folded, _NAMES))
+        hint = did_you_mean(folded, _NAMES) or "or '-' in a column 'signal', to leave the row out"
+        return Complaint(f"unknown data type '{text}'", "such as uint16, int32, float32", hint)
     if known[0] in "ui" and folded in {"int", "uint", "unsigned", "signed", "integer"} and length in _WIDTH:
         return known[0] + _WIDTH[length]
     return known
@@ -223,6 +237,9 @@ def parse_unit_cell(text: str) -> tuple[str, Fraction] | Complaint:
     """Return our spelling of a unit and the scale that stands before it (`0.1 V`, `10 mV`); "" if there is none."""
     if is_nothing(text):
         return "", Fraction(1)
+    if parted := re.fullmatch(r"\s*(\D*?)\s*/\s*(1(?:[.,]0+)?|10+)\s*", text):  # V/100: hundredths of a volt
+        found = parse_unit_cell(parted[1])
+        return found if isinstance(found, Complaint) else (found[0], found[1] / Fraction(parted[2].replace(",", ".")))
     matched = re.fullmatch(r"\s*((?:\d+(?:[.,]\d+)?|\d+/\d+)\s*)?[*x×]?\s*(\D.*?)?\s*", text)
     scale = parse_number(matched[1]) if matched and matched[1] else Fraction(1)
     name = (matched[2] or "") if matched else text
@@ -232,6 +249,24 @@ def parse_unit_cell(text: str) -> tuple[str, Fraction] | Complaint:
     if name and not unit:
         return Complaint(f"unknown unit '{name}'", "a unit such as V, mV, A, kW, degC, %", did_you_mean(name, UNITS))
     return unit, scale
+
+
+_CODING_IN_WORDS = (
+    re.compile(r"[(\[ ](?P<scale>\d+(?:[.,]\d+)?) ?(?P<unit>[A-Za-zµ°Ω%]{1,5})[)\]]?\s*$"),
+    re.compile(r"\bweight\s*[:=]?\s*(?P<unit>[A-Za-z]+)\s*[*x×]\s*(?P<gain>\d+)"),
+)
+
+
+def coding_in_words(text: str) -> tuple[str, Fraction]:
+    """Return unit and scale that a name or a note ends with: `Voltage 0.1V`, `Value weight: Watt*10`; "" if none."""
+    for pattern in _CODING_IN_WORDS:
+        for matched in pattern.finditer(text):
+            parts = matched.groupdict()
+            unit = parse_unit_cell("pu" if parts["unit"].casefold() == "pf" else parts["unit"])
+            scale = parse_number(parts["scale"]) if parts.get("scale") else Fraction(1, int(parts.get("gain") or 1))
+            if not isinstance(unit, Complaint) and unit[0] and not isinstance(scale, Complaint) and scale:
+                return unit[0], unit[1] * scale
+    return "", Fraction(1)
 
 
 def decimal(value: Fraction) -> str:

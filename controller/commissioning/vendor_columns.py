@@ -18,11 +18,15 @@ from controller.commissioning.vendor_notes import is_remark, repetition_of
 HEADINGS: dict[str, tuple[str, ...]] = {
     "signal": ("signal", "our signal"),
     "name": ("name", "point name", "signal name", "parameter", "parameter name", "tag", "variable", "data name", "item",
-             "register name", "point", "data point", "bezeichnung", "nom", "nombre"),
-    "description": ("description", "desc", "explanation", "definition", "meaning", "beschreibung", "content"),
+             "register name", "point", "data point", "bezeichnung", "nom", "nombre", "variable eng unit", "measurand",
+             "messwert", "measurement"),
+    "description": ("description", "desc", "explanation", "definition", "meaning", "beschreibung", "content",
+                    "details"),
     "address": ("address", "addr", "register", "reg", "register address", "modbus address", "start address", "modicon",
+                "modicon address",
                 "register number", "start register", "modbus register", "register no", "address dec", "dec address",
-                "pdu address", "protocol address", "adresse", "direccion", "plc address", "hex address", "address hex"),
+                "pdu address", "protocol address", "adresse", "direccion", "plc address", "hex address", "address hex",
+                "start reg", "registeradresse", "register adresse", "start adresse", "physical address"),
     "table": ("fc", "function", "function code", "read function", "register type", "area", "table", "object type",
               "modbus function", "fcode", "read fc", "funktion", "object"),
     "type": ("type", "data type", "format", "datatype", "data format", "datentyp", "register format", "var type"),
@@ -30,7 +34,7 @@ HEADINGS: dict[str, tuple[str, ...]] = {
                "len", "register length", "quantity", "word count", "num registers", "nr of registers", "lange"),
     "order": ("word order", "byte order", "endianness", "endian", "order"),
     "scale": ("scale", "factor", "multiplier", "resolution", "scale factor", "scaling", "faktor", "coefficient",
-              "precision", "conversion factor", "lsb", "ratio"),
+              "precision", "conversion factor", "lsb", "ratio", "res", "auflosung", "skalierung"),
     "gain": ("gain", "divisor", "divide by", "denominator"),
     "exponent": ("sf", "exponent", "scale exponent", "decimals", "decimal places"),
     "offset": ("offset", "value offset", "bias"),
@@ -119,12 +123,29 @@ def vendor_tables(sheets: Sequence[Sheet]) -> tuple[list[VendorTable], list[str]
 
 def _table(sheet: Sheet, title: str) -> VendorTable | None:
     for number, row in enumerate(sheet.rows):
-        columns = tuple(_column(cell) for cell in row)
+        columns = _as_its_cells_say(tuple(_column(cell) for cell in row), sheet.rows[number + 1 :])
         roles = {c.role for c in columns if c.role}
         if len(roles) >= ENOUGH and "address" in roles:
             above = [c.text for other in sheet.rows[:number] for c in other if c.text]
             return _filled(columns, sheet.rows[number + 1 :], above, title)
     return None
+
+
+def _as_its_cells_say(columns: tuple[Column, ...], below: Sequence[Sequence[Cell]]) -> tuple[Column, ...]:
+    """Return the columns, headings of two meanings read by what stands below them.
+
+    `Quantity` is a number of registers or what is measured; `Offset` is an address where no other column is one.
+    """
+    roles = {column.role for column in columns}
+    changed = list(columns)
+    for position, column in enumerate(columns):
+        heading = _folded(column.heading.text)
+        cells = [row[position].text for row in below if position < len(row) and row[position].text]
+        if heading == "quantity" and cells and not any(text[:1].isdigit() for text in cells) and "name" not in roles:
+            changed[position] = Column("name", column.heading, column.remark)
+        if heading == "offset" and "address" not in roles and cells and all(text.isdecimal() for text in cells):
+            changed[position] = Column("address", column.heading, column.remark)
+    return tuple(changed)
 
 
 def _filled(columns: tuple[Column, ...], below: Sequence[Sequence[Cell]], above: list[str], title: str) -> VendorTable:

@@ -8,6 +8,7 @@ that breaks the step is a complaint at that row.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,9 +17,11 @@ from typing import TypeVar
 from controller.commissioning.tables import Cell, Complaints
 from controller.commissioning.vendor_cells import (
     AddressStyle,
+    coding_in_words,
     decimal,
     is_nothing,
     number_of,
+    order_in_words,
     parse_address,
     parse_number,
     parse_order,
@@ -54,6 +57,7 @@ class Options:
     addresses: AddressStyle | None = None
     table: str = ""
     words: str = ""
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,11 @@ class Entry:
 def entries_of(table: VendorTable, options: Options, complaints: Complaints) -> list[Entry]:
     """Return the entries of a list, repeated rows folded."""
     style = _style(table, options, complaints)
+    if table.column("type") is None and not options.type:
+        heading = table.columns[0].heading
+        complaints.add(heading, "the list does not say the data type of its values",
+                       "a column Type, or --type float32 (uint16, int32, ...) if all have one")  # fmt: skip
+        return []
     if style is None:
         return []
     reader = _Reader(table, options, style, complaints)
@@ -116,14 +125,25 @@ def _style(table: VendorTable, options: Options, complaints: Complaints) -> Addr
             return style
     cells = [table.cell(row, "address") for row in range(len(table.rows))]
     numbers = [c for c in cells if c.text]
-    if numbers and all(re.match(r"[134]\d{4,5}(?!\d)", c.text) for c in numbers):
+    if numbers and all(re.match(r"[134]\d{4,5}(?!\d)", c.text) for c in numbers) and _has_registers(numbers):
         return AddressStyle.MODICON
+    if numbers and all(re.match(r"0x[0-9a-f]+|[0-9a-f]+h\b", c.text, re.IGNORECASE) for c in numbers):
+        return AddressStyle.ZERO_BASED
     if any(number_of(c.text) == 0 for c in numbers):
         return AddressStyle.ZERO_BASED
     where = numbers[0] if numbers else (column.heading if column else "")
     complaints.add(where, "the list does not say how it counts its addresses",
                    "--addresses zero_based, one_based or modicon", "read one known register to find out")  # fmt: skip
     return None
+
+
+def _has_registers(numbers: list[Cell]) -> bool:
+    """Whether some of the numbers are of registers: 1xxxx alone are bits, or addresses that happen to begin so."""
+    return any(cell.text[0] in "34" for cell in numbers)
+
+
+_WHICH = re.compile(r"total|sum|average|avg|mean|(?:l|phase ?)?[123abc](?:[- /]?(?:n|l?[123]|[abc]))?", re.IGNORECASE)
+"""A description that says only which of several values a row is: `L1`, `total`."""
 
 
 class _Reader:
@@ -134,6 +154,8 @@ class _Reader:
         column = table.column("address")
         self.is_hex = "hex" in (column.remark if column else "")
         self._scalings: dict[tuple[str, ...], Entry] = {}
+        names = [table.cell(row, "name").text for row in range(len(table.rows))]
+        self._shared = {name for name, count in Counter(names).items() if count > 1}
 
     def entry(self, row: int) -> Entry | None:
         """Return the entry of a row, None with complaints."""
@@ -144,6 +166,8 @@ class _Reader:
             self.complaints.add(name, "the row has no name", "a name or a description")
             return None
         entry = self._placed(row, name)
+        if self.table.cell(row, "signal").text == "-" and entry is None:
+            del self.complaints.lines[before:]  # it is left out, so it need not be read
         return entry if entry is not None and len(self.complaints.lines) == before else None
 
     def _placed(self, row: int, name: Cell) -> Entry | None:
@@ -158,8 +182,10 @@ class _Reader:
             return None
         span = length if length is not None else _span(address)
         count = self._count(row, span, words_of(kind), length_cell if length is not None else at)
-        title = self.table.titles[row]
-        return self._described(row, replace(scaled, cell=name, name=_named(name.text, title), table=table, title=title,
+        title, description = self.table.titles[row], self.table.cell(row, "description").text
+        which = name.text in self._shared or _WHICH.fullmatch(description.strip())
+        whole = f"{name.text} {description}".strip() if which else name.text
+        return self._described(row, replace(scaled, cell=name, name=_named(whole, title), table=table, title=title,
                                             address=address.first, type=kind, count=count))  # fmt: skip
 
     def _taken(self, cell: Cell, value: T | Complaint) -> T | None:
@@ -170,7 +196,7 @@ class _Reader:
 
     def _type(self, row: int, length: int | None) -> str | None:
         cell = self.table.cell(row, "type")
-        return self._taken(cell, parse_type(cell.text, length))
+        return self._taken(cell, parse_type(cell.text or self.options.type, length))
 
     def _table(self, row: int, by_number: str) -> str | None:
         cell = self.table.cell(row, "table")
@@ -251,6 +277,7 @@ class _Reader:
             pairs, left = parse_pairs(values.text)[0], ""  # what is left stands in the comment anyway
             if not pairs and (told := next((m for cell in texts if (m := _WRITE.search(cell.text))), None)):
                 pairs = {int(told[1]): entry.name}
+        entry = self._in_words(row, entry)
         low, high = self._limits(row)
         missing = self.table.cell(row, "missing").text
         notes = [
@@ -274,6 +301,21 @@ class _Reader:
             values_cell=values,
             comment=comment,
         )
+
+    def _in_words(self, row: int, entry: Entry) -> Entry:
+        """Return the entry with what only its name or its notes say of its coding: unit, scale, which word is first."""
+        notes = [cell.text for column, cell in self.table.unknown(row)]
+        if not entry.words:
+            order = next((found for text in notes if (found := order_in_words(text))), "")
+            entry = replace(entry, words=order)
+        if entry.unit or self.table.column("unit") is not None:
+            return entry
+        for text in (entry.name, *notes):
+            unit, scale = coding_in_words(text)
+            if unit:
+                scale *= Fraction(entry.scale or "1")
+                return replace(entry, unit=unit, scale="" if scale == 1 else decimal(scale))
+        return entry
 
     def _limits(self, row: int) -> tuple[str, str]:
         span = self.table.cell(row, "range").text

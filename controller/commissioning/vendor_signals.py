@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from controller.commissioning.vendor_meters import meter_signal
 from controller.plant.device_types import BMS_KINDS, DeviceKind
 from controller.plant.signals import SIGNALS, BmsAlarm, Signal, SignalForm
 
@@ -58,20 +59,6 @@ _PCS = (
     (r"(fault|alarm|error) ?(word|code|bits|status)?", "alarms"),
     (r"state|status|mode", "state"),
 )  # fmt: skip
-_METER = (
-    (r"(export|deliver\w* to grid|sold|fed in|outgoing) .*energy|energy .*(export|sold|outgoing)|export \w*wh",
-     "energy_out"),
-    (r"(import|purchas|bought|incoming|consumed) ?.*energy|energy .*(import|bought|incoming|consumed)|import \w*wh",
-     "energy_in"),
-    (r"reactive p|\bvar\b|total system var", "reactive_power"),
-    (r"apparent p|volt amps|\bva\b", "apparent_power"),
-    (r"power factor|\bpf\b|cos ?phi", "power_factor"),
-    (r"breaker|switch (state|position)", "breaker"),
-    (r"active power|system power|real power|total power|^p( total| sum)?$", "active_power"),
-    (r"freq", "frequency"),
-    (r"volt", "voltage"),
-    (r"curr", "current"),
-)  # fmt: skip
 _CELLS = (
     (r"cell .*volt|single volt", "cell.voltage"),
     (r"cell .*temp|temp\w* (sensor|probe|point)|module .*temp|\bntc\b", "cell.temperature"),
@@ -81,7 +68,6 @@ _PREFIX = {
     DeviceKind.BANK_BMS: ("rack", (*_CELL_EXTREMES, *_RACK)),
     DeviceKind.RACK_BMS: ("rack", (*_CELL_EXTREMES, *_RACK)),
     DeviceKind.PCS: ("pcs", _PCS),
-    DeviceKind.METER: ("meter", _METER),
     DeviceKind.DIGITAL_IO: ("interlock", ((r".", "healthy"),)),
 }
 
@@ -109,6 +95,9 @@ def signal_of(
     folded = words_of_name(name)
     if repeated and kind in BMS_KINDS:
         return next((SIGNALS[signal] for pattern, signal in _CELLS if re.search(pattern, folded)), None)
+    if kind is DeviceKind.METER:
+        of_meter = meter_signal(folded)
+        return SIGNALS[f"meter.{of_meter[0]}"] if of_meter is not None else None
     prefix, patterns = _PREFIX[kind]
     found = next((part for pattern, part in patterns if re.search(pattern, folded)), None)
     if found == "heartbeat" and writable:

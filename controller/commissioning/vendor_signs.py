@@ -28,7 +28,8 @@ _OF_CHARGE = (
     (r"\bcharg\w*", SignConvention.CHARGE_POSITIVE),
     (r"\bexport\w*|\bdeliver\w*|\bfeed[- ]?in\w*|\bto (?:the )?grid\b|\binject\w*|\bsuppl(?:y|ies|ied)\b|\bgenerat\w*",
      SignConvention.EXPORT_POSITIVE),
-    (r"\bimport\w*|\bconsum\w*|\bfrom (?:the )?grid\b|\bpurchas\w*", SignConvention.IMPORT_POSITIVE),
+    (r"\blieferung\b", SignConvention.EXPORT_POSITIVE),
+    (r"\bimport\w*|\bbezug\b|\bconsum\w*|\bfrom (?:the )?grid\b|\bpurchas\w*", SignConvention.IMPORT_POSITIVE),
 )  # fmt: skip
 _REACTIVE = (
     (r"\babsorb\w*|\binduct\w*", SignConvention.ABSORBED_POSITIVE),

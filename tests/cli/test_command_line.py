@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from controller.cli import app
+from controller.cli import app, main
 from controller.commissioning.point_map import diff, freeze
 from controller.link.secret_store import store_secret
 from controller.plant.demo_site import write_demo_site
@@ -43,6 +43,22 @@ def test_what_only_reads_files_loads_no_heavy_library(words: list[str], reposito
 
 def test_the_help_names_debug() -> None:
     assert "--debug" in bess("--help").stdout
+
+
+def test_debug_is_offered_only_for_what_nobody_foresaw(site: Path, monkeypatch, capsys) -> None:
+    def said_by(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["bess", *words])
+        with pytest.raises(SystemExit):
+            main()
+        return capsys.readouterr().err
+
+    assert said_by("rehearse", str(site), "--scenario", "nowhere").startswith(
+        "error: nowhere: there is no such scenario"
+    )
+    assert "--debug" not in said_by("rehearse", str(site), "--scenario", "nowhere")
+    assert "--debug" not in said_by("library", "devices", "nothing")
+    monkeypatch.setattr("controller.plant.schema.json_schema.schema_text", lambda _: 1 / 0)
+    assert said_by("schema", "site") == "error: division by zero (run again with --debug for the details)\n"
 
 
 @pytest.mark.parametrize("words", [("demo", "--racks", "-1"), ("bench", "--racks", "1"), ("demo", "--racks", "99999")])

@@ -199,6 +199,23 @@ def test_a_table_that_changed_as_a_whole_is_told_in_a_few_lines(tmp_path: Path) 
     assert "more values of this table" in found.as_text()
 
 
+def test_devices_of_one_kind_are_tested_again_in_one_line(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_demo_site(one)
+    register = (
+        "generic-rack-bms",
+        "rack.voltage:                 {at: input 16",
+        "rack.voltage:                 {at: input 60",
+    )
+    changed(two, device=register)
+    told = diff_sites((one, load_site_or_raise(one)), (two, load_site_or_raise(two)), retest=True)
+
+    assert told.retest is not None
+    assert len([r for r in told.retest if r.check.kind is CheckKind.P2P]) == 12
+    assert told.as_text().count("  p2p ") == 1
+    assert "  p2p B02-R01 .. B02-R12  (12)\n" in told.as_text()
+
+
 def test_nothing_to_test_again_is_said(tmp_path: Path) -> None:
     site = write_demo_site(tmp_path / "site").parent
     plant = load_site_or_raise(site)

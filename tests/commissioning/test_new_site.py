@@ -83,6 +83,31 @@ def test_options_are_obeyed(words: str, tmp_path: Path) -> None:
     assert not load_site(tmp_path / "a site 2").errors
 
 
+@pytest.mark.parametrize("cell", ["lg_m50_nmc", "a123_26650_lfp", "ncr18650pf_nca"])
+def test_small_cells_stand_side_by_side(cell: str, tmp_path: Path) -> None:
+    answer = init(tmp_path / "s", "--power", "2MW", "--energy", "4MWh", "--cell", cell)
+    assert answer.exit_code == 0, answer.stderr
+    plant = load_site_or_raise(tmp_path / "s")
+    assert load_site(tmp_path / "s").errors == ()
+    assert len(plant.racks) < 20
+    assert plant.racks[0].battery.cells_in_parallel > 50
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--frequency", "55Hz"), "no grid has a nominal frequency of 55 Hz; expected 50 Hz or 60 Hz"),
+        (("--timezone", "Munich"), "no time zone 'Munich'; did you mean 'Europe/Berlin'?"),
+    ],
+)
+def test_an_answer_that_can_not_be_is_refused_with_its_option(
+    words: tuple[str, str], said: str, tmp_path: Path
+) -> None:
+    answer = init(tmp_path / "s", "--power", "2MW", "--energy", "4MWh", *words)
+    assert answer.exit_code == 1
+    assert answer.stderr == f"error: {words[0]}: {said}\n"
+
+
 def test_a_new_site_runs_in_fake_time(tmp_path: Path) -> None:
     assert init(tmp_path / "s", "--power", "2MW", "--energy", "2MWh").exit_code == 0
     plant = load_site(tmp_path / "s").plant
