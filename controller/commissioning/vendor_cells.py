@@ -286,10 +286,24 @@ _NEXT = re.compile(r"(?:\s*/\s*|(?<!bit)\s+)(?=(?:0x[0-9a-f]+|\d+)\s*=)", re.IGN
 """Where the next pair begins without a comma: `0=off / 1=on`, `0=off 1=on`."""
 
 
+_BIT = re.compile(
+    r"(?<![\w.])(?:bit\s*|d(?=\d+\s*[:=]))(\d{1,2})\b(?!\s*(?:-|–|\.\.+|to)\s*\d)\s*(?:[:=)]|->|→|[-–])?\s*",
+    re.IGNORECASE,
+)
+
+
+def _with_bits_apart(text: str) -> str:
+    """Return `bit0 over voltage bit1 under voltage`, `D3 = fault, D4 = fan` with a mark before each bit.
+
+    One bit alone may be named in a sentence (`see bit 3 of the next register`).
+    """
+    return _BIT.sub(r"; \1: ", text) if len(_BIT.findall(text)) > 1 else text
+
+
 @lru_cache(maxsize=_OFTEN)
 def parse_pairs(text: str) -> tuple[Mapping[int, str], str]:
     """Return raw values (or bits) with their meaning, and what of the text could not be read so."""
-    text = _NEXT.sub("; ", text.strip().replace("\N{FULLWIDTH COLON}", ":"))
+    text = _NEXT.sub("; ", _with_bits_apart(text.strip().replace("\N{FULLWIDTH COLON}", ":")))
     pairs = {int(raw, 0) if raw.startswith("0x") else int(raw): name.strip() for raw, name in _PAIR.findall(text)}
     left = _PAIR.sub("", text).strip(" ;,|\n\t.")
     return pairs, left

@@ -46,17 +46,17 @@ def test_the_help_names_debug() -> None:
 
 
 def test_debug_is_offered_only_for_what_nobody_foresaw(site: Path, monkeypatch, capsys) -> None:
-    def said_by(*words: str) -> str:
+    def said_by(*words: str) -> object:
         monkeypatch.setattr("sys.argv", ["bess", *words])
         with pytest.raises(SystemExit):
             main()
         return capsys.readouterr().err
 
-    assert said_by("rehearse", str(site), "--scenario", "nowhere").startswith(
+    assert str(said_by("rehearse", str(site), "--scenario", "nowhere")).startswith(
         "error: nowhere: there is no such scenario"
     )
-    assert "--debug" not in said_by("rehearse", str(site), "--scenario", "nowhere")
-    assert "--debug" not in said_by("library", "devices", "nothing")
+    assert "--debug" not in str(said_by("rehearse", str(site), "--scenario", "nowhere"))
+    assert "--debug" not in str(said_by("library", "devices", "nothing"))
     monkeypatch.setattr("controller.plant.schema.json_schema.schema_text", lambda _: 1 / 0)
     assert said_by("schema", "site") == "error: division by zero (run again with --debug for the details)\n"
 

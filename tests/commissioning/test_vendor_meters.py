@@ -15,6 +15,7 @@ from controller.commissioning.vendor_cells import (
     AddressStyle,
     coding_in_words,
     order_in_words,
+    parse_pairs,
     parse_type,
     parse_unit_cell,
 )
@@ -232,6 +233,21 @@ def test_single_cells():
     assert coding_in_words("Voltage 3") == ("", Fraction(1))
     assert parse_type("BIT32", None) == "bits32"
     assert [order_in_words(t) for t in ("low word first", "MSW first", "in a word")] == ["low_first", "high_first", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("bit0 over voltage alarm; bit1 under voltage alarm", {0: "over voltage alarm", 1: "under voltage alarm"}),
+        ("bit 0: over voltage, bit 4: over temperature", {0: "over voltage", 4: "over temperature"}),
+        ("bit0=over voltage bit1=under voltage", {0: "over voltage", 1: "under voltage"}),
+        ("D3 = fault, D4 = fan", {3: "fault", 4: "fan"}),
+        ("see bit 3 of the next register", {}),
+        ("bit 0-3 reserved, bit 4 fan, bit 5 door", {4: "fan", 5: "door"}),
+    ],
+)
+def test_bits_are_read_as_makers_write_them(text, pairs):
+    assert {raw: name.strip(" ,;") for raw, name in parse_pairs(text)[0].items()} == pairs
 
 
 def test_the_type_of_all_values_is_said_by_an_option(tmp_path):

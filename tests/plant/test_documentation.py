@@ -57,6 +57,15 @@ def test_the_device_of_the_guide_fits_into_its_site(tmp_path):
     assert result.plant.devices[0].type.name == "acme-r280"
 
 
+def test_the_cell_of_the_guide_fits_into_its_site(tmp_path):
+    site = EXAMPLES["site.yaml"].replace("cell: generic_280_lfp ", "cell: cells/mine.yaml ")
+    assert site != EXAMPLES["site.yaml"]
+    result = load_site(write(tmp_path, **{"site.yaml": site}))
+    assert result.text() == ""
+    assert result.plant is not None
+    assert result.plant.racks[0].battery.cell.name == "mine280"
+
+
 def test_the_rows_of_the_guide_load(tmp_path):
     rows = next(block for block in re.findall(r"```yaml\n(.*?)```", GUIDE, flags=re.DOTALL) if "off: [" in block)
     result = load_site(write(tmp_path, **{"protections.yaml": rows}))
