@@ -48,6 +48,7 @@ class SystemAlarm(StrEnum):
     POI_MISSED = "poi_missed"
     POI_APART = "poi_apart"
     POI_UNKNOWN = "poi_unknown"
+    POI_LIMIT_BROKEN = "poi_limit_broken"
     SETPOINT_TIMED_OUT = "setpoint_timed_out"
     SCADA_LOST = "scada_lost"
     FAST_STOP_LATCHED = "fast_stop_latched"
@@ -214,7 +215,13 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     SystemAlarm.POI_APART: _alarm(
         Axis.PLANT,
         "POI meter and converters do not fit together",
-        "The POI loop holds: check the meter's scale, sign and word order, then the load of the site.",
+        "Set-points are followed by the converters: check the meter's scale and sign, and the load of the site.",
+    ),
+    SystemAlarm.POI_LIMIT_BROKEN: _alarm(
+        Axis.PLANT,
+        "limit at the POI is not held",
+        "The batteries do what they can: lower the load or the generation of the site, or have the limit changed.",
+        "W",
     ),
     SystemAlarm.POI_UNKNOWN: _alarm(
         Axis.PLANT,

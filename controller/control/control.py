@@ -27,7 +27,9 @@ from controller.control.mismatch import MismatchFindings
 from controller.control.orders import ask_converters, clear_reset_requests
 from controller.control.permissives import missing_for_start
 from controller.control.plant_control import step_plant
-from controller.control.poi import PoiSample, are_apart, is_frozen
+from controller.control.poi import PoiSample, is_frozen
+from controller.control.poi_guard import watch_limits
+from controller.control.poi_witness import Converters
 from controller.control.power import set_power
 from controller.control.racks import observe_racks, step_racks
 from controller.control.relations import DISCHARGE
@@ -83,8 +85,8 @@ def control(
     may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, standing, now_ns)
     account = _account(plant, arrays, state, estimate, carry, racks, may)
     sample = _poi_sample(state, plant, image, measured)
-    apart = are_apart(state.active_loop, plant, _unseen_w(plant, state, measured, sample), dt_s)
-    frozen = plant.poi.meter >= 0 and (is_frozen(plant, sample) or apart)
+    _watch_meter(plant, state, measured, sample, dt_s)
+    frozen = plant.poi.meter >= 0 and (is_frozen(plant, sample) or not state.witness.fits)
     loose = _uncontrolled(state, measured, converters, findings, conditions.write_failed, sample)
     hold = frozen or findings.apart or loose.any
     power = set_power(plant, state, may, account.pcs_soc_ratio, loose, sample, dt_s, frozen=hold)
@@ -206,10 +208,17 @@ def _assume(
     assume_power(memory.assumed_w, commanded, silence, unseen_w)
 
 
-def _unseen_w(plant: Plant, state: ControlState, measured: Measurements, sample: PoiSample) -> float:
-    """What the POI meter shows beside the converters; NaN without the meter or while a converter is not heard."""
-    unheard = plant.poi.meter < 0 or bool(np.isnan(measured.pcs_active_power_w).any())
-    return np.nan if unheard else unseen_power_w(measured.pcs_active_power_w, sample, state.losses)
+def _watch_meter(plant: Plant, state: ControlState, measured: Measurements, sample: PoiSample, dt_s: float) -> None:
+    """Compare the POI meter with the converters and with its limits."""
+    if plant.poi.meter < 0:
+        return
+    power_w = measured.pcs_active_power_w
+    heard = ~np.isnan(power_w)
+    commanded_w = float(state.pcs.command_w.sum(where=heard))
+    of_pcs = Converters(float(power_w.sum(where=heard)), commanded_w, all_heard=bool(heard.all()))
+    state.witness.follow(of_pcs, sample.active_w, unseen_power_w(power_w, sample, state.losses), dt_s)
+    limits_w = state.import_limits.lowest_w, state.export_limits.lowest_w
+    watch_limits(state.guard, limits_w, sample.active_w, plant.poi.power_w, dt_s)
 
 
 def _account(

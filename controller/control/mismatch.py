@@ -20,6 +20,8 @@ BoolArray = NDArray[np.bool_]
 
 TOLERANCE_RATIO = 0.02
 TOLERANCE_MIN_W = 1000.0
+SURPLUS_AFTER_S = 1.0
+"""Before that it may be an old sample, and making room for it would only be a dip."""
 LIMITED_AFTER_S, ALARM_AFTER_S, STOP_AFTER_S, BREAKER_AFTER_S = 2.0, 2.0, 5.0, 10.0
 RELEASE_RATIO_PER_S = 0.002
 """A learned limit rises again so fast: 1 % of rating in 5 s, until the converter falls short once more."""
@@ -74,7 +76,7 @@ class Mismatch:
             breaker_request=self.excess_s >= BREAKER_AFTER_S,
             limits_itself=limited,
             apart=anywhere(over | under),
-            surplus_w=self._surplus_w(excess, measured_w),
+            surplus_w=self._surplus_w(excess & (self.excess_s >= SURPLUS_AFTER_S), measured_w),
         )
 
     def _surplus_w(self, excess: BoolArray, measured_w: FloatArray) -> FloatArray:

@@ -7,8 +7,9 @@ freezes and holds; release is bumpless because the trim is all that the loop rem
 plant at rest does not discharge its racks into its own auxiliaries.
 
 What the loop makes up for beyond the losses is load and generation that nobody meters, up to a part of the rating that
-the site states (`poi_trim`). If the meter shows more than that beside what the converters give, one of them is wrong:
-the loop freezes too. A reference that the meter does not show for half a minute is told.
+the site states (`poi_trim`), a step at a time that the meter must answer (`poi_witness`). If it does not, or shows more
+beside the converters than the site states, the loop holds too, and the set-point is followed by the converters' own
+powers. A reference that the meter does not show for half a minute is told.
 
 A power that the meter does not tell, or not believably, is told after two seconds. The set-point is still followed, by
 the converters' own powers, the modelled losses and the trim as it was; but what the trim was made for may be gone, so
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from controller.control.poi_witness import MeterWitness
 from controller.plant.model import MeterRole, Plant
 
 TRIM_TIME_S = 3.0
@@ -31,9 +33,6 @@ STILL_RATIO = 0.005
 MISSED_RATIO = 0.02
 """Of the rating: the meter may differ so much from the reference before it counts as missed."""
 MISSED_AFTER_S = 30.0
-APART_MARGIN_RATIO = 0.1
-APART_AFTER_S = 2.0
-"""Meter and converters are not sampled at the same instant: the loop holds at once, but it is told only then."""
 UNKNOWN_AFTER_S = 2.0
 VOLTAGE_WINDOW_RATIO = 0.1
 FREQUENCY_WINDOW_HZ = 1.5
@@ -48,7 +47,8 @@ class PoiLoop:
     still_s: float = 0.0
     sample_ns: int = 0
     missed_s: float = 0.0  # for so long the meter has not shown the reference
-    apart_s: float = 0.0  # for so long meter and converters do not fit together
+    stood: float = 0.0  # the trim when the converters stood last
+    sure: float = 0.0  # and when the meter was last sure
     unknown_s: float = 0.0  # for so long the meter has not told its quantity
 
 
@@ -69,6 +69,7 @@ class Trimmed(NamedTuple):
 
     rating: float
     trim_ratio: float
+    leash: float = math.inf
 
     @property
     def bound(self) -> float:
@@ -79,7 +80,10 @@ class Trimmed(NamedTuple):
 def trim_step(
     loop: PoiLoop, reference: float, measured: float, time_ns: int, bounds: Trimmed, dt_s: float, *, frozen: bool
 ) -> float:
-    """Return the trim to add to `reference`; the loop is brought up to date in place."""
+    """Return the trim to add to `reference`; the loop is brought up to date in place.
+
+    It goes no further than `bounds.leash` from where the converters stood last.
+    """
     rating = bounds.rating
     moved = abs(reference - loop.reference) > STILL_RATIO * rating
     loop.still_s = 0.0 if moved or frozen else loop.still_s + dt_s
@@ -93,8 +97,9 @@ def trim_step(
     if frozen or elapsed_ns <= 0 or loop.still_s < SETTLING_S or math.isnan(measured):
         return loop.trim
     step_s = min(elapsed_ns * 1e-9, 0.5 * TRIM_TIME_S)
-    bound = bounds.bound
-    loop.trim = max(-bound, min(bound, loop.trim + (reference - measured) * (step_s / TRIM_TIME_S)))
+    trim = loop.trim + (reference - measured) * (step_s / TRIM_TIME_S)
+    trim = max(loop.stood - bounds.leash, min(loop.stood + bounds.leash, trim))
+    loop.trim = max(-bounds.bound, min(bounds.bound, trim))
     return loop.trim
 
 
@@ -103,12 +108,13 @@ def is_at_its_bound(loop: PoiLoop, bounds: Trimmed) -> bool:
     return loop.missed_s > 0.0 and abs(loop.trim) >= bounds.bound
 
 
-def are_apart(loop: PoiLoop, plant: Plant, unseen_w: float, dt_s: float) -> bool:
-    """Whether the meter shows more beside the converters than the site may have; `unseen_w` NaN: nobody can say."""
-    most_w = (plant.control.poi_trim_ratio + APART_MARGIN_RATIO) * plant.poi.power_w
-    apart = abs(unseen_w) > most_w
-    loop.apart_s = loop.apart_s + dt_s if apart else 0.0
-    return apart
+def take_answer(loop: PoiLoop, witness: MeterWitness) -> None:
+    """Go back to where the meter was sure, if it did not answer; go on from here, if it did."""
+    if witness.just_missed:
+        loop.trim = loop.stood = loop.sure
+    elif witness.stands:
+        loop.stood = loop.trim
+        loop.sure = loop.trim if witness.is_sure else loop.sure
 
 
 def is_frozen(plant: Plant, sample: PoiSample) -> bool:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from controller.control.limits.pcs import PcsLimits
 from controller.control.limits.poi import Clip, clip_power
 from controller.control.limits.reasons import NOWHERE, LimitReason, cause_of
-from controller.control.poi import PoiSample, Trimmed, is_at_its_bound, trim_step
+from controller.control.poi import PoiSample, Trimmed, is_at_its_bound, take_answer, trim_step
+from controller.control.poi_guard import AtMeter, hold_limits
 from controller.control.ramps import ramp
 from controller.control.relations import CHARGE, DISCHARGE
 from controller.control.sequences.plant import PlantState
@@ -68,12 +69,15 @@ def set_power(
     available_w = _available_w(state, limits, sample, uncontrolled)
     active_w = _active_in_effect_w(plant, state, limits, available_w, active_clips, dt_s)
     reference_w = _reference_w(plant, state, active_w, sample, dt_s, frozen=frozen)
+    reference_w = _within_limits_w(plant, state, reference_w, uncontrolled, active_clips, dt_s)
     if plant.poi.meter >= 0 and is_at_its_bound(state.active_loop, _bounds(plant, plant.poi.power_w)):
         active_clips.append(Clip(LimitReason.POI_TRIM, active_w, sample.active_w))
     if not active_clips and (unheard := _unheard(uncontrolled)) is not None:
         active_clips.append(Clip(LimitReason.PCS_DATA_LOST, active_w, active_w, unheard))
     if not active_clips and plant.poi.meter >= 0 and math.isnan(sample.active_w):
         active_clips.append(Clip(LimitReason.POI_UNKNOWN, active_w, active_w))
+    if not active_clips and state.witness.is_told:
+        active_clips.append(Clip(LimitReason.POI_APART, active_w, active_w))
     pcs_w = _share(limits, pcs_soc_ratio, reference_w, uncontrolled)
     capability_var = _reactive_capability_var(plant, limits, pcs_w)
     available_var = sum(capability_var)
@@ -207,16 +211,41 @@ def _reference_w(
     plant: Plant, state: ControlState, active_w: float, sample: PoiSample, dt_s: float, *, frozen: bool
 ) -> float:
     """Return what the converters must give in sum. At zero they give zero: losses at rest come from the grid."""
-    bounds, hold = _bounds(plant, plant.poi.power_w), frozen or active_w == 0.0
-    trim_w = trim_step(state.active_loop, active_w, sample.active_w, sample.time_ns, bounds, dt_s, frozen=hold)
+    loop, hold = state.active_loop, frozen or active_w == 0.0 or not state.witness.is_calm
+    take_answer(loop, state.witness)
+    bounds = _bounds(plant, plant.poi.power_w)._replace(leash=state.witness.leash_w)
+    trim_w = trim_step(loop, active_w, sample.active_w, sample.time_ns, bounds, dt_s, frozen=hold)
     if active_w == 0.0:
         return 0.0
     if plant.poi.meter < 0:
         return active_w
-    if math.isnan(sample.active_w):
+    if math.isnan(sample.active_w) or state.witness.doubted:
         import_w, export_w = state.import_limits.lowest_w, state.export_limits.lowest_w
         trim_w = min(max(active_w + trim_w, -import_w), export_w) - active_w
     return active_w + state.losses.loss_w(active_w, sample.auxiliary_w) + trim_w
+
+
+def _within_limits_w(
+    plant: Plant,
+    state: ControlState,
+    reference_w: float,
+    uncontrolled: Uncontrolled,
+    clips: list[Clip],
+    dt_s: float,
+) -> float:
+    """Return what the limits at the meter leave of the converters' sum."""
+    if plant.poi.meter < 0 or state.plant.sequence not in _FOLLOWS:
+        return reference_w
+    at = AtMeter(
+        limits_w=(state.import_limits.lowest_w, state.export_limits.lowest_w),
+        unheard_w=uncontrolled.unheard_w,
+        beyond_zero_w=plant.control.poi_trim_ratio * plant.poi.power_w,
+        ramp_w=plant.control.ramp_w_per_s * dt_s,
+    )
+    left_w, reason = hold_limits(state.guard, state.witness, reference_w, at)
+    if reason is not LimitReason.NONE:
+        clips.append(Clip(reason, reference_w, left_w))
+    return left_w
 
 
 def _bounds(plant: Plant, rating: float) -> Trimmed:

@@ -74,6 +74,7 @@ class Relations:
     derating_intercept_a: FloatArray  # [4, 2, R]
     derating_top_a: FloatArray  # [4, 2, R] the rating
     poi_meter: int
+    poi_period_s: float  # the longest in which the POI meter's power and the converters' are read
     poi_tells_reactive: bool
     targets: dict[str, tuple[Owner, int]]  # tag -> equipment
 
@@ -128,6 +129,7 @@ def relations_of(plant: Plant, arrays: PlantArrays) -> Relations:
         derating_intercept_a=lines.intercept * rated_a,
         derating_top_a=np.broadcast_to(rated_a, (4, *rated_a.shape)).copy(),
         poi_meter=plant.poi.meter,
+        poi_period_s=_poi_period_s(plant),
         poi_tells_reactive=_poi_tells_reactive(plant),
         targets=_targets(plant),
     )
@@ -191,6 +193,13 @@ def _grace_ns(plant: Plant, signal: str) -> IntArray:
     known_ns = np.where(period_ns < NEVER_NS, period_ns, 0)
     grace: IntArray = np.maximum(known_ns * stale.zero_periods, stale.zero_min_s * 1e9).astype(np.int64)
     return grace
+
+
+def _poi_period_s(plant: Plant) -> float:
+    periods = data_periods(plant)
+    of_meter = periods["meter.active_power"].period_ns[plant.poi.meter : plant.poi.meter + 1]
+    both_ns = np.concatenate([periods["pcs.active_power"].period_ns, of_meter])
+    return int(both_ns.max(initial=0, where=both_ns < NEVER_NS)) * 1e-9
 
 
 def _rack_grace_ns(plant: Plant, arrays: PlantArrays) -> IntArray:

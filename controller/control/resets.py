@@ -33,6 +33,7 @@ def ask_for_resets(state: ControlState, measured: Measurements, forwarded: Forwa
         if sequence is PcsSequenceState.TRIPPED:
             state.outputs["pcs.reset_request"].repeat(index, float(RestartKind.RESET))
     state.pcs.mismatch.forget()
+    state.witness.forget()
     for flags in (state.pcs.start_failed, state.pcs.stopped_by_itself):
         flags[:] = False
 

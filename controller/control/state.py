@@ -22,6 +22,8 @@ from controller.control.measurements import Reader
 from controller.control.mismatch import Mismatch
 from controller.control.open_racks import OpenRacks
 from controller.control.poi import LossModel, PoiLoop, loss_model
+from controller.control.poi_guard import LimitGuard
+from controller.control.poi_witness import MeterWitness
 from controller.control.qualities import Qualities
 from controller.control.relations import Relations, relations_of
 from controller.control.sequences.pcs import PcsSequenceState
@@ -130,9 +132,11 @@ class ControlState:
     scada_timeout_s: float
     export_limits: Limits
     import_limits: Limits
+    witness: MeterWitness
     plant: PlantMemory = field(default_factory=PlantMemory)
     active_loop: PoiLoop = field(default_factory=PoiLoop)
     reactive_loop: PoiLoop = field(default_factory=PoiLoop)
+    guard: LimitGuard = field(default_factory=LimitGuard)
     told: dict[tuple[str, ...], object] = field(default_factory=dict)  # last refusal by (face, user, action)
     lock_outs: dict[int, tuple[LockOut, ...]] = field(default_factory=dict)
     sequence: int = 0  # number of this scan; replies carry it
@@ -178,6 +182,7 @@ def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
         scada_timeout_s=settings.setpoint_timeout_s,
         export_limits=Limits(plant.poi.export_limit_w),
         import_limits=Limits(plant.poi.import_limit_w),
+        witness=MeterWitness(plant, relations.poi_period_s),
         lock_outs={
             r.index: (LockOut(SITE_HOLDER, r.out_of_service.reason),)
             for r in plant.racks

@@ -37,6 +37,12 @@ class Uncontrolled(NamedTuple):
         """Whether anything may flow."""
         return self.total_w != NOTHING_W
 
+    @property
+    def unheard_w(self) -> tuple[float, float]:
+        """Return the part of those that are not heard."""
+        flows_w = [each for each in self.assumed_w or () if not math.isnan(each[0])]
+        return sum(low for low, _ in flows_w), sum(high for _, high in flows_w)
+
     def towards(self, reference_w: float) -> float:
         """Return the sum that leaves the others the least room on the way to `reference_w`."""
         return self.total_w[_end(reference_w)]

@@ -38,6 +38,7 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "plant.poi_missed": SystemAlarm.POI_MISSED,
     "plant.poi_apart": SystemAlarm.POI_APART,
     "plant.poi_unknown": SystemAlarm.POI_UNKNOWN,
+    "plant.poi_limit_broken": SystemAlarm.POI_LIMIT_BROKEN,
     "plant.setpoint_ran_out": SystemAlarm.SETPOINT_TIMED_OUT,
     "plant.scada_silent": SystemAlarm.SCADA_LOST,
     "plant.fast_stop": SystemAlarm.FAST_STOP_LATCHED,
@@ -77,11 +78,11 @@ class AlarmConditions:
             self._seen = result
             write_conditions(self._protection, result, self._alarms, self.conditions, now_ns)
 
-    def of_control(self, found: Mapping[str, BoolArray], now_ns: int) -> None:
-        """Take over control's conditions."""
+    def of_control(self, found: Mapping[str, BoolArray], values: Mapping[str, float], now_ns: int) -> None:
+        """Take over control's conditions, and what they are about where that is a number."""
         for name, alarm in CONTROL_ALARMS.items():
             if name in found:
-                self.hold(alarm, found[name], now_ns)
+                self.hold(alarm, found[name], now_ns, values.get(name, np.nan))
 
     def of_estimate(self, estimate: Estimate, now_ns: int) -> None:
         """Take over where the BMS disagrees or has jumped, and what was found of cells and sensors."""

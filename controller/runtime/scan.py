@@ -68,7 +68,7 @@ def scan(tables: Tables, state: State, commands: Sequence[Command], now_ns: int)
     _reset(tables, state, controlled)
     state.conditions.of_protection(protection, now_ns)
     state.conditions.of_estimate(estimated, now_ns)
-    state.conditions.of_control(controlled.conditions, now_ns)
+    state.conditions.of_control(controlled.conditions, controlled.condition_values, now_ns)
     events = update(tables.alarms, state.alarms, state.conditions.conditions, now_ns)
     if controlled.forwarded.acknowledge:
         events += acknowledge(tables.alarms, state.alarms, now_ns)

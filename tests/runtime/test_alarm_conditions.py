@@ -26,7 +26,7 @@ def test_each_condition_is_an_alarm_of_its_equipment_and_no_other(demo_plant: Pl
     group = table.system(CONTROL_ALARMS[name])
     found = np.arange(group.count) == group.count - 1
     for now_ns, active in ((1, found), (2, found), (3, ~found & found)):
-        alarms.of_control({name: active}, now_ns)
+        alarms.of_control({name: active}, {}, now_ns)
         state = alarms.conditions.state
         assert ((state == Condition.ACTIVE) == _at(group, active, len(state))).all()
         assert (alarms.conditions.time_ns[group.place][found] == 1).all()

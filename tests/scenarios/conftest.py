@@ -86,6 +86,14 @@ class PlantRig:
         found = np.flatnonzero(np.isin(alarms.state, list(UNACKED if unacknowledged else STANDING)))
         return {f"{table.equipment.name(int(table.equipment_number[i]))} {table.locate(int(i))[0].name}" for i in found}
 
+    def alarm_value(self, name: str) -> float:
+        """Return the value that an alarm (`equipment name`) came with."""
+        table = self.local.tables.alarms
+        for index in range(table.size):
+            if name == f"{table.equipment.name(int(table.equipment_number[index]))} {table.locate(index)[0].name}":
+                return float(self.local.state.conditions.conditions.value[index])
+        raise KeyError(name)
+
 
 def rig_of(plant: Plant, *, automatic: bool = True, **controls: Any) -> PlantRig:
     """Return a rig that stands before its first scan."""

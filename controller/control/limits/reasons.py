@@ -27,6 +27,7 @@ class LimitReason(IntEnum):
     SETPOINT_TIMEOUT = 6
     POI_TRIM = 7
     POI_UNKNOWN = 8
+    POI_APART = 9
     # racks
     RACK_CURRENT_RATING = 10
     BMS_CURRENT_LIMIT = 11
@@ -73,6 +74,7 @@ REASON_TEXTS: Mapping[LimitReason, str] = {
     LimitReason.SETPOINT_TIMEOUT: "the set-point ran out, fall-back in effect",
     LimitReason.POI_TRIM: "more unmetered load or generation than the POI loop may make up for",
     LimitReason.POI_UNKNOWN: "POI power not known: the set-point is followed without the meter",
+    LimitReason.POI_APART: "POI meter and converters do not fit: the set-point is followed by the converters' powers",
     LimitReason.RACK_CURRENT_RATING: "current rating of a rack",
     LimitReason.BMS_CURRENT_LIMIT: "current limit of a BMS",
     LimitReason.SOC_WINDOW: "edge of the SOC window",

@@ -21,7 +21,7 @@ from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.permissives import available_racks
-from controller.control.poi import APART_AFTER_S, MISSED_AFTER_S, UNKNOWN_AFTER_S, PoiSample
+from controller.control.poi import MISSED_AFTER_S, UNKNOWN_AFTER_S, PoiSample
 from controller.control.power import PowerResult, resting_reason
 from controller.control.qualities import Grounds, Qualities, qualities_of
 from controller.control.racks import operating_states, waits_for_voltage
@@ -120,6 +120,7 @@ def report(
         outputs=state.outputs,
         withhold_heartbeat=(state.pcs.stop_failed & facts.converters.stop) | shown.pcs_lost,
         conditions=_conditions(arrays, state, facts),
+        condition_values={"plant.poi_limit_broken": facts.sample.active_w},
         reference_w=facts.power.reference_w,
         uncontrolled=facts.power.uncontrolled,
         active_clips=facts.power.active_clips,
@@ -312,7 +313,8 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
         memory.start_incomplete,
         facts.frozen,
         _poi_is_missed(state),
-        _poi_is_apart(state),
+        state.witness.is_told,
+        state.guard.is_broken,
         _poi_is_unknown(state),
     )
     if not quiet or key != state.conditions_key:
@@ -384,7 +386,8 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "plant.fast_stop": _one(yes=bool(memory.fast_stop)),
         "plant.poi_loop_frozen": _one(yes=facts.frozen),
         "plant.poi_missed": _one(yes=_poi_is_missed(state)),
-        "plant.poi_apart": _one(yes=_poi_is_apart(state)),
+        "plant.poi_apart": _one(yes=state.witness.is_told),
+        "plant.poi_limit_broken": _one(yes=state.guard.is_broken),
         "plant.poi_unknown": _one(yes=_poi_is_unknown(state)),
         "plant.start_incomplete": _one(yes=memory.start_incomplete),
     }
@@ -398,10 +401,6 @@ def _connected_for_long(state: ControlState) -> BoolArray:
 
 def _poi_is_missed(state: ControlState) -> bool:
     return max(state.active_loop.missed_s, state.reactive_loop.missed_s) > MISSED_AFTER_S
-
-
-def _poi_is_apart(state: ControlState) -> bool:
-    return state.active_loop.apart_s > APART_AFTER_S
 
 
 def _poi_is_unknown(state: ControlState) -> bool:

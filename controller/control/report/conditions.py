@@ -42,7 +42,8 @@ _ALL = (
     Condition("plant.fast_stop", Owner.PLANT, "fast stop is latched"),
     Condition("plant.poi_loop_frozen", Owner.PLANT, "the POI loop holds: stale meter, open breaker or disturbed grid"),
     Condition("plant.poi_missed", Owner.PLANT, "the POI meter does not show what is in effect"),
-    Condition("plant.poi_apart", Owner.PLANT, "the POI meter shows more than converters and site can make up"),
+    Condition("plant.poi_apart", Owner.PLANT, "the POI meter does not fit what the converters do"),
+    Condition("plant.poi_limit_broken", Owner.PLANT, "the POI meter shows more than the export or import limit"),
     Condition("plant.poi_unknown", Owner.PLANT, "the POI meter tells no power: set-points are followed without it"),
     Condition("plant.start_incomplete", Owner.PLANT, "not every rack and converter that was asked has started"),
 )
