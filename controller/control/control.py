@@ -185,8 +185,10 @@ def _uncontrolled(
     np.copyto(memory.power_w, measured_w, where=~unheard)
     if findings.surplus_w is not None or anywhere(write_failed):
         surplus_w = np.zeros(len(measured_w)) if findings.surplus_w is None else findings.surplus_w
-        beside_w = float(np.nansum(np.where(write_failed & ~unheard, measured_w, surplus_w)))
-        lowest_w, highest_w = lowest_w + beside_w, highest_w + beside_w
+        beside_w = np.nan_to_num(np.where(write_failed & ~unheard, measured_w, surplus_w))
+        total_w = float(beside_w.sum())
+        not_following = int(np.flatnonzero(beside_w)[0]) if beside_w.any() else None
+        return Uncontrolled((lowest_w + total_w, highest_w + total_w), assumed_w, not_following)
     return Uncontrolled((lowest_w, highest_w), assumed_w)
 
 

@@ -72,6 +72,8 @@ def set_power(
     reference_w = _within_limits_w(plant, state, reference_w, uncontrolled, active_clips, dt_s)
     if plant.poi.meter >= 0 and is_at_its_bound(state.active_loop, _bounds(plant, plant.poi.power_w)):
         active_clips.append(Clip(LimitReason.POI_TRIM, active_w, sample.active_w))
+    if not active_clips and (deaf := uncontrolled.not_following) is not None:
+        active_clips.append(Clip(LimitReason.PCS_NOT_FOLLOWING, active_w, active_w, deaf))
     if not active_clips and (unheard := _unheard(uncontrolled)) is not None:
         active_clips.append(Clip(LimitReason.PCS_DATA_LOST, active_w, active_w, unheard))
     if not active_clips and plant.poi.meter >= 0 and math.isnan(sample.active_w):

@@ -31,6 +31,7 @@ class Uncontrolled(NamedTuple):
 
     total_w: tuple[float, float]
     assumed_w: list[tuple[float, float]] | None  # None: all are heard
+    not_following: int | None = None  # the first converter that is heard and gives what it was not asked for
 
     @property
     def any(self) -> bool:

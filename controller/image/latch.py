@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from controller.image.data_periods import NEVER_NS, Ages, DataPeriods, binding_owner, data_periods, flat_ages
 from controller.image.image import Image
 from controller.image.liveness import Liveness
-from controller.image.possible import IMPEACH, Possibility, largest_possible
+from controller.image.possible import IMPEACH, Possibility, largest_possible, smallest_possible
 from controller.image.quality import Quality, judge
 from controller.image.quantities import QUANTITIES, Section
 from controller.modbus.poll_groups import PollGroup
@@ -128,8 +128,10 @@ class _ScalarLatch:
         valid = np.concatenate([self._decoder.quantities.valid, self._decoder.wholes.valid])
         time_ns = np.concatenate([raw.time_ns for raw in self._raw])
         rated = self._rated
-        valid[rated] &= self._possibility.judge(self._decoder.quantities.values[rated], time_ns[self._rows[rated]])
-        values = self._decoder.quantities.values, self._decoder.wholes.values
+        found = self._decoder.quantities
+        believed = self._possibility.judge(found.values[rated], found.outside[rated], time_ns[self._rows[rated]])
+        valid[rated] &= believed
+        values = found.values, self._decoder.wholes.values
         chosen = self._choice(arrived, good)
         for target in chosen.targets:
             target.array[target.places] = values[target.whole].take(target.elements)
@@ -168,15 +170,15 @@ class _Choice(NamedTuple):
 def _possibility(
     plant: Plant, parts: Sequence[Part], equipment: Sequence[IntArray], rows: IntArray
 ) -> tuple[IntArray, Possibility]:
-    """Return the elements whose largest possible magnitude follows from a rating, and who judges them."""
-    most = largest_possible(plant)
-    names = [part.field.signal.name for part in parts]
-    known = [np.full(len(whose), name in most) for name, whose in zip(names, equipment, strict=False)]
-    magnitudes = [most[name][whose] for name, whose in zip(names, equipment, strict=False) if name in most]
-    impeaches = [np.full(len(w), name in IMPEACH) for name, w in zip(names, equipment, strict=False) if name in most]
-    rated = np.flatnonzero(np.concatenate([*known, np.zeros(0, np.bool_)]))
-    most_of = np.concatenate([*magnitudes, np.zeros(0)])
-    return rated, Possibility(most_of, rows[rated], np.concatenate([*impeaches, np.zeros(0, np.bool_)]))
+    """Return the elements whose possible magnitude follows from a rating, and who judges them."""
+    most, least = largest_possible(plant), smallest_possible(plant)
+    parts_of = [(part.field.signal.name, whose) for part, whose in zip(parts, equipment, strict=False)]
+    rated = np.flatnonzero(np.concatenate([*(np.full(len(w), n in most) for n, w in parts_of), np.zeros(0)]))
+    known = [(name, whose) for name, whose in parts_of if name in most]
+    least_of = np.concatenate([*(least[n][w] if n in least else np.zeros(len(w)) for n, w in known), np.zeros(0)])
+    most_of = np.concatenate([*(most[name][whose] for name, whose in known), np.zeros(0)])
+    impeaches = np.concatenate([*(np.full(len(w), n in IMPEACH) for n, w in known), np.zeros(0, np.bool_)])
+    return rated, Possibility(np.stack([least_of, most_of]), rows[rated], impeaches)
 
 
 class _Target(NamedTuple):

@@ -4,9 +4,12 @@ Rule: a power, a current or a voltage far beyond what its equipment is built for
 map belongs to no site and so knows no such range: wrong words or a wrong scale would read as good. The margins are wide
 (a converter's overload, a grid's over-voltage and the current of a fault stay inside), because a value that is refused
 trips nothing. Words in the wrong order make some readings impossible and others small and believable. So an impossible
-power takes belief from all powers, voltages and currents of its device, and a value is believed again once its readings
-have been possible for three seconds. An impossible voltage or current speaks for itself alone: what a site file says of
-them may be about another side of a transformer.
+power takes belief from all powers, voltages, currents and frequencies of its device, and a value is believed again once
+its readings have been possible for three seconds. An impossible voltage or current speaks for itself alone: what a site
+file says of them may be about another side of a transformer.
+
+A frequency is close to the grid's, or exactly zero where there is no voltage. A meter that shows another one, in the
+block of its powers, is read at the wrong place or in the wrong order, and its powers are no measurements either.
 """
 
 from __future__ import annotations
@@ -33,26 +36,37 @@ DC_VOLTAGE_RATIO = 1.5
 DC_CURRENT_RATIO = 2.0
 FAULT_CURRENT_RATIO = 20.0
 """A meter sees what the grid feeds into a fault behind it."""
+FREQUENCY_RATIO = 0.25
+"""Of the nominal frequency, to both sides: no grid and no generator runs there."""
 IMPEACH = frozenset(
-    {"meter.active_power", "meter.reactive_power", "meter.apparent_power", "pcs.active_power", "pcs.reactive_power"}
+    {
+        "meter.active_power",
+        "meter.reactive_power",
+        "meter.apparent_power",
+        "meter.frequency",
+        "pcs.active_power",
+        "pcs.reactive_power",
+    }
 )
 DOUBTED_NS = 3_000_000_000
 
 
 class Possibility:
-    """Judges some readings [n] by their largest possible magnitudes; remembers when each is to be believed again.
+    """Judges some readings [n] by their possible magnitudes; remembers when each is to be believed again.
 
-    `device` [n] tells which readings come from one device, `impeaches` [n] which take belief from all of them.
+    `ranges` [(least but zero, most), n]; `device` [n] tells which readings come from one device, `impeaches` [n] which
+    take belief from all of them.
     """
 
-    def __init__(self, most: FloatArray, device: IntArray, impeaches: BoolArray) -> None:
+    def __init__(self, ranges: FloatArray, device: IntArray, impeaches: BoolArray) -> None:
         """Nothing was impossible yet."""
-        self._most, self._device, self._impeaches = most, device, impeaches
-        self._believed_from_ns: IntArray = np.zeros(len(most), np.int64)
+        (self._least, self._most), self._device, self._impeaches = ranges, device, impeaches
+        self._believed_from_ns: IntArray = np.zeros(len(self._most), np.int64)
 
-    def judge(self, values: FloatArray, time_ns: IntArray) -> BoolArray:
-        """Return which readings of these sample times are to be believed."""
-        impossible = np.abs(values) > self._most
+    def judge(self, values: FloatArray, outside: BoolArray, time_ns: IntArray) -> BoolArray:
+        """Return which readings of these times are to be believed; `outside`: of the range that their map states."""
+        size = np.abs(values)
+        impossible = outside | (size > self._most) | ((size < self._least) & (size > 0.0))
         if impossible.any():
             doubted = impossible | np.isin(self._device, self._device[impossible & self._impeaches])
             self._believed_from_ns[doubted] = time_ns[doubted] + DOUBTED_NS
@@ -66,6 +80,7 @@ def largest_possible(plant: Plant) -> dict[str, FloatArray]:
         "meter.active_power": _each(plant.meters, lambda m: _through(plant, m)),
         "meter.reactive_power": _each(plant.meters, lambda m: _through(plant, m)),
         "meter.apparent_power": _each(plant.meters, lambda m: _through(plant, m)),
+        "meter.frequency": _each(plant.meters, lambda _: (1.0 + FREQUENCY_RATIO) * plant.poi.frequency_hz),
         "meter.voltage": _each(plant.meters, lambda m: AC_VOLTAGE_RATIO * m.voltage_v),
         "meter.current": _each(
             plant.meters, lambda m: FAULT_CURRENT_RATIO * _through(plant, m) / (math.sqrt(3.0) * m.voltage_v)
@@ -76,6 +91,12 @@ def largest_possible(plant: Plant) -> dict[str, FloatArray]:
         "pcs.dc_voltage": _each(plant.pcs, lambda p: DC_VOLTAGE_RATIO * p.dc_voltage_max_v),
         "pcs.dc_current": _each(plant.pcs, lambda p: DC_CURRENT_RATIO * p.dc_current_max_a),
     }
+
+
+def smallest_possible(plant: Plant) -> dict[str, FloatArray]:
+    """Return by signal the smallest magnitude that can be measured but zero, where it is not zero itself."""
+    frequency_hz = (1.0 - FREQUENCY_RATIO) * plant.poi.frequency_hz
+    return {"meter.frequency": _each(plant.meters, lambda _: frequency_hz)}
 
 
 def _each(equipment: Iterable[T], most: Callable[[T], float]) -> FloatArray:

@@ -138,7 +138,7 @@ class _Segment(NamedTuple):
 
 
 class Quantities(Elements):
-    """Quantities in base units: `values`, NaN where not valid."""
+    """Quantities in base units: `values`, NaN where not valid. `outside`: a number outside the range of its map."""
 
     def __init__(self, parts: Iterable[Part], firsts: dict[int, int]) -> None:
         """Work out scalings and possible ranges."""
@@ -148,6 +148,7 @@ class Quantities(Elements):
         self.values = self.numbers
         scalings = [(part.field.scaling, n) for part, n in zip(self.parts, sizes, strict=True)]
         self._scaling = self._filed = joined(scalings) if scalings else IDENTITY
+        self.outside: BoolArray = np.zeros(len(self.valid), np.bool_)
         self._low = np.repeat([-_FINITE if p.valid_min is None else p.valid_min for p in points], sizes)
         self._high = np.repeat([_FINITE if p.valid_max is None else p.valid_max for p in points], sizes)
         self._factor_bytes, self._has_factor = self._factors(firsts)
@@ -171,7 +172,8 @@ class Quantities(Elements):
             self._rescale(data.take(self._factor_bytes))
             self.valid &= self._usable
         self.values = values = self._scaling.value(self.numbers)
-        self.valid &= values >= self._low
+        self.outside = ((values < self._low) | (values > self._high)) & self.valid
+        self.valid &= values >= self._low  # which a NaN is not either
         self.valid &= values <= self._high
         np.copyto(values, np.nan, where=~self.valid)
 

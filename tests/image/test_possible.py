@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.image.possible import DOUBTED_NS, Possibility, largest_possible
+from controller.image.possible import DOUBTED_NS, Possibility, largest_possible, smallest_possible
 from controller.plant.model import Plant
 
 S = 10**9
+INSIDE = np.zeros(3, np.bool_)
 
 
 def test_margins_follow_from_what_is_installed(demo_plant: Plant) -> None:
@@ -25,22 +26,42 @@ def test_margins_follow_from_what_is_installed(demo_plant: Plant) -> None:
 @pytest.fixture
 def two_devices() -> Possibility:
     """Return one of a power and a voltage of device 0, and a power of device 1."""
-    return Possibility(np.array([10.0, 10.0, 10.0]), np.array([0, 0, 1]), np.array([True, False, True]))
+    ranges = np.array([[0.0, 2.0, 0.0], [10.0, 10.0, 10.0]])
+    return Possibility(ranges, np.array([0, 0, 1]), np.array([True, False, True]))
 
 
 def test_an_impossible_power_takes_belief_from_its_device_for_a_while(two_devices: Possibility) -> None:
     at = np.full(3, 100 * S)
-    assert two_devices.judge(np.array([1.0, 1.0, 1.0]), at).tolist() == [True, True, True]
-    assert two_devices.judge(np.array([11.0, 1.0, 1.0]), at).tolist() == [False, False, True]
-    assert two_devices.judge(np.array([1.0, 1.0, 1.0]), at + DOUBTED_NS - 1).tolist() == [False, False, True]
-    assert two_devices.judge(np.array([1.0, 1.0, 1.0]), at + DOUBTED_NS).tolist() == [True, True, True]
+    assert two_devices.judge(np.array([1.0, 2.0, 1.0]), INSIDE, at).tolist() == [True, True, True]
+    assert two_devices.judge(np.array([11.0, 2.0, 1.0]), INSIDE, at).tolist() == [False, False, True]
+    assert two_devices.judge(np.array([1.0, 2.0, 1.0]), INSIDE, at + DOUBTED_NS - 1).tolist() == [False, False, True]
+    assert two_devices.judge(np.array([1.0, 2.0, 1.0]), INSIDE, at + DOUBTED_NS).tolist() == [True, True, True]
 
 
 def test_an_impossible_voltage_speaks_for_itself(two_devices: Possibility) -> None:
     at = np.full(3, 100 * S)
-    assert two_devices.judge(np.array([1.0, -11.0, 1.0]), at).tolist() == [True, False, True]
+    assert two_devices.judge(np.array([1.0, -11.0, 1.0]), INSIDE, at).tolist() == [True, False, True]
 
 
 def test_what_is_no_number_is_for_others_to_judge(two_devices: Possibility) -> None:
     at = np.full(3, 100 * S)
-    assert two_devices.judge(np.array([np.nan, 1.0, 1.0]), at).tolist() == [True, True, True]
+    assert two_devices.judge(np.array([np.nan, 2.0, 1.0]), INSIDE, at).tolist() == [True, True, True]
+
+
+def test_what_its_map_calls_out_of_range_is_impossible_too(two_devices: Possibility) -> None:
+    at = np.full(3, 100 * S)
+    outside = np.array([True, False, False])
+    assert two_devices.judge(np.array([np.nan, 2.0, 1.0]), outside, at).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(("value", "believed"), [(0.0, True), (1e-9, False), (-1.9, False), (2.0, True)])
+def test_what_is_nearly_nothing_is_no_reading_where_only_zero_or_more_can_be(
+    two_devices: Possibility, value: float, *, believed: bool
+) -> None:
+    at = np.full(3, 100 * S)
+    assert two_devices.judge(np.array([1.0, value, 1.0]), INSIDE, at).tolist() == [True, believed, True]
+
+
+def test_a_frequency_is_the_grids_or_none(demo_plant: Plant) -> None:
+    assert largest_possible(demo_plant)["meter.frequency"].tolist() == [75.0, 75.0]
+    assert smallest_possible(demo_plant)["meter.frequency"].tolist() == [45.0, 45.0]

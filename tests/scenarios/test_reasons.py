@@ -87,3 +87,15 @@ def test_a_cause_names_what_it_is_about_where_that_is_known() -> None:
     assert limit_reason_text(cause_of(LimitReason.PCS_RATING, 0), names) == "power rating of a converter (P1)"
     assert limit_reason_text(cause_of(LimitReason.RAMP, 0), names) == "on the ramp to the set-point"
     assert limit_reason_text(cause_of(999, 0), names) == "reason 999"
+
+
+@pytest.mark.parametrize(("fault", "name"), [("freeze PCS02", "PCS02"), ("ignore PCS01", "PCS01")])
+def test_the_reason_names_the_converter_that_does_not_follow(running: PlantRig, fault: str, name: str) -> None:
+    running.hold(1.2 * MW, 8.0)
+    running.fault(fault)
+    running.hold(1.2 * MW, 2.0)
+    running.hold(0.4 * MW, 2.5)
+    for _ in range(6):
+        running.hold(0.4 * MW, 0.5)
+        assert running.value("Plant.LimitReason") in {LimitReason.PCS_NOT_FOLLOWING, LimitReason.PCS_DATA_LOST}
+        assert f"({name})" in str(running.value("Plant.LimitReasonText"))

@@ -58,6 +58,7 @@ class LimitReason(IntEnum):
     PCS_APPARENT_POWER = 48
     PCS_WRITE_FAILED = 49
     TRANSFORMER = 50
+    PCS_NOT_FOLLOWING = 51
     # stops
     STOPPING = 60
     FAST_STOP = 61
@@ -102,6 +103,7 @@ REASON_TEXTS: Mapping[LimitReason, str] = {
     LimitReason.PCS_APPARENT_POWER: "apparent power rating of a converter",
     LimitReason.PCS_WRITE_FAILED: "a converter does not take commands",
     LimitReason.TRANSFORMER: "apparent power rating of a transformer",
+    LimitReason.PCS_NOT_FOLLOWING: "a converter does not follow its command",
     LimitReason.STOPPING: "the plant is stopping",
     LimitReason.FAST_STOP: "fast stop",
     LimitReason.PLANT_PROTECTION: "protection of the plant",
@@ -111,7 +113,7 @@ REASON_TEXTS: Mapping[LimitReason, str] = {
 OF_RACKS = frozenset(LimitReason(code) for code in (*range(10, 19), 32, 33, 35))
 """Reasons that speak of a rack: the one that binds, or the first whose data are lost."""
 OF_BUSES = frozenset({LimitReason.BUS_CURRENT_RATING, LimitReason.BUS_PROTECTION, LimitReason.BUS_CHAIN_UNKNOWN})
-OF_PCS = frozenset(LimitReason(code) for code in range(40, 50))
+OF_PCS = frozenset(LimitReason(code) for code in (*range(40, 50), 51))
 NOWHERE = -1
 _REASONS = 1000
 
