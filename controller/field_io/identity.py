@@ -1,10 +1,11 @@
-"""Making sure who answers: before a device is believed or commanded, on each new connection.
+"""Making sure who answers: before a device is believed or commanded, on each new connection, and each minute.
 
 Rules. A device file's `identify` text must be there. A SunSpec device must serve every model that its file expects,
 laid out the same; where each begins is found out, once. What it said of itself then (model 1: maker, model, version,
 serial number) must stand there again on each later connection: the same words mean the same device with the same
 models, another serial number means another device. A device that is not what it should be is neither believed nor
-commanded and is asked again after a rest. A refusal of the moment (busy, not reachable) decides nothing.
+commanded and is asked again after a rest. A refusal of the moment (busy, not reachable) decides nothing. Behind a
+gateway a device can be exchanged while the connection stands: who is known is asked again each minute.
 
 Source: SunSpec Device Information Model Specification V1.1, sections 4.2 and 6.
 """
@@ -24,6 +25,7 @@ from controller.modbus.sunspec import HEADER_REGISTERS, layout, load_model, repe
 from controller.modbus.sunspec_chain import MARKER_REGISTERS, Chain, ChainWalker, ModelPlace
 
 REST_OF_WRONG_NS = 10_000_000_000
+CONFIRM_EACH_NS = 60_000_000_000
 MISCONFIGURED = frozenset(
     {ExceptionCode.ILLEGAL_FUNCTION, ExceptionCode.ILLEGAL_DATA_ADDRESS, ExceptionCode.ILLEGAL_DATA_VALUE}
 )
@@ -49,16 +51,25 @@ async def identify(line: Line, unit: Unit) -> None:
         FieldError: no sound answer.
     """
     async with line.identifying:  # polls and writes may ask at the same time
-        if unit.identified:
+        if is_known(unit, line.now_ns()):
             return
         if unit.wrong and line.now_ns() < unit.asked_again_ns:
             raise WrongDeviceError(unit.wrong)
         try:
             await _ask_who(line, unit)
         except WrongDeviceError as error:
-            unit.wrong, unit.asked_again_ns = str(error), line.now_ns() + REST_OF_WRONG_NS
+            unit.identified, unit.wrong = False, str(error)
+            unit.asked_again_ns = line.now_ns() + REST_OF_WRONG_NS
             raise
-        unit.identified, unit.wrong = True, ""
+        except UndecidedError:
+            if not unit.identified:
+                raise
+        unit.identified, unit.wrong, unit.confirm_ns = True, "", line.now_ns() + CONFIRM_EACH_NS
+
+
+def is_known(unit: Unit, now_ns: int) -> bool:
+    """Whether it was found out lately who it is."""
+    return unit.identified and now_ns < unit.confirm_ns
 
 
 async def _ask_who(line: Line, unit: Unit) -> None:

@@ -12,7 +12,14 @@ from operator import attrgetter
 
 from controller.field_io.connection import Answer, Asked
 from controller.field_io.errors import FieldError
-from controller.field_io.identity import MISCONFIGURED, REST_OF_WRONG_NS, UndecidedError, WrongDeviceError, identify
+from controller.field_io.identity import (
+    MISCONFIGURED,
+    REST_OF_WRONG_NS,
+    UndecidedError,
+    WrongDeviceError,
+    identify,
+    is_known,
+)
 from controller.field_io.line import UNREACHABLE, Line
 from controller.field_io.link_status import LinkStatus
 from controller.field_io.poll_items import PollItem
@@ -73,7 +80,8 @@ class Poller:
 
     async def poll(self, line: Line, items: Sequence[PollItem]) -> None:
         """Ask and store; raises FieldError if there was no sound answer."""
-        sound = [i for i in items if _is_in_place(i) or await self._is_sound(line, i)]
+        now_ns = line.now_ns()
+        sound = [i for i in items if _is_in_place(i, now_ns) or await self._is_sound(line, i)]
         if not sound:
             return
         asked = sound[0].asked if len(sound) == 1 else [a for item in sound for a in item.asked]
@@ -146,9 +154,9 @@ class Poller:
                 item.retry(now_ns)
 
 
-def _is_in_place(item: PollItem) -> bool:
+def _is_in_place(item: PollItem, now_ns: int) -> bool:
     """Whether the device is known on this connection, and the item asks where its registers are."""
-    return item.unit.identified and item.shifts is item.unit.shifts
+    return is_known(item.unit, now_ns) and item.shifts is item.unit.shifts
 
 
 def _askable_ns(item: PollItem, now_ns: int) -> int:

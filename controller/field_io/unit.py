@@ -41,6 +41,7 @@ class Unit:
     setup: tuple[SetupCheck, ...]
     identified: bool = False
     is_set_up: bool = False
+    confirm_ns: int = 0  # when it is asked again who it is
     wrong: str = ""
     asked_again_ns: int = 0  # a wrong device is not asked before
     not_set_up: str = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from controller.field_io.identity import WrongDeviceError, shifts_of
+from controller.field_io.identity import CONFIRM_EACH_NS, WrongDeviceError, shifts_of
 from controller.image.outputs import WriteState
 from controller.modbus.errors import ExceptionCode
 from controller.modbus.pdu import READS, Request, exception_reply, read, reply, write_words
@@ -211,6 +211,32 @@ async def test_a_device_that_is_no_sunspec_device_is_wrong(converter):
     async with _polled(converter) as rig:
         assert rig.state(0) is RowState.FAILED
         assert "no 'SunS'" in rig.field.links[0].wrong_identity[0]
+
+
+async def test_a_device_that_is_exchanged_while_the_connection_stands_is_found(converter):
+    async with _polled(converter) as rig:
+        unit = rig.field.links[0].units[0]
+        assert unit.confirm_ns > rig.clock.mono_ns() + CONFIRM_EACH_NS // 2
+        simulated = _device(rig).device
+        put_identity(simulated.image.memory, simulated.row, "ANOTHER")
+        await rig.more_polls(0, 3)
+        assert rig.state(0) is RowState.GOOD, "it is not asked with each poll"
+        unit.confirm_ns = 0  # the minute is over
+        await rig.until(lambda: rig.state(0) is RowState.FAILED)
+        assert "ANOTHER" in rig.field.links[0].wrong_identity[0]
+        assert rig.field.links[0].connects == 1
+
+
+async def test_one_that_is_known_and_busy_when_asked_again_stays_known(converter):
+    async with _polled(converter) as rig:
+        unit = rig.field.links[0].units[0]
+        _device(rig).disturbed = [Disturbance(LinkFault.EXCEPTION, 6)]
+        unit.confirm_ns = 0
+        await rig.until(lambda: unit.confirm_ns > 0)
+        _device(rig).disturbed = []
+        assert unit.identified
+        await rig.until(lambda: rig.state(0) is RowState.GOOD)
+        assert rig.field.links[0].wrong_identity == {}
 
 
 async def test_a_device_that_is_busy_is_asked_again_and_not_called_wrong(converter):
