@@ -128,9 +128,13 @@ def unit_of(row: ProtectionRow) -> str:
 
 
 def _words(name: str) -> str:
+    if name in _ROWS:
+        return _ROWS[name]
     return " ".join(_UPPER.get(word, word) for word in name.split("_"))
 
 
+_ROWS = {"data_age": "gives no usable value"}
+"""Rows whose name says less than an operator has to know: a value may be missing, stand still, or be impossible."""
 _UPPER = {"bms": "BMS", "pcs": "PCS", "soc": "SOC", "soh": "SOH"}
 
 _ELEMENTS = {"cell.voltage": "cell", "cell.balancing": "cell", "cell.temperature": "sensor"}

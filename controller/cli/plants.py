@@ -118,7 +118,7 @@ def replay(
 ) -> None:
     """Run a recording through the controller, and compare.
 
-    The whole controller in fake time; exit 1 at the first scan that is not as recorded, bit for bit.
+    The whole controller in fake time; exit 1 where a scan is not as recorded, bit for bit, or the file is damaged.
     """
     from controller.plant.site_loader import SiteError, site_file
     from controller.runtime.recording.recording_file import RecordingError
@@ -134,7 +134,7 @@ def replay(
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(UNUSABLE) from error
     print(json.dumps(result.as_json()) if as_json else result.as_text())
-    if not result.is_same:
+    if not result.is_same or result.is_damaged:
         raise typer.Exit(NO)
 
 
@@ -148,12 +148,14 @@ def status(
 ) -> None:
     """Show the running controller: processes, scan, links.
 
-    Faces, alarms and (--events N) who did what, too. Exit 1 if none runs.
+    Faces, alarms and (--events N) who did what, too. Exit 1 if none runs, 2 where the journal can't be read.
     """
     from controller.runtime.status import status_of
 
     answer = status_of(site, state, events)
     print(json.dumps(answer.as_json(), indent=1) if as_json else answer.as_text())
+    if answer.events_problem:
+        raise typer.Exit(UNUSABLE)
     if not answer.running:
         raise typer.Exit(NO)
 

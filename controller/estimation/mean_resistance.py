@@ -133,6 +133,7 @@ def stated_resistance(
 ) -> StatedResistance:
     """Return the resistance as it is shown: by steps once there are enough, else the filter's with wide bounds.
 
+    Neither it nor its bounds leave what is possible at all.
     A few large steps are not many (Kish 1965). A resistance is a size, so its error is a factor.
     """
     steps = sums.xx**2 / np.maximum(sums.xxxx, 1e-300)
@@ -143,6 +144,7 @@ def stated_resistance(
     known_to = np.sqrt(
         (scatter / by_steps) ** 2 + LASTING_SHARE**2 + (PER_K * temperature_bias_k) ** 2 + current_gain_ratio**2
     )
-    ratio = np.where(measured, by_steps, filtered_ratio)
+    ratio = np.clip(np.where(measured, by_steps, filtered_ratio), *POSSIBLE)
     factor = np.exp(NORMAL_95 * np.where(measured, known_to, AGED_SIGMA))
-    return StatedResistance(ratio, ratio / factor, ratio * factor, measured)
+    low, high = POSSIBLE
+    return StatedResistance(ratio, np.maximum(ratio / factor, low), np.minimum(ratio * factor, high), measured)

@@ -72,8 +72,12 @@ def _locked(path: Path) -> int:
         holder = os.pread(file, 32, 0).strip()
         os.close(file)
         raise AlreadyControlledError(int(holder) if holder.isdigit() else None) from None
-    os.ftruncate(file, 0)
-    os.pwrite(file, b"%d\n" % os.getpid(), 0)
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, b"%d\n" % os.getpid(), 0)
+    except OSError as error:
+        os.close(file)
+        raise state_folder_error(path.parent, error) from error
     return file
 
 

@@ -28,6 +28,14 @@ def make_state_folder(folder: Path) -> None:
         raise state_folder_error(folder, error) from error
 
 
+def in_words(error: OSError) -> str:
+    """Return an error of the system as a sentence: the file, what is wrong, what helps. Our own are one already."""
+    if error.errno is None or not error.strerror:
+        return str(error)
+    hint = _HINTS.get(error.errno, "")
+    return ": ".join(str(part) for part in (error.filename, error.strerror) if part) + (f"; {hint}" if hint else "")
+
+
 def state_folder_error(folder: Path, error: OSError) -> OSError:
     """Return what is wrong with a state folder, in words."""
     hint = _HINTS.get(error.errno or 0, f"give it to user {os.geteuid()}, or name another with --state DIR")

@@ -22,6 +22,8 @@ _LIFE_S = _LIFE_DAYS * _DAY_S
 _GAIN_ERRORS = {f"rack.current_gain_error{part}" for part in ("", "_low", "_high")}
 _HEALTH = {name for name in QUANTITIES if name.startswith("rack.soh_")}
 """A cell may be better than its type's, and its upper bound more so."""
+_RESISTANCE_HEALTH = {name for name in _HEALTH if name.startswith("rack.soh_resistance")}
+"""Of the resistance far more so: a third of the type's is the least that is possible (`estimation.mean_resistance`)."""
 _POWERS = {f"rack.{way}_power_{horizon}" for way in ("discharge", "charge") for horizon in POWER_HORIZONS}
 _COUNTERS = {
     f"rack.{name}" for name in ("charge_out", "charge_in", "energy_out", "energy_in", "full_cycles", "full_cycles_bms")
@@ -158,6 +160,7 @@ _OF_QUANTITY: dict[str, _Rule] = {
     **dict.fromkeys(_METER_REGISTERS, _register),
     **dict.fromkeys(_POWERS, _power_one_way),
     **dict.fromkeys(_HEALTH, lambda _plant, _owner, _index: Span(0.0, 150.0)),
+    **dict.fromkeys(_RESISTANCE_HEALTH, lambda _plant, _owner, _index: Span(0.0, 350.0)),
     **dict.fromkeys(_GAIN_ERRORS, lambda _plant, _owner, _index: Span(-10.0, 10.0)),
     "rack.anchor_age": lambda _plant, _owner, _index: Span(0.0, _LIFE_S),
 }

@@ -28,6 +28,10 @@ JournalRow = tuple[int, int, str, str, str, int, int | None, float | None, float
 """utc_ns, mono_ns, kind, equipment, function, level, cell, value, limit, uncertainty_ns, user, text."""
 
 
+class JournalError(Exception):
+    """The journal can't be read; the text says why, and what helps."""
+
+
 class Journal:
     """Hands batches to the disk. `failures` and `dropped` (events) only grow; `failing`: the last batch is lost."""
 
@@ -72,14 +76,42 @@ class Journal:
 
 
 def read_events(path: Path, limit: int = 1_000) -> list[JournalRow]:
-    """Return the newest events, oldest first, from another process or after the fact."""
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(
-            "select utc_ns, mono_ns, kind, equipment, function, level, cell, value, limit_value, uncertainty_ns, user,"
-            " text from event order by number desc limit ?",
-            (limit,),
-        ).fetchall()
+    """Return the newest events, oldest first, from another process or after the fact; JournalError if they can't be."""
+    try:
+        with contextlib.closing(_reading(path)) as connection:
+            rows = connection.execute(
+                "select utc_ns, mono_ns, kind, equipment, function, level, cell, value, limit_value, uncertainty_ns,"
+                " user, text from event order by number desc limit ?",
+                (limit,),
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise JournalError(_in_words(path, error)) from error
     return rows[::-1]
+
+
+def journal_problem(path: Path) -> str:
+    """Return why a file is no sound journal, "" if it is one or there is none; it is only read."""
+    if not path.exists():
+        return ""
+    try:
+        with contextlib.closing(_reading(path)) as connection:
+            (found,) = connection.execute("pragma quick_check(1)").fetchone()
+            connection.execute("select text from event limit 1").fetchall()
+    except sqlite3.Error as error:
+        return _in_words(path, error)
+    return "" if found == "ok" else f"{path}: the journal is damaged: {found}"
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+
+def _in_words(path: Path, error: sqlite3.Error) -> str:
+    """Where an error says that nothing is wrong with the file itself, what helps is another than where it does."""
+    hint = "a new one is begun by the next run, and this one kept as *.bad"
+    if isinstance(error, sqlite3.OperationalError):
+        hint = "see which program holds it, and whether this user may read it; then try again"
+    return f"{path}: the journal can't be read: {error}; {hint}"
 
 
 def _open_or_set_aside(path: Path) -> sqlite3.Connection:

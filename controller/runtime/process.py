@@ -19,6 +19,7 @@ from controller.link.plant_view import PlantView
 from controller.link.run_directory import RunDirectory, RunDirectoryError
 from controller.link.sealed_site import SealedSiteError
 from controller.link.snapshot_file import SnapshotFileError
+from controller.link.state_folder import in_words
 from controller.plant.clock import Clock
 from controller.plant.model import Plant
 from controller.plant.site_loader import SiteError
@@ -37,7 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         if words.role in {"control", "modbus"}:
             return _run_with_uvloop(words)
         return asyncio.run(_role(words))
-    except (AlreadyControlledError, RunDirectoryError, SnapshotFileError, SealedSiteError, SiteError, OSError) as error:
+    except OSError as error:
+        print(f"error: {in_words(error)}", file=sys.stderr)
+        return UNUSABLE
+    except (AlreadyControlledError, RunDirectoryError, SnapshotFileError, SealedSiteError, SiteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
 
@@ -66,14 +70,14 @@ async def _role(words: argparse.Namespace) -> int:
     except* SiteChangedError:
         return_code = EXIT_SITE_CHANGED
     except* OSError as group:  # a port that is taken, a disk that is full: words, no traceback
-        print(f"error: {words.role}: {_first(group)}", file=sys.stderr)
+        print(f"error: {words.role}: {in_words(_first(group))}", file=sys.stderr)
         return_code = UNUSABLE
     else:
         return_code = 0
     return return_code
 
 
-def _first(group: BaseExceptionGroup[OSError]) -> BaseException:
+def _first(group: BaseExceptionGroup[OSError]) -> OSError:
     """Return the first exception of nested groups."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

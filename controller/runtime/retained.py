@@ -98,13 +98,28 @@ def load(path: Path) -> dict[str, bytes]:
     if not path.exists():
         return {}
     try:
-        data = path.read_bytes()
-        parts = unpack(_checked_body(data))
+        return _parts(path)
     except (struct.error, ValueError) as error:
         bad = path.with_suffix(".bad")
         path.replace(bad)
         message = f"{path}: retained state does not check and was set aside as {bad.name}; starting without it"
         raise RetainedStateError(message) from error
+
+
+def retained_problem(path: Path) -> str:
+    """Return why a start would not take a file as it is, "" if it would or there is none; it is only read."""
+    if not path.exists():
+        return ""
+    try:
+        parts = _parts(path)
+    except (struct.error, ValueError) as error:
+        return f"{path}: retained state does not check: {error}; a start sets it aside: what it held is lost"
+    return f"{path}: is older than what was decided since, because a save failed" if BEHIND in parts else ""
+
+
+def _parts(path: Path) -> dict[str, bytes]:
+    data = path.read_bytes()
+    parts = unpack(_checked_body(data))
     return {**parts, BEHIND: b"a save failed"} if data.startswith(_MAGIC_BEHIND) else parts
 
 

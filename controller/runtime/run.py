@@ -18,11 +18,13 @@ from typing import Protocol
 from controller.commissioning.validation import validate_site
 from controller.link.control_lock import AlreadyControlledError, ControlLock
 from controller.link.run_directory import RunDirectoryError, discard, hold, prepare, sweep
-from controller.link.state_folder import make_state_folder
+from controller.link.state_folder import in_words, make_state_folder
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site, site_file
 from controller.runtime.clock import SystemClock
 from controller.runtime.folders import Folders, folders_of
+from controller.runtime.journal import journal_problem
+from controller.runtime.retained import retained_problem
 from controller.runtime.supervisor import ChildSpec, Supervisor
 
 OK, NO, UNUSABLE = 0, 1, 2
@@ -81,7 +83,7 @@ def _run(options: RunOptions, plant: Plant, folders: Folders, companion: Compani
         sweep(folders.run)
         run = _Run(options, plant, folders)
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(error)
         return UNUSABLE
     try:
         return asyncio.run(_supervise(run, options.seconds, companion, asked_to_end))
@@ -117,10 +119,23 @@ def run_check(options: RunOptions) -> int:
         _take_folders(plant, folders)
         require_ports(plant, auto_ports=options.auto_ports)
     except (RunDirectoryError, AlreadyControlledError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(error)
+        return NO
+    if unsound := _unsound(folders):
+        print("\n".join(f"error: {problem}" for problem in unsound), file=sys.stderr)
         return NO
     print(f"state folder {folders.state}: ok\nrun directory {folders.run.folder}: ok", file=sys.stderr)
     return OK
+
+
+def _unsound(folders: Folders) -> list[str]:
+    """Return, in words, what of an earlier run could not be taken over as it is."""
+    kept = [retained_problem(folders.retained), retained_problem(folders.learned), journal_problem(folders.journal)]
+    return [problem for problem in kept if problem]
+
+
+def _say(error: Exception) -> None:
+    print(f"error: {in_words(error) if isinstance(error, OSError) else error}", file=sys.stderr)
 
 
 def _require_new(record: Path | None) -> None:

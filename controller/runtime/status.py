@@ -21,7 +21,7 @@ from controller.plant.site_loader import load_site
 from controller.points.point_list import point_list
 from controller.runtime.clock import SystemClock
 from controller.runtime.folders import Folders, folders_of
-from controller.runtime.journal import read_events
+from controller.runtime.journal import JournalError, read_events
 from controller.runtime.scan_state import image_layout
 from controller.scada.alarm_words import AlarmWords
 from controller.scada.readings import PointReader
@@ -46,12 +46,13 @@ class Status:
     plant: dict[str, object] = field(default_factory=dict)
     alarms: list[dict[str, object]] = field(default_factory=list)  # active or not acknowledged, first to look at first
     events: list[dict[str, object]] | None = None  # the newest of the journal, oldest first; None: not asked for
+    events_problem: str = ""  # why there are none
 
     def as_json(self) -> dict[str, object]:
         """Return it for machines."""
         told = asdict(self)
         if self.events is None:
-            del told["events"]
+            del told["events"], told["events_problem"]
         return told
 
     def as_text(self) -> str:
@@ -71,6 +72,7 @@ class Status:
         lines += [
             f"event  {e['utc']} {e['kind']} {e['equipment']} {e['user'] or '-'}: {e['text']}" for e in self.events or ()
         ]
+        lines += [f"events {self.events_problem}"] if self.events_problem else []
         return "\n".join(map(_printable, lines))
 
 
@@ -82,13 +84,15 @@ def _printable(line: str) -> str:
 def status_of(site: Path | None, state: Path | None = None, events: int = 0) -> Status:
     """Return the status of a site's controller, real or simulated, with so many of the newest events of its journal.
 
-    Without a site it is that of the only controller that runs here. `site` may also be a run directory, which is what
-    tells several runs of one site apart. `state` replaces the state folder, as it did when the controller was started.
+    Without a site it is that of the only controller that runs here, or runs on this state folder. `site` may also be a
+    run directory, which is what tells several runs of one site apart. `state` replaces the state folder, as it did when
+    the controller was started.
     """
     if site is not None and (site / "snapshot").exists():
         return _with_events(read_status(RunDirectory(site)), (), events)
     if site is None:
-        return _with_events(_only([s for run in _present() if (s := read_status(run)).running], ""), (), events)
+        running = [s for run in _present() if (s := read_status(run)).running and _is_kept_in(s, state)]
+        return _with_events(_only(running, ""), () if state is None else (state,), events)
     result = load_site(site)
     if result.plant is None:
         return Status(running=False, problem=result.text())
@@ -100,6 +104,10 @@ def status_of(site: Path | None, state: Path | None = None, events: int = 0) -> 
     running = [s for s in statuses if s.running]
     found = _only(running, site_id) if running or not statuses else statuses[0]
     return _with_events(found, [folders.state for folders in both], events)
+
+
+def _is_kept_in(status: Status, state: Path | None) -> bool:
+    return state is None or status.state == str(state.resolve())
 
 
 def _only(found: list[Status], site_id: str) -> Status:
@@ -116,7 +124,11 @@ def _with_events(status: Status, folders: Sequence[Path], events: int) -> Status
     """Add events of the run's own journal, or of the first that one of these state folders has."""
     journals = [folder / "journal.sqlite" for folder in ([Path(status.state)] if status.state else folders)]
     if events and journals:
-        status.events = newest_events(next((j for j in journals if j.exists()), journals[0]), events)
+        status.events = []
+        try:
+            status.events = newest_events(next((j for j in journals if j.exists()), journals[0]), events)
+        except JournalError as error:
+            status.events_problem = str(error)
     return status
 
 

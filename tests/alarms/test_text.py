@@ -27,12 +27,12 @@ def test_a_trip_names_rack_cell_value_and_limit(table):
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [
-        (EventKind.RETURNED, 0.0, "B01-R03 data age warning: returned to normal"),
-        (EventKind.ACKNOWLEDGED, 0.0, "B01-R03 data age warning: acknowledged"),
-        (EventKind.FIRST_OUT, 1.0, "first out: B01-R03 data age warning"),
-        (EventKind.FIRST_OUT, 2.0, "first out of 2, order not decidable: B01-R03 data age warning"),
+        (EventKind.RETURNED, 0.0, "B01-R03 gives no usable value warning: returned to normal"),
+        (EventKind.ACKNOWLEDGED, 0.0, "B01-R03 gives no usable value warning: acknowledged"),
+        (EventKind.FIRST_OUT, 1.0, "first out: B01-R03 gives no usable value warning"),
+        (EventKind.FIRST_OUT, 2.0, "first out of 2, order not decidable: B01-R03 gives no usable value warning"),
         (EventKind.FLOOD_STARTED, 0.0, "alarm flood began: more than ten alarms in ten minutes"),
-        (EventKind.RAISED, 6.2, "B01-R03 data age: 6.2 s >= warning 5.0 s"),
+        (EventKind.RAISED, 6.2, "B01-R03 gives no usable value: 6.2 s >= warning 5.0 s"),
     ],
 )
 def test_every_kind_has_words(table, kind, value, text):

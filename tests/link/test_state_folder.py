@@ -9,7 +9,7 @@ import pytest
 
 from controller.link.control_lock import ControlLock
 from controller.link.secret_store import store_secret
-from controller.link.state_folder import is_ours_alone, make_state_folder, state_folder_error
+from controller.link.state_folder import in_words, is_ours_alone, make_state_folder, state_folder_error
 
 
 def _mode(path: Path) -> int:
@@ -66,3 +66,10 @@ def test_what_others_may_write_is_not_ours_alone(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(file)
     assert not is_ours_alone(link), "the mode of a link is nobody's"
+
+
+def test_an_error_of_the_system_is_a_sentence(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "journal"))
+    assert in_words(full) == f"{tmp_path / 'journal'}: No space left on device; free space on its disk"
+    assert in_words(OSError(errno.EIO, "Input/output error")) == "Input/output error"
+    assert in_words(OSError("the opcua face can't have it")) == "the opcua face can't have it"

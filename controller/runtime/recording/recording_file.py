@@ -3,7 +3,8 @@
 A record: magic, kind, size as packed, size as stored, CRC-32 over kind, sizes and body, body (zlib). A body is named
 parts of bytes (`runtime.retained`). The first record is the header, which says everything that is needed to read and
 to replay the rest; scans follow, as many in a record as came in about a second; a clean end closes. What follows a
-record that does not check (a killed writer, a full disk, a copy under way) is not read, and its size is told.
+record that does not check is not read, and its size is told: scans say only what changed, so those behind a gap can't
+be replayed. A killed writer, a full disk, a copy under way leave a last record that is cut; anything else is damage.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _CHECKED = struct.Struct("<BII")  # kind, size packed, size stored
 _HEAD = struct.Struct("<4sBIII")  # magic, kind, size packed, size stored, crc
 _LARGEST_BODY = 1 << 30
 _QUICK = 1
+_CHUNK = 1 << 20
 
 
 class RecordKind(IntEnum):
@@ -84,12 +86,16 @@ class RecordingWriter:
 
 @dataclass(slots=True)
 class RecordingReader:
-    """Reads a recording from its start. `unread_bytes`: what stood behind the last whole record, once all is read."""
+    """Reads a recording from its start. Once all is read: `unread_bytes`, what stood behind the last whole record.
+
+    `is_damaged`: that is more than a record which was cut.
+    """
 
     path: Path
     header: Mapping[str, Any]
     parts: Mapping[str, bytes]
     unread_bytes: int = 0
+    is_damaged: bool = False
     is_closed_cleanly: bool = False
 
     @classmethod
@@ -115,11 +121,28 @@ class RecordingReader:
                 if found[0] is RecordKind.SCANS:
                     yield found[1]
             self.unread_bytes = file.seek(0, os.SEEK_END) - end
+            self.is_damaged = self.unread_bytes > 0 and not _is_cut(file, end, self.unread_bytes)
 
 
 def _head(kind: RecordKind, size: int, stored: bytes) -> bytes:
     checksum = crc32(stored, crc32(_CHECKED.pack(kind, size, len(stored))))
     return _HEAD.pack(_MAGIC, kind, size, len(stored), checksum)
+
+
+def _is_cut(file: BinaryIO, start: int, size: int) -> bool:
+    """Whether what stands there is the beginning of one record and nothing else."""
+    file.seek(start)
+    begin = file.read(_HEAD.size)
+    if not (begin.startswith(_MAGIC) or _MAGIC.startswith(begin)):
+        return False
+    if len(begin) == _HEAD.size and _HEAD.unpack(begin)[3] + _HEAD.size <= size:
+        return False
+    rest = begin[len(_MAGIC) :]
+    while chunk := file.read(_CHUNK):
+        if _MAGIC in rest + chunk:
+            return False
+        rest = chunk[-len(_MAGIC) :]
+    return True
 
 
 def _read(file: BinaryIO) -> tuple[RecordKind, dict[str, bytes]] | None:

@@ -68,7 +68,10 @@ class Difference:
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What came of a replay. `unread_bytes`: behind the last whole record; `same_site`: not changed since."""
+    """What came of a replay. `same_site`: not changed since. `unread_bytes`: behind the last whole record.
+
+    `is_damaged`: what can't be read is not the torn end that a killed recorder leaves.
+    """
 
     recorded_by: str
     same_site: bool
@@ -82,6 +85,7 @@ class ReplayResult:
     first_difference: Difference | None = None
     closed_cleanly: bool = False
     unread_bytes: int = 0
+    is_damaged: bool = False
 
     @property
     def is_same(self) -> bool:
@@ -98,11 +102,21 @@ class ReplayResult:
         lines = [f"{self.scans} scans, {self.duration_s:.1f} s, recorded by release {self.recorded_by}; {what}"]
         lines += [] if self.same_site else ["the site has changed since the recording was made"]
         lines += [f"{self.lost_scans} scans are not in the recording"] if self.lost_scans else []
-        lines += [] if self.closed_cleanly else [f"it ends without a stop ({self.unread_bytes} bytes not readable)"]
+        lines += [self._end()] if self._end() else []
         lines += [f"{e['time_s']:>10} s  {e['kind']:18} {e['equipment']:12} {e['text']}" for e in self._newest()]
-        verdict = "every output, event and computed value as recorded, bit for bit"
+        read = "of what can be read, " if self.is_damaged else ""
+        verdict = f"{read}every output, event and computed value as recorded, bit for bit"
         different = f"{self.different_scans} scans differ; first {self.first_difference}"
         return "\n".join([*lines, verdict if self.is_same else different])
+
+    def _end(self) -> str:
+        """Say how the recording ends, "" if by a stop."""
+        if self.is_damaged:
+            where = f"behind {self.duration_s:.1f} s"
+            return (
+                f"the file is damaged {where}: {self.unread_bytes} bytes are not read, and what they hold not replayed"
+            )
+        return "" if self.closed_cleanly else f"it ends without a stop ({self.unread_bytes} bytes not readable)"
 
     def _newest(self) -> list[dict[str, object]]:
         return self.events[-SHOWN_EVENTS:]
@@ -156,6 +170,7 @@ class _Replay:
         self._series.close()
         self.result.unread_bytes = self._reader.unread_bytes
         self.result.closed_cleanly = self._reader.is_closed_cleanly
+        self.result.is_damaged = self._reader.is_damaged
 
     def _one(self, recorded: RecordedScan) -> None:
         self._skip_lost(recorded)

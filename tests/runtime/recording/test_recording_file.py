@@ -52,7 +52,7 @@ def test_a_recording_cut_anywhere_is_read_up_to_its_last_whole_record(tmp_path: 
         known = sum(end <= size for end in ends[1:])
 
         assert records == BODIES[:known]
-        assert not reader.is_closed_cleanly
+        assert (reader.is_closed_cleanly, reader.is_damaged) == (False, False)
         assert reader.unread_bytes == size - ends[known]
 
 
@@ -65,7 +65,8 @@ def test_no_flipped_bit_is_taken_for_data(tmp_path: Path) -> None:
         changed[place] ^= 1 << bit
         (tmp_path / "b.rec").write_bytes(changed)
 
-        assert _read(tmp_path / "b.rec")[0] == []
+        records, reader = _read(tmp_path / "b.rec")
+        assert (records, reader.is_damaged) == ([], True)
 
 
 @pytest.mark.parametrize("content", [b"", b"BREC", b"no recording at all" * 10])

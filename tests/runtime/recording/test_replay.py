@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from controller.alarms.system_alarms import SystemAlarm
+from controller.cli import app
 from controller.control.commands import Action, Command
 from controller.link.sealed_site import site_hash
 from controller.plant.demo_site import write_demo_site
@@ -102,6 +105,23 @@ def test_a_replay_comes_to_the_same_bit_for_bit(recorded: Recording) -> None:
     assert result.commands == 5
     assert result.trips >= 1
     assert {"command_refused", "fast_stop", "first_out", "lock_out_changed"} <= {e["kind"] for e in result.events}
+
+
+def test_a_damaged_recording_is_told_and_is_no_success(recorded: Recording, tmp_path: Path) -> None:
+    """It was said to be as recorded, whatever of it could not be read."""
+    data = bytearray(recorded.file.read_bytes())
+    place = 3 * len(data) // 4
+    data[place : place + 8] = bytes(byte ^ 0xFF for byte in data[place : place + 8])
+    (tmp_path / "damaged.bess").write_bytes(data)
+    words = ["replay", str(recorded.site), str(tmp_path / "damaged.bess")]
+    answer = CliRunner().invoke(app, words)
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+
+    assert answer.exit_code == 1
+    assert "the file is damaged behind" in answer.stdout
+    assert "of what can be read, every output" in answer.stdout
+    assert (told["is_damaged"], told["different_scans"]) == (True, 0)
+    assert 0 < told["scans"] < recorded.local.state.scan_count
 
 
 def test_series_and_events_are_written_as_rehearse_writes_them(recorded: Recording, tmp_path: Path) -> None:
