@@ -150,8 +150,12 @@ def status(
 
     Faces, alarms and (--events N) who did what, too. Exit 1 if none runs, 2 where the journal can't be read.
     """
+    from controller.plant.site_loader import site_file, why_unread
     from controller.runtime.status import status_of
 
+    if site is not None and not site.is_dir() and not site_file(site).is_file():
+        print(f"error: {site}: {why_unread(site_file(site))}", file=sys.stderr)
+        raise typer.Exit(UNUSABLE)
     answer = status_of(site, state, events)
     print(json.dumps(answer.as_json(), indent=1) if as_json else answer.as_text())
     if answer.events_problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,8 @@ from controller.plant.site_files import LIBRARY, SiteFiles, library_names
 from controller.plant.text_coding import no_utf8
 from controller.plant.yaml_tree import Document, Keys, Loc, Text, read_document
 
+MOST_LOOKED_AT = 200
+"""Files of a folder, when a name is sought that nothing has."""
 DEVICE, PROTECTIONS, SCHEDULE, CELL = "device/v1", "protections/v1", "schedule/v1", "cell/v1"
 
 
@@ -75,6 +78,7 @@ class IngredientFiles:
         known = (DEVICE, PROTECTIONS, SCHEDULE, CELL)
         for schema, documents in used.items():
             self.messages += [_no_schema(d, schema, known) for d in documents if schema not in known]
+            self._broken |= schema not in known
 
     def device_types(self, site: SiteFile) -> dict[str, DeviceType]:
         """Return every device type that the site names."""
@@ -92,7 +96,7 @@ class IngredientFiles:
             if loaded is not None:
                 types[name] = loaded
             elif found is None and not self._broken:
-                self._unknown(loc, "device type", name, [*own, *library_names("devices")])
+                self._unknown(loc, "device type", name, [*own, *library_names("devices")], "device")
         self._warn_of_unused(site)
         return types
 
@@ -130,9 +134,23 @@ class IngredientFiles:
         self.messages += messages
         return device_type
 
-    def _unknown(self, loc: Loc, what: str, name: str, known: list[str]) -> None:
-        hint = did_you_mean(name, known)
+    def _unknown(self, loc: Loc, what: str, name: str, known: list[str], key: str = "") -> None:
+        """Complain about a name that nothing has; a file of the folder that has it under `key` may not be in use."""
+        own = self._file_with(key, name) if key else ""
+        hint = f"'{own}' is one: add it under 'use'" if own else did_you_mean(name, known)
         self.findings.complain(loc, f"no {what} '{name}'", "" if hint else one_of(known), hint, rule="unknown")
+
+    def _file_with(self, key: str, name: str) -> str:
+        """Return the file of the site's folder that says `key: name`, "" if none does."""
+        wanted = re.compile(rf"^{key}:\s*[\"']?{re.escape(name)}[\"']?\s*(#.*)?$", re.MULTILINE)
+        for path in sorted(self.files.folder.rglob("*.yaml"))[:MOST_LOOKED_AT]:
+            try:
+                found = wanted.search(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
+            except OSError:
+                continue
+            if found is not None:
+                return path.relative_to(self.files.folder).as_posix()
+        return ""
 
     def cell_types(self, site: SiteFile) -> dict[str, CellType]:
         """Return every cell type that the site's batteries name: of a file that the site uses or of the library.
@@ -150,7 +168,7 @@ class IngredientFiles:
                 self._unread(loc, section.cell, path, "*.yaml", "a cell file, or the name of one of the library")
             elif document is None and not self._broken:
                 known = [*own, *library_names("cells")]
-                self._unknown(loc, "cell type", section.cell, known)
+                self._unknown(loc, "cell type", section.cell, known, "name")
             elif document is not None:
                 if document.file not in loaded:
                     loaded[document.file] = self._cell(document)

@@ -57,7 +57,7 @@ class Status:
 
     def as_text(self) -> str:
         """Return it for people."""
-        lines = [self.problem] if self.problem else []
+        lines = self.problem.splitlines()
         lines += [f"site       {self.site}, run directory {self.folder}"] if self.site else []
         lines += [
             f"{p['role']:10s} pid {p['pid']} up {p['uptime_s']:.0f} s, {p['memory_mb']:.0f} MB, starts {p['starts']}"

@@ -214,6 +214,17 @@ def test_a_password_in_the_place_of_users_is_told(site: Path, tmp_path: Path) ->
     assert "hunter2" not in answer.stdout
 
 
+def test_the_status_of_a_site_that_is_not_there_or_is_wrong(site: Path, tmp_path: Path) -> None:
+    nowhere = bess("status", str(tmp_path / "nowhere"), "--state", str(tmp_path))
+    assert nowhere.exit_code == 2
+    assert nowhere.stderr == f"error: {tmp_path / 'nowhere'}: there is no such file\n"
+    file = site / "site.yaml"
+    file.write_text(file.read_text().replace("ac_voltage: 400 V", "ac_voltage: 400"))
+    wrong = bess("status", str(site), "--state", str(tmp_path))
+    assert wrong.exit_code == 1
+    assert "error: pcs.ac_voltage has no unit\n" in wrong.stdout
+
+
 def test_a_secret_of_a_site_that_is_not_there_is_not_stored(tmp_path: Path) -> None:
     words = ["secret", "set", "opcua-users", str(tmp_path / "nowhere"), "--state", str(tmp_path / "state")]
     answer = CliRunner().invoke(app, words, input="correct horse\n")
