@@ -149,11 +149,14 @@ class _Reader:
         deadband = self._number(row, "deadband", 0.0)
         if deadband < 0:
             self._wrong(row["deadband"].at, f"a deadband of {deadband:g}", "0 or more")
+        before = len(self.messages)
         unit, factor = self._unit(row, target)
+        known = len(self.messages) == before  # of a unit that is not, steps and spans follow wrongly
         writable = self._writable(row, target)
         low_first = self._choice(row, "words", ("high_first", "low_first")) == "low_first"
         place = replace(place, factor=sign * factor / scale, writable=writable, low_first=low_first)
-        self._fits(row, target, place)
+        if known:
+            self._fits(row, target, place)
         description = row["description"].text if "description" in row else ""
         return PartyPoint(target, place, unit, scale, sign, deadband, description or target.description)
 
