@@ -50,6 +50,11 @@ class RunDirectory:
         return self.folder / "links.json"
 
     @property
+    def addresses(self) -> Path:
+        """Where a simulated plant's links really are."""
+        return self.folder / "addresses.json"
+
+    @property
     def retained(self) -> Path:
         """The spare copy of what was decided: it outlives control, and belongs to this run alone."""
         return self.folder / "retained"

@@ -37,7 +37,7 @@ from controller.link.command_socket import CommandServer
 from controller.link.plant_view import RunState
 from controller.link.run_directory import prepare
 from controller.link.sealed_site import load_sealed, seal
-from controller.link.simulated_addresses import read_addresses
+from controller.link.simulated_addresses import moved, read_addresses
 from controller.link.snapshot_file import SnapshotFile
 from controller.link.snapshot_memory import SnapshotFormat
 from controller.link.state_folder import make_state_folder
@@ -54,7 +54,7 @@ from controller.runtime.folders import Folders
 from controller.runtime.overdue import Overdue
 from controller.runtime.pacing import Pace
 from controller.runtime.recording.recorded_scan import SystemConditions
-from controller.runtime.recording.recorder import Recorder, header_of
+from controller.runtime.recording.recorder import MOVED_LINKS, Recorder, header_of
 from controller.runtime.retained_parts import (
     DECIDED,
     ENDED,
@@ -106,7 +106,7 @@ def plant_and_seal(options: ControlOptions) -> tuple[Plant, bytes]:
     files = result.sealed()
     if (frozen := frozen_file(source)).exists():
         files["maps/frozen.csv"] = frozen.read_bytes()
-    return result.plant, seal(run_folder, files).hash
+    return moved(result.plant, read_addresses(options.folders.run.addresses)), seal(run_folder, files).hash
 
 
 class ControlProcess:
@@ -140,7 +140,7 @@ class ControlProcess:
             self._state,
             groups,
             header,
-            {**_in_folder("retained", retained), **_in_folder("site", sealed.files)},
+            {**_in_folder("retained", retained), **_in_folder("site", sealed.files), **_moved_links(options.folders)},
         )
         layout = self._tables.layout
         form = SnapshotFormat(
@@ -151,7 +151,7 @@ class ControlProcess:
         self._server = CommandServer(self._queue, clock)
         self._disk = Disk.of(options.folders, clock, number_of(retained))
         self._unsaved = False
-        self._field = Field(plant, groups, self._state.outputs, clock, read_addresses(options.folders.addresses))
+        self._field = Field(plant, groups, self._state.outputs, clock)
         period_ns = round(plant.control.scan_period_s * 1e9)
         self._pace = Pace(period_ns, clock.mono_ns() + round(FIRST_SCAN_AFTER_S * 1e9))
         self._watch = SystemWatch(self._tables.alarms, self._field.links, self._pace, self._disk, past)
@@ -362,6 +362,11 @@ class ControlProcess:
         for text in (*taken.lost, *([f"retained state is not used: {taken.problem}"] if taken.problem else ())):
             print(text, file=sys.stderr)
         return parts, Past(taken.problem, died(parts))
+
+
+def _moved_links(folders: Folders) -> dict[str, bytes]:
+    path = folders.run.addresses
+    return {MOVED_LINKS: path.read_bytes()} if path.exists() else {}
 
 
 def _in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

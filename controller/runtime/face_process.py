@@ -15,6 +15,7 @@ from controller.image.data_periods import data_periods
 from controller.link.linked_plant import LinkedPlant
 from controller.link.plant_view import PlantView
 from controller.link.sealed_site import SealedSite, SealedSiteError, load_sealed
+from controller.link.simulated_addresses import moved, read_addresses
 from controller.plant.clock import Clock
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site_or_raise
@@ -46,7 +47,8 @@ async def sealed_plant(folders: Folders, site_name: str) -> tuple[Plant, SealedS
     while True:
         try:
             sealed = load_sealed(folders.run.folder)
-            return load_site_or_raise(sealed.folder / site_name), sealed
+            plant = load_site_or_raise(sealed.folder / site_name)
+            return moved(plant, read_addresses(folders.run.addresses)), sealed
         except SealedSiteError:
             await asyncio.sleep(WAITING_S)
 

@@ -39,11 +39,6 @@ class Folders:
         """What the supervisor says of its children."""
         return self.run.processes
 
-    @property
-    def addresses(self) -> Path:
-        """Where a simulated plant's links really are."""
-        return self.run.folder / "addresses.json"
-
     def port(self, role: str) -> Path:
         """The port that the system chose for a face, so that a restarted face comes back to it."""
         return self.run.folder / f"{role}.port"

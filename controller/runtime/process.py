@@ -111,7 +111,7 @@ async def _simulator(words: argparse.Namespace, folders: Folders, life: LifePipe
 
     simulation, port_file = Simulation(load_site_or_raise(Path(words.site)), SystemClock()), folders.port("faults")
     faults_port = face_process.chosen_port(port_file)
-    about = await simulation.start(folders.addresses, auto_ports=words.auto_ports, faults_port=faults_port)
+    about = await simulation.start(folders.run.addresses, auto_ports=words.auto_ports, faults_port=faults_port)
     face_process.remember_port(port_file, about["faults"])
     life.ready(about)
     await face_process.until_first_done(simulation.serve(), life.beat(), _asked_to_end(ending))

@@ -255,7 +255,7 @@ def _children(options: RunOptions, plant: Plant, folders: Folders) -> Iterator[C
 
     first: tuple[str, ...] = ()
     if options.simulated:
-        folders.addresses.unlink(missing_ok=True)
+        folders.run.addresses.unlink(missing_ok=True)
         yield spec("simulator")
         first = ("simulator",)
     record = () if options.record is None else ("--record", str(options.record.resolve()))

@@ -16,6 +16,7 @@ from controller.link.linked_plant import LinkedPlant, SiteChangedError
 from controller.link.plant_view import RunState, Snapshot
 from controller.link.run_directory import RunDirectory, pids_alive, present
 from controller.link.sealed_site import SealedSiteError, load_sealed
+from controller.link.simulated_addresses import moved, read_addresses
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site
 from controller.points.point_list import point_list
@@ -187,6 +188,7 @@ def read_status(run: RunDirectory) -> Status:
     plant = _sealed_plant(sealed.folder)
     if plant is None:
         return Status(running=False, problem=f"{sealed.folder}: the sealed site can't be read")
+    plant = moved(plant, read_addresses(run.addresses))
     clock = SystemClock()
     try:
         snapshot = LinkedPlant(run, image_layout(plant), sealed.hash, clock).snapshot()

@@ -61,6 +61,19 @@ def _links(demo: Demo) -> tuple[str, list[str]]:
     return (demo.run / "addresses.json").read_text(encoding="utf-8"), [(demo.run / "faults.port").read_text("ascii")]
 
 
+async def test_an_alarm_names_the_port_that_a_device_really_has(tmp_path: Path) -> None:
+    async with running_demo(tmp_path) as demo:
+        (address,) = {d["address"] for d in demo.about["devices"] if d["name"] == "PCS01"}
+        assert await demo.disturb("no_read PCS01") == "ok"
+        await until(lambda: f"PCS01 at {address} link_lost raised" in demo.journal())
+        await until(lambda: any(f"PCS01 at {address} connection lost" in line for line in _alarm_lines(demo)))
+
+
+def _alarm_lines(demo: Demo) -> list[str]:
+    done = subprocess.run([*BESS, "status", str(demo.run), "--json"], capture_output=True, text=True, check=False)
+    return [alarm["line"] for alarm in json.loads(done.stdout)["alarms"]]
+
+
 async def test_a_stopped_control_shows_on_the_face_and_is_replaced(tmp_path: Path) -> None:
     async with running_demo(tmp_path) as demo:
         await until(_is(demo, 0))

@@ -40,6 +40,8 @@ from controller.runtime.scan_state import State, Tables
 QUEUE_SCANS = 128
 RECORD_NS = 1_000_000_000
 IDLE_S = 1.0
+MOVED_LINKS = "run/addresses.json"
+"""The part that says where a simulated plant's links were: alarms name them."""
 
 
 class Recorder:

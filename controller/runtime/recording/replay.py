@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from controller.commissioning.frozen_maps import frozen_file, frozen_map
 from controller.image.data_periods import data_periods
 from controller.link.sealed_site import site_hash
+from controller.link.simulated_addresses import addresses_in, moved
 from controller.modbus.poll_groups import PollGroup, poll_groups
 from controller.plant.signals import Owner
 from controller.plant.site_loader import SiteError, load_site
@@ -37,7 +38,7 @@ from controller.runtime.recording.recorded_scan import (
     rows_from,
     unpack_conditions,
 )
-from controller.runtime.recording.recorder import shape_of
+from controller.runtime.recording.recorder import MOVED_LINKS, shape_of
 from controller.runtime.recording.recording_file import RecordingError, RecordingReader
 from controller.runtime.retained_parts import take_over
 from controller.runtime.scan import ScanResult, scan
@@ -134,7 +135,7 @@ def replay_site(site: Path, recording: Path, out: Path | None = None) -> ReplayR
     if loaded.plant is None:
         raise SiteError(loaded)
     reader = RecordingReader.open(recording)
-    plant, files = loaded.plant, loaded.sealed()
+    files, plant = loaded.sealed(), moved(loaded.plant, addresses_in(reader.parts.get(MOVED_LINKS, b"{}")))
     if (frozen := frozen_file(site)).exists():
         files["maps/frozen.csv"] = frozen.read_bytes()
     same_site = site_hash(files).hex() == reader.header["site_hash"]
