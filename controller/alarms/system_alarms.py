@@ -57,6 +57,7 @@ class SystemAlarm(StrEnum):
     ESTIMATION_FAILED = "estimation_failed"
     SOC_DISAGREEMENT = "soc_disagreement"
     BMS_SOC_JUMPED = "bms_soc_jumped"
+    CELL_TYPE_MISFIT = "cell_type_misfit"
     CELL_INTERNAL_SHORT = "cell_internal_short"
     CELL_SELF_DISCHARGE = "cell_self_discharge"
     CELL_RESISTANCE_GROWTH = "cell_resistance_growth"
@@ -256,6 +257,12 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.RACK,
         "the BMS has set its state of charge anew",
         "Recorded, not followed; compare with the estimate's bounds before relying on either.",
+    ),
+    SystemAlarm.CELL_TYPE_MISFIT: _warning(
+        Axis.RACK,
+        "measurements do not fit the cell type",
+        "Compare cell file, capacity and the current's scale with the rack; its SOC is uncertain until they fit.",
+        "V",
     ),
     SystemAlarm.CELL_SELF_DISCHARGE: _warning(Axis.RACK, "self-discharge is high", _CELL_WATCH, "ohm"),
     SystemAlarm.CELL_RESISTANCE_GROWTH: _warning(Axis.RACK, "resistance has grown", _CELL_WATCH, "ohm"),

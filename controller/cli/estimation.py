@@ -26,7 +26,7 @@ def estimate(
 ) -> None:
     """Run the estimators off-line over a recording.
 
-    Exit 1 if something was found wrong with a cell or a sensor.
+    Exit 1 if something was found wrong with a cell or a sensor, or the measurements do not fit the cell type.
     """
     from controller.commissioning import offline_estimation as offline
 
@@ -35,7 +35,7 @@ def estimate(
     )
     estimated = offline.run_estimation(request)
     print(offline.summary(estimated, as_json=as_json))
-    if estimated.result.findings:
+    if estimated.result.findings or estimated.result.misfit is not None:
         raise typer.Exit(NO)
 
 

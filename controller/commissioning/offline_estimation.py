@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from controller.plant.cell_types import BOUND_TO_SIGMA, CellType, SensorSpec, sc
 
 HINT_SIGMA = 0.1
 ASSUMED_DEGC = 25.0
+MOST_JUMPS = 5
 WIDE = (0.5, 0.5)
 INSUFFICIENT = "insufficient data"
 
@@ -83,6 +84,7 @@ def run_estimation(request: EstimationRequest) -> EstimatedRecording:
         bad = replace(bad, remarks=(*told, *bad.remarks))
         config = _config(cell, sensors, recording)
         result = estimate_recording(config, recording, *parse_hint(request.initial_soc))
+        bad = replace(bad, remarks=(*bad.remarks, *_misfit_words(result, cell), *_jump_words(result)))
         write_result(request, result)
     except (CellTypeError, FileError, RecordError) as error:
         raise EstimationInputError(str(error)) from error
@@ -232,8 +234,9 @@ def summary(estimated: EstimatedRecording, *, as_json: bool = False) -> str:
     if as_json:
         known = {name: value if np.isfinite(value) else None for name, value in last.items()}
         counts = {"rows": bad.rows, "findings": len(result.findings), "bad_samples": dict(bad.kinds)}
+        cells = {"fits_cell_type": result.misfit is None, "cells_without_voltage": dict(bad.cells)}
         life = remaining_life_row(result)
-        return json.dumps({**known, "quality": word, **counts, "remarks": list(bad.remarks), **life})
+        return json.dumps({**known, "quality": word, **counts, **cells, "remarks": list(bad.remarks), **life})
     age = last["anchor_age_s"]
     anchor = f"last anchor {age / 3600.0:.1f} h ago" if np.isfinite(age) else "no anchor yet"
     lines = [
@@ -244,6 +247,27 @@ def summary(estimated: EstimatedRecording, *, as_json: bool = False) -> str:
     lines += [text] if (text := bad.text()) else []
     lines += [f"{f.severity.name.lower()}: cell {f.cell}: {f.kind.value}: {f.evidence}" for f in result.findings]
     return "\n".join(lines)
+
+
+def _misfit_words(result: OfflineResult, cell: CellType) -> Iterator[str]:
+    """Yield what says that these are no measurements of this cell type."""
+    if (seen := result.misfit) is None:
+        return
+    how = f"rms {1e3 * seen.rms_v:.0f} mV against {1e3 * seen.expected_v:.0f} mV expected"
+    if np.isfinite(seen.resistance_ratio):
+        how += f", a resistance of {seen.resistance_ratio:.2f} times the type's"
+    yield (
+        f"from {seen.time_s:,.13g} s on the measurements do not fit the cell type {cell.name} ({how}): are --cell and"
+        " --capacity the right ones, current_a in A and time_s in s? The SOC is uncertain"
+    )
+
+
+def _jump_words(result: OfflineResult) -> Iterator[str]:
+    for time_s, jump_v in result.jumps[:MOST_JUMPS]:
+        yield (
+            f"before {time_s:,.13g} s the voltage jumps by {1e3 * jump_v:.0f} mV that no current explains: rows cut out"
+            " and times renumbered, or another sensor?"
+        )
 
 
 def remaining_life_row(result: OfflineResult) -> dict[str, float | str | None]:

@@ -6,6 +6,7 @@ with the likely cause. A sample that is wrong by itself is one that is missing: 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.commissioning.recording_files import FileError, Floats
+from controller.commissioning.recording_files import CELL_PREFIX, FileError, Floats
 from controller.estimation.config import IMPOSSIBLE_CURRENT_SHARE, series_at_25_ohm
 from controller.estimation.offline import Recording
 from controller.plant.cell_types import CellType, SensorSpec
@@ -41,6 +42,7 @@ SIGN_STEPS = 10
 STEP_PER_H = 0.1
 REVERSED_SHARE, REVERSED_CORRELATION = 0.3, 0.4
 DRIFT_CORRELATION = 0.7
+CELLS_TOLD = 10
 FROZEN_S = 600.0
 FROZEN_STEPS = 5
 FROZEN_SIGMAS = 8.0
@@ -53,11 +55,13 @@ class BadSamples:
     """How many rows of each kind, and what is to be told beside the result.
 
     Each is left out by the estimator but a frozen current: that one looks like a measurement, and is doubted.
+    `cells`: in how many rows each cell that has any has no usable voltage.
     """
 
     rows: int
     kinds: MappingProxyType[str, int]
     remarks: tuple[str, ...]
+    cells: MappingProxyType[int, int]
 
     def text(self) -> str:
         """Return a line for people; empty where every sample is good."""
@@ -95,7 +99,21 @@ def checked_recording(
         cell_voltage_v=np.where(wild_v, np.nan, voltage),
         temperature_degc=np.where(wild_degc, np.nan, warmth),
     )
-    return cleaned, BadSamples(len(recording.time_s), MappingProxyType(kinds), remarks)
+    unusable = np.sum(~np.isfinite(cleaned.cell_voltage_v), axis=0)
+    cells = MappingProxyType({int(cell): int(unusable[cell]) for cell in np.flatnonzero(unusable)})
+    rows = len(recording.time_s)
+    told = (*remarks, *_cell_words(cells, rows)) if voltage.shape[1] > 1 else remarks
+    return cleaned, BadSamples(rows, MappingProxyType(kinds), told, cells)
+
+
+def _cell_words(cells: Mapping[int, int], rows: int) -> Iterator[str]:
+    """Yield which cells have no usable voltage, the worst first."""
+    worst = sorted(cells, key=lambda cell: -cells[cell])
+    for cell in worst[:CELLS_TOLD]:
+        often = "in no row" if cells[cell] == rows else f"not in {cells[cell]:,} of {rows:,} rows"
+        yield f"cell {cell} has a voltage {often}: its column is {CELL_PREFIX}{cell:03d}"
+    if len(worst) > CELLS_TOLD:
+        yield f"and {len(worst) - CELLS_TOLD} more cells lack voltages"
 
 
 def limit_a(recording: Recording, cell: CellType) -> float:

@@ -205,8 +205,17 @@ def column(columns: Columns, name: str, path: Path) -> Floats:
 
 
 def numbered(columns: Columns, prefix: str, path: Path) -> Floats | None:
-    """Return the columns prefix000, prefix001 ... as [row, number]; None where there is none."""
-    names = sorted(name for name in _names(columns) if name.startswith(prefix) and name[len(prefix) :].isdigit())
+    """Return the columns prefix000, prefix001 ... as [row, number]; None where there is none, FileError at a hole."""
+    found = {
+        int(name[len(prefix) :]): name
+        for name in _names(columns)
+        if name.startswith(prefix) and name[len(prefix) :].isdigit()
+    }
+    names = [found[number] for number in sorted(found)]
+    if (hole := next((k for k in range(len(found)) if k not in found), None)) is not None:
+        raise FileError(
+            f"{path}: {prefix}{hole:03d} is missing; number them from 000 on without a hole (empty: no value)"
+        )
     return np.stack([column(columns, name, path) for name in names], axis=1) if names else None
 
 

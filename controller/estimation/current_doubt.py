@@ -6,6 +6,9 @@ voltage from block to block, held against the change that the current explains: 
 moves alone, where its sign is wrong the change doubles instead of cancelling. A change that does fit confirms the
 current: nothing but a sound sensor does that over and over.
 
+A voltage that contradicts the current once or twice, while changes before and after do fit, has jumped: charge flowed
+in a gap that the times hide, or the voltage's sensor is another than before. Both are left open.
+
 While a current is in doubt it is unknown to what would explain the voltage, ever since it was last confirmed; and the
 voltage, which holds the same unknown current, teaches the less.
 """
@@ -22,6 +25,10 @@ Mask = NDArray[np.bool_]
 
 CLEAR_SIGMA = 2.0
 """From where on a change of the voltage speaks at all, in sigmas of what model and sensor leave open."""
+JUMP_SIGMA = 3.0
+"""From where on a change that stays alone is a jump."""
+JUMP_STRIKES = 2
+"""More contradictions than these before the current is confirmed again are a current that was wrong."""
 CONFIRMS_SHARE = 0.5
 """A misfit below this share of the change that the current explains confirms it: beyond any error of a resistance."""
 RESISTANCE_SHARE = 0.15
@@ -63,7 +70,8 @@ class CurrentDoubt:
     `open_circuit_v` that expectation's parts (NaN: none yet). `strikes` and `confirmed` count contradictions and
     confirmations in a row. `wrong_s`: for how long the current may have been wrong, since it was last confirmed;
     `quiet_s`: since it was last contradicted. `unknown_a`: 1-sigma of the current while it is `doubted`, `counted_as`
-    what of it the filter has been told, in A s.
+    what of it the filter has been told, in A s. `against` counts the contradictions since the current was last
+    believed, `jump_v` is the size of the largest; `jumped_v` that of a jump that has just turned out to be one, else 0.
     """
 
     residual_v: Floats
@@ -75,6 +83,9 @@ class CurrentDoubt:
     quiet_s: Floats
     unknown_a: Floats
     counted_as: Floats
+    against: Floats
+    jump_v: Floats
+    jumped_v: Floats
     doubted: Mask
 
     @property
@@ -86,7 +97,8 @@ class CurrentDoubt:
 def initial_doubt(racks: int) -> CurrentDoubt:
     """Return a state in which nothing speaks for or against any current."""
     nan, zeros = np.full(racks, np.nan), np.zeros(racks)
-    return CurrentDoubt(nan, nan, nan, zeros, zeros, zeros, zeros, zeros, zeros, np.zeros(racks, dtype=bool))
+    no = np.zeros(racks, dtype=bool)
+    return CurrentDoubt(nan, nan, nan, zeros, zeros, zeros, zeros, zeros, zeros, zeros, zeros, zeros, no)
 
 
 def judge(
@@ -106,6 +118,7 @@ def judge(
     misfit_v2, explained_v2 = change.misfit_v**2, change.resistive_v**2
     clear_v2 = CLEAR_SIGMA**2 * variance
     bent_v2 = CLEAR_SIGMA**2 * (np.sqrt(variance) + change.bend_v) ** 2
+    jumps_v2 = JUMP_SIGMA**2 * (np.sqrt(variance) + change.bend_v) ** 2
     beyond = (far > 1.0) & (np.abs(residual_v) > CLEAR_SIGMA * change.bend_v)
     against = change.use & (misfit_v2 > bent_v2) & (misfit_v2 > explained_v2)
     confirms = change.use & (explained_v2 > clear_v2) & (misfit_v2 < CONFIRMS_SHARE**2 * explained_v2) & ~beyond
@@ -121,8 +134,12 @@ def judge(
     if speaks_against.any():
         error_v = np.maximum(np.where(against, np.abs(change.misfit_v), 0.0), np.where(beyond, np.abs(residual_v), 0.0))
         unknown_a = np.maximum(unknown_a, error_v / ohm)
+    times, jump_v, jumped_v = _jump(was, change, against & (misfit_v2 > jumps_v2), against, confirms & ~doubted)
     return replace(
         was,
+        against=times,
+        jump_v=jump_v,
+        jumped_v=jumped_v,
         strikes=np.where(believed, 0.0, strikes),
         confirmed=confirmed,
         wrong_s=np.where(confirms & ~doubted, 0.0, was.wrong_s + took_s),
@@ -130,6 +147,16 @@ def judge(
         unknown_a=np.where(doubted | (strikes > 0.0), unknown_a, 0.0),
         doubted=doubted,
     )
+
+
+def _jump(
+    was: CurrentDoubt, change: Change, large: Mask, against: Mask, believed: Mask
+) -> tuple[Floats, Floats, Floats]:
+    """Return how often the current was contradicted, by how much at most, and what has turned out to be a jump."""
+    times = was.against + against
+    jump_v = np.maximum(was.jump_v, np.where(large, np.abs(change.misfit_v), 0.0))
+    jumped_v = np.where(believed & (times <= JUMP_STRIKES), jump_v, 0.0)
+    return np.where(believed, 0.0, times), np.where(believed, 0.0, jump_v), jumped_v
 
 
 def counted(was: CurrentDoubt, capacity_ah: Floats) -> tuple[CurrentDoubt, Floats]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation import capacity, rack_filter
+from controller.estimation import capacity, misfit, rack_filter
 from controller.estimation.beside_bms import listen
 from controller.estimation.cell_groups import CellGroup
 from controller.estimation.cell_tables import (
@@ -50,6 +50,9 @@ LASTING_SHARE, FLAT_V = 0.6, 0.5
 """Part of the model's error that is the same each time a SOC is visited: no repetition averages it away. It counts
 where the SOC was learned: a voltage that teaches nothing (steep errors, plateau) brings none of its own."""
 ANCHOR_SIGMA = 0.0125
+KNEE_PLACE_RATIO = 0.02
+"""1-sigma of where on the SOC axis each rack's curve bends."""
+LEAST_SLOPE_V = 1e-3
 
 
 def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
@@ -109,14 +112,16 @@ def _corrected(
     before = rack_filter.expected_at(was, expected, seen.soc_back)
     state.residual_v = np.where(seen.use, seen.mean_v - before.open_circuit_v + before.resistive_v, np.nan)
     change = _change(state, before, seen)
-    mixture, misfit = rack_filter.correct_with_voltage(
+    _follow_misfit(config, state, before, seen)
+    mixture, fit = rack_filter.correct_with_voltage(
         was, expected, seen, doubtful_voltage(state.doubt, ohm, seen.duration_s)
     )
     series_ohm = state.curves[:, SERIES, SOC_POINTS // 2]
-    doubt = judge(state.doubt, change, misfit.far, misfit.residual, series_ohm, seen.duration_s)
+    doubt = judge(state.doubt, change, fit.far, fit.residual, series_ohm, seen.duration_s)
     doubt, unseen = counted(doubt, config.capacity_ah)
-    if unseen.any():
+    if unseen.any() or doubt.jumped_v.any():
         state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
+        was = rack_filter.unsettled(was, doubt.jumped_v, _slope_v(state))
         was = rack_filter.respread(rack_filter.widened(was, unseen))
         mixture, _ = rack_filter.correct_with_voltage(
             was, expected, seen, doubtful_voltage(doubt, ohm, seen.duration_s)
@@ -129,6 +134,30 @@ def _corrected(
         open_circuit_v=after.open_circuit_v,
     )
     return mixture
+
+
+def _follow_misfit(
+    config: EstimatorConfig, state: EstimatorState, before: rack_filter.Expected, seen: SeenVoltage
+) -> None:
+    """Hold the residual against all that may make it, but a current in doubt or unseen, which are told apart."""
+    bias_v = prior(config).bias_v
+    resistive_v = misfit.RESISTANCE_SHARE * before.resistive_v
+    bends_v = KNEE_PLACE_RATIO * np.maximum(_slope_v(state, 0.02) - _slope_v(state, 0.4), 0.0)
+    parts = (before.model_error_v, before.soc_error_v, resistive_v, bias_v, seen.noise_v, bends_v)
+    expected_v = np.sqrt(np.sum(np.square(parts), axis=0))
+    residual_v = state.residual_v + (state.resistance.ratio - 1.0) * before.resistive_v
+    measured = np.where(state.resistance.measured, state.resistance.ratio, np.nan)
+    unseen = state.block_extra_ratio > 0.0
+    use = seen.use & ~state.doubt.suspected & ~unseen
+    block = misfit.Residual(residual_v, expected_v, seen.duration_s, unseen, use)
+    state.misfit = misfit.follow_misfit(state.misfit, block, measured)
+
+
+def _slope_v(state: EstimatorState, reach_ratio: float = 0.1) -> Floats:
+    """Return the mean slope of the open-circuit voltage so far about each rack's SOC, V per unit of SOC."""
+    at = np.clip(state.soc_ratio, reach_ratio, 1.0 - reach_ratio)[:, None]
+    rise_v = look_up(state.curves[:, OCV], at + reach_ratio) - look_up(state.curves[:, OCV], at - reach_ratio)
+    return np.maximum(rise_v[:, 0] / (2.0 * reach_ratio), LEAST_SLOPE_V)
 
 
 def _change(state: EstimatorState, expected: rack_filter.Expected, seen: SeenVoltage) -> Change:
@@ -216,7 +245,7 @@ def _store_soc(
     lasting = LASTING_SHARE * look_up(curves[:, MODEL_ERROR], at)[:, 0] / np.maximum(slope, FLAT_V)
     taught = np.clip(1.0 - sigma**2 / variance_before, 0.0, 1.0)
     state.lasting_ratio = state.lasting_ratio + taught * (lasting - state.lasting_ratio)
-    wider = np.hypot(sigma, state.lasting_ratio) / sigma
+    wider = state.misfit.widening * np.hypot(sigma, state.lasting_ratio) / sigma
     low, high = soc - wider * (soc - low), soc + wider * (high - soc)
     state.soc_ratio, state.soc_sigma_ratio = np.clip(soc, 0.0, 1.0), sigma
     state.soc_low_ratio = np.clip(low, 0.0, state.soc_ratio)
@@ -231,7 +260,13 @@ def _store_soc(
     scale = np.maximum(1.0 + center[:, rack_filter.SCALE], capacity.LEAST_RATIO)
     scale_sigma = np.sqrt(spread[:, rack_filter.SCALE, rack_filter.SCALE])
     state.capacity_in_use = capacity.stated(1.0 / scale, scale_sigma / scale, config.current_gain_ratio)
-    anchored = (sigma < ANCHOR_SIGMA) & (slope > STEEP_V) & (state.block_samples > 0) & _may_anchor(config, soc)
+    anchored = (
+        (sigma < ANCHOR_SIGMA)
+        & ~state.misfit.found
+        & (slope > STEEP_V)
+        & (state.block_samples > 0)
+        & _may_anchor(config, soc)
+    )
     state.anchor_time_ns = np.where(anchored, state.time_ns, state.anchor_time_ns)
     ohm = look_up(curves[:, SERIES], at)[:, 0]
     state.series_ohm = ohm
@@ -335,7 +370,8 @@ def _listen_to_bms(state: EstimatorState, sample: RackSample, now_ns: int) -> No
 def _count_for_warranty(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> None:
     """Add what was metered to the counters; a SOC that is uncertain and a temperature never read fill no bin."""
     narrow = state.soc_high_ratio - state.soc_low_ratio <= UNCERTAIN_WIDTH
-    trusted = narrow & (state.updated_ns != NEVER) & ~state.doubt.suspected & _recent(state, now_ns)
+    sure = ~(state.doubt.suspected | state.misfit.found)
+    trusted = narrow & (state.updated_ns != NEVER) & sure & _recent(state, now_ns)
     temperature, sensors = cell_means(sample.cell_temperature_degc, sample.temperature_valid)
     state.warranty, state.meter = folded(
         state.warranty,

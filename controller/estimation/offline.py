@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.estimate import estimate
 from controller.estimation.findings import Finding
+from controller.estimation.misfit import Misfit
 from controller.estimation.present import Estimate
 from controller.estimation.samples import RackSample
 from controller.estimation.state import INITIAL_SOC_SIGMA, initial
@@ -53,12 +54,30 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenMisfit:
+    """When the measurements were first found not to be those of the cell type, and how far off they were at worst.
+
+    `resistance_ratio` is what steps measured, over the cell type's, where that alone is the reason; else NaN.
+    """
+
+    time_s: float
+    rms_v: float
+    expected_v: float
+    resistance_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class OfflineResult:
-    """A row of output a row of input, quality as `Quality` codes, and the findings."""
+    """A row of output a row of input, quality as `Quality` codes, and the findings.
+
+    `misfit`: None where the cell type fits throughout; `jumps`: times at which the voltage jumped, and by how many V.
+    """
 
     columns: dict[str, Floats]
     findings: tuple[Finding, ...]
     last: Estimate
+    misfit: SeenMisfit | None = None
+    jumps: tuple[tuple[float, float], ...] = ()
 
 
 def checked(recording: Recording) -> Recording:
@@ -111,12 +130,25 @@ def estimate_recording(
     state = initial(config, 0, soc_ratio, soc_sigma_ratio)
     times_ns = ((recording.time_s - recording.time_s[0] + 1.0) * 1e9).astype(np.int64)
     rows = np.full((len(times_ns), len(OUTPUT_COLUMNS)), np.nan)
-    last = None
+    last, misfit, jumps = None, None, []
     for k, now_ns in enumerate(times_ns.tolist()):
+        doubt, time_s = state.doubt, float(recording.time_s[k])
         last = estimate(config, state, _sample(recording, k, now_ns), now_ns)
-        rows[k] = _row(float(recording.time_s[k]), last)
+        rows[k] = _row(time_s, last)
+        if last.misfit.found[0]:
+            misfit = _worse(misfit, last.misfit, time_s)
+        if state.doubt is not doubt and state.doubt.jumped_v[0] > 0.0:
+            jumps.append((time_s, float(state.doubt.jumped_v[0])))
     assert last is not None
-    return OfflineResult(dict(zip(OUTPUT_COLUMNS, rows.T, strict=True)), last.findings, last)
+    return OfflineResult(dict(zip(OUTPUT_COLUMNS, rows.T, strict=True)), last.findings, last, misfit, tuple(jumps))
+
+
+def _worse(seen: SeenMisfit | None, now: Misfit, time_s: float) -> SeenMisfit:
+    rms_v, expected_v = float(now.rms_v[0]), float(now.expected_v[0])
+    resistance = float(now.resistance_ratio[0]) if now.resists_too_little[0] else float("nan")
+    if seen is None or rms_v > seen.rms_v:
+        return SeenMisfit(time_s if seen is None else seen.time_s, rms_v, expected_v, resistance)
+    return seen
 
 
 _YES, _NO, _UNKNOWN = np.array([True]), np.array([False]), np.array([np.nan])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from controller.estimation.config import EstimatorConfig
 from controller.estimation.findings import Finding
 from controller.estimation.integrate import GAP_PERIODS
+from controller.estimation.misfit import Misfit
 from controller.estimation.rack_filter import NORMAL_95
 from controller.estimation.samples import RackSample
 from controller.estimation.state import NEVER, EstimatorState
@@ -37,7 +38,8 @@ class Estimate:
     cell type, with wide bounds. `core_degc`: of the hottest core. `soc_disagrees` is an alarm condition: the BMS's SOC
     has lain outside the bounds for a minute; `bms_jumped` that it has moved by what no charge explains.
     `remaining_days_low`, `remaining_days_high`: to the end of life, NaN until that is earned. `gain_error_ratio` and
-    its bounds: of the current's sensor against the converters, NaN where no bus was seen.
+    its bounds: of the current's sensor against the converters, NaN where no bus was seen. `misfit.found`: for half an
+    hour the voltages have not been those of the cell type.
     """
 
     soc_ratio: Floats
@@ -72,6 +74,7 @@ class Estimate:
     power_charge_w: Floats
     anchor_age_s: Floats
     voltage_residual_v: Floats
+    misfit: Misfit
     quality: NDArray[np.uint8]
     findings: tuple[Finding, ...]
     warranty: Warranty
@@ -119,6 +122,7 @@ def present(config: EstimatorConfig, state: EstimatorState, sample: RackSample, 
         power_charge_w=state.power.charge_w,
         anchor_age_s=np.where(state.anchor_time_ns == NEVER, np.inf, (now_ns - state.anchor_time_ns) * 1e-9),
         voltage_residual_v=state.residual_v,
+        misfit=state.misfit,
         quality=_quality(state, low, high),
         findings=state.findings,
         warranty=state.warranty,
@@ -145,8 +149,8 @@ def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
 
 
 def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
-    """Return good, uncertain where the bounds are wide or the current is in doubt, and never-read at first."""
-    doubtful = (high - low > UNCERTAIN_WIDTH) | state.doubt.suspected
+    """Return good; uncertain where bounds are wide, the current in doubt or the cell another; never-read at first."""
+    doubtful = (high - low > UNCERTAIN_WIDTH) | state.doubt.suspected | state.misfit.found
     quality = doubtful * _UNCERTAIN
     return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * _NEVER_READ))
 

@@ -176,19 +176,27 @@ def _forget(mean: Floats, cov: Floats, place: int, keep: Floats, sigma: Floats) 
 class Expected:
     """What a mixture expects of the mean cell [rack], without what it has learned of errors: OCV less resistive part.
 
-    `model_error_v` is the 1-sigma of the model there.
+    `model_error_v` is the 1-sigma of the model there, `soc_error_v` what the SOC's own makes of the voltage.
     """
 
     open_circuit_v: Floats
     resistive_v: Floats
     model_error_v: Floats
+    soc_error_v: Floats
 
 
 def expected_at(mixture: Hypotheses, expected: Expectation, soc_back: Floats) -> Expected:
     """Return the mixture's mean of the curves, `soc_back` above where it stands now."""
     share, soc = weights(mixture), mixture.mean[..., SOC] + soc_back[:, None]
-    curves = (expected.open_circuit_v, expected.resistive_v, expected.model_error_v)
-    return Expected(*(np.sum(share * look_up(curve, soc), axis=1) for curve in curves))
+    sigma = np.sqrt(mixture.covariance[..., SOC, SOC])
+    open_v = look_up(expected.open_circuit_v, soc)
+    resistive_v, error_v = (
+        np.sum(share * look_up(curve, soc), axis=1) for curve in (expected.resistive_v, expected.model_error_v)
+    )
+    mean_v = np.sum(share * open_v, axis=1)
+    reach = 0.5 * (look_up(expected.open_circuit_v, soc + sigma) - look_up(expected.open_circuit_v, soc - sigma))
+    spread_v = np.sqrt(np.sum(share * ((open_v - mean_v[:, None]) ** 2 + reach**2), axis=1))
+    return Expected(mean_v, resistive_v, error_v, spread_v)
 
 
 def correct_with_voltage(
@@ -266,6 +274,17 @@ def widened(was: Hypotheses, sigma_ratio: Floats) -> Hypotheses:
     """Return the hypotheses with each SOC less certain by a 1-sigma [rack]."""
     covariance = was.covariance.copy()
     covariance[..., SOC, SOC] += (sigma_ratio**2)[:, None]
+    return Hypotheses(was.mean, covariance, was.log_weight)
+
+
+def unsettled(was: Hypotheses, jump_v: Floats, slope_v: Floats) -> Hypotheses:
+    """Return the hypotheses after the voltage has jumped [rack] and nobody knows why: unseen charge, or its sensor.
+
+    Both get less certain by the whole jump; `slope_v` is the open-circuit voltage's, V per unit of SOC.
+    """
+    covariance = was.covariance.copy()
+    covariance[..., SOC, SOC] += (np.minimum(jump_v / slope_v, 1.0) ** 2)[:, None]
+    covariance[..., BIAS, BIAS] += (jump_v**2)[:, None]
     return Hypotheses(was.mean, covariance, was.log_weight)
 
 

@@ -20,6 +20,7 @@ from controller.estimation.current_doubt import CurrentDoubt, initial_doubt
 from controller.estimation.current_gain import CurrentGain, GainState, initial_gains
 from controller.estimation.findings import Finding
 from controller.estimation.mean_resistance import StatedResistance, StepSums, no_steps, stated_resistance
+from controller.estimation.misfit import Misfit, initial_misfit
 from controller.estimation.power import HORIZONS_S, PowerLimits
 from controller.estimation.rack_filter import Hypotheses, Prior, initial_hypotheses, soc_bounds
 from controller.estimation.remaining_life import LifeHistory, RemainingLife, initial_life
@@ -61,6 +62,7 @@ class EstimatorState:
     seen_voltage_v: Floats  # mean cell at the last voltage sample
     seen_current_a: Floats
     doubt: CurrentDoubt
+    misfit: Misfit
     unseen: Unseen
     hypotheses: Hypotheses
     soc_ratio: Floats  # at the last update
@@ -132,6 +134,7 @@ def initial(
         seen_voltage_v=np.full(racks, np.nan),
         seen_current_a=zeros,
         doubt=initial_doubt(racks),
+        misfit=initial_misfit(racks),
         unseen=nothing_unseen(racks, pairs),
         hypotheses=mixture,
         soc_ratio=soc,

@@ -85,9 +85,10 @@ class AlarmConditions:
                 self.hold(alarm, found[name], now_ns, values.get(name, np.nan))
 
     def of_estimate(self, estimate: Estimate, now_ns: int) -> None:
-        """Take over where the BMS disagrees or has jumped, and what was found of cells and sensors."""
+        """Take over where the BMS disagrees, has jumped or the cell type is another, and what was found of cells."""
         self.hold(SystemAlarm.SOC_DISAGREEMENT, estimate.soc_disagrees, now_ns)
         self.hold(SystemAlarm.BMS_SOC_JUMPED, estimate.bms_jumped, now_ns)
+        self.hold(SystemAlarm.CELL_TYPE_MISFIT, estimate.misfit.found, now_ns, estimate.misfit.rms_v)
         if estimate.findings is self._findings:
             return
         self._findings = estimate.findings

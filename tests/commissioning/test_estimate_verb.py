@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 
 from controller.cli import app
 from controller.commissioning.recording_files import read_columns, write_columns
+from controller.estimation.cell_model import CellTest, simulate_voltage
 from controller.estimation.offline import OUTPUT_COLUMNS
+from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.site_files import LIBRARY
 
 CELL = "ncr18650pf_nca"
@@ -205,6 +207,43 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "twice.csv"
     data.write_text("time_s,current_a,voltage_v,voltage_v\n0,1,3.7,3.8\n1,1,3.7,3.8\n", encoding="utf-8")
     assert "two columns have the name 'voltage_v'" in str(bess("estimate", data, "--cell", CELL).exception)
+
+
+def rack(cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"time_s": np.arange(60.0), "current_a": np.full(60, 10.0), "temperature_degc": np.full(60, 25.0), **cells}
+
+
+def test_a_dead_cell_is_named(tmp_path: Path) -> None:
+    cells = {f"cell_voltage_v_{k:03d}": np.full(60, 3.30) for k in range(12)}
+    cells["cell_voltage_v_005"][:], cells["cell_voltage_v_007"][20:30] = 0.0, np.nan
+    data = written(tmp_path / "rack.csv", rack(cells))
+    text, answer = (bess("estimate", data, "--cell", "generic_280_lfp", *more).stdout for more in ((), ("--json",)))
+    assert "cell 5 has a voltage in no row: its column is cell_voltage_v_005" in text
+    assert "cell 7 has a voltage not in 10 of 60 rows" in text
+    assert json.loads(answer)["cells_without_voltage"] == {"5": 60, "7": 10}
+
+
+def test_a_missing_cell_is_named_and_not_closed_up(tmp_path: Path) -> None:
+    cells = {f"cell_voltage_v_{k:03d}": np.full(60, 3.30) for k in range(12) if k != 5}
+    told = str(bess("estimate", written(tmp_path / "rack.csv", rack(cells)), "--cell", "generic_280_lfp").exception)
+    assert "cell_voltage_v_005 is missing; number them from 000 on without a hole" in told
+
+
+def test_another_size_of_the_cell_is_told_and_answers_no(tmp_path: Path) -> None:
+    cell, time_s = packaged_cell_type(CELL), np.arange(0.0, 9000.0, 10.0)
+    steps = np.random.default_rng(2).normal(0.25, 0.7, len(time_s) // 6) * cell.capacity_ah
+    current = np.repeat(steps, 6)
+    soc = 0.9 - np.cumsum(current) * 10.0 / 3600.0 / cell.capacity_ah
+    warmth = np.full(len(time_s), 25.0)
+    volts = simulate_voltage(cell, CellTest("drive", time_s, current, np.zeros_like(time_s), warmth, soc))
+    columns = {"time_s": time_s, "current_a": current, "voltage_v": volts, "temperature_degc": warmth}
+    words = ("estimate", written(tmp_path / "run.csv", columns), "--cell", CELL, "--initial-soc", "0.9+-0.02")
+    sound, halved = bess(*words), bess(*words, "--capacity", "1.5")
+    assert (sound.exit_code, halved.exit_code) == (0, 1)
+    assert "do not fit" not in sound.stdout
+    assert f"the measurements do not fit the cell type {CELL} (rms " in halved.stdout
+    assert " mV expected" in halved.stdout
+    assert json.loads(bess(*words, "--capacity", "1.5", "--json").stdout)["fits_cell_type"] is False
 
 
 @pytest.mark.parametrize("kind", ["text", "decimal", "timestamp", "duration", "dictionary"])

@@ -25,7 +25,9 @@ def _result() -> OfflineResult:
 
 
 def _said(result: OfflineResult, *, as_json: bool = False) -> str:
-    return summary(EstimatedRecording(result, BadSamples(40, MappingProxyType({}), ())), as_json=as_json)
+    return summary(
+        EstimatedRecording(result, BadSamples(40, MappingProxyType({}), (), MappingProxyType({}))), as_json=as_json
+    )
 
 
 def test_a_recording_does_not_earn_a_remaining_life():

@@ -1,4 +1,4 @@
-"""Currents that can't be true, put into sound stretches: `python -m tests.estimation.fault_table DATA`.
+"""Measurements that can't be true, put into sound stretches: `python -m tests.estimation.fault_table DATA`.
 
 Prints the table of docs/estimation.md: how often the truth lies inside the 95 % bounds, and how often it lies outside
 while the quality says good. Stretches of 2.5 h come from the measured and the simulated records in DATA and from
@@ -31,6 +31,7 @@ from tests.estimation.accuracy import (
     MIDDLE_SOC,
     MIXED_SIGNS,
     OFFSET_PER_H,
+    POWER_PERIOD_S,
     SIGNS,
     WRONG,
     cell_type,
@@ -55,6 +56,16 @@ ROWS = 9000
 FAULT_ROW, SOUND_ROW = 3600, 900
 GAP_ROWS = 900
 LONG_GAP = slice(900, 8100)
+CUT_ROWS = 1200
+STEP_V = 0.05
+OTHER_CELL = {
+    "ncr18650pf_nca": "lg_m50_nmc",
+    "lg_m50_nmc": "ncr18650pf_nca",
+    "a123_26650_lfp": "prada2013_lfp",
+    "prada2013_lfp": "a123_26650_lfp",
+    "generic_280_lfp": "prada2013_lfp",
+}
+"""The nearest relative: a file that nobody sees to be wrong at once."""
 ZERO_PER_H = 0.002
 CURRENT_MAX_PER_H = 2.5
 SIMULATED = (
@@ -72,13 +83,25 @@ FAULTS = {
     "wrong sign from the start": SOUND_ROW,
     "gap of 15 minutes": FAULT_ROW,
     "gap of two hours": LONG_GAP.stop,
+    "20 minutes cut out, times renumbered": FAULT_ROW,
+    "voltage 50 mV up": FAULT_ROW,
+    "current twice (or half of the capacity)": SOUND_ROW,
+    "current half (or twice the capacity)": SOUND_ROW,
+    "another cell's file": SOUND_ROW,
 }
 """What is put in, and from which row on it is judged."""
+FACTORS = {
+    "wrong sign from some moment on": (FAULT_ROW, -1.0),
+    "wrong sign from the start": (0, -1.0),
+    "current twice (or half of the capacity)": (0, 2.0),
+    "current half (or twice the capacity)": (0, 0.5),
+}
+GAPS = {"gap of 15 minutes": slice(FAULT_ROW, FAULT_ROW + GAP_ROWS), "gap of two hours": LONG_GAP}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A stretch as the sensors show it, with one fault in its current."""
+    """A stretch as the sensors show it, with one fault, and the cell file that is told."""
 
     stretch: str
     fault: str
@@ -139,10 +162,14 @@ def variants(data: Path) -> Iterator[Variant]:
             if k == 0:
                 yield Variant(record.name, "none, told 20 points too low", seen, cell, -WRONG)
                 yield from (
-                    Variant(record.name, fault, replace(seen, current_a=_faulty(seen, fault)), cell, 0.0)
+                    Variant(record.name, fault, _faulty(seen, fault), _cell_told(cell, record, fault), 0.0)
                     for fault in FAULTS
                     if not fault.startswith("none")
                 )
+
+
+def _cell_told(cell: CellType, record: Record, fault: str) -> CellType:
+    return packaged_cell_type(OTHER_CELL[record.cell]) if fault == "another cell's file" else cell
 
 
 def _disturbed(record: Record, signs: tuple[int, int, int] | None, seed: int) -> Record:
@@ -152,27 +179,42 @@ def _disturbed(record: Record, signs: tuple[int, int, int] | None, seed: int) ->
     return disturbed(record, 1.0 + gain * GAIN, offset * OFFSET_PER_H, bias * BIAS_V, seed)
 
 
-def _faulty(record: Record, fault: str) -> Floats:
+def _faulty(record: Record, fault: str) -> Record:
+    """Return the record as it looks with a fault in its current, its times or its voltages."""
+    if fault == "voltage 50 mV up":
+        up = np.where(np.arange(len(record.time_s)) < FAULT_ROW, 0.0, STEP_V)[:, None]
+        return replace(record, cell_voltage_v=record.cell_voltage_v + up)
+    if fault == "20 minutes cut out, times renumbered":
+        return _cut(record, slice(FAULT_ROW, FAULT_ROW + CUT_ROWS))
     current = record.current_a.copy()
-    match fault:
-        case "frozen current":
-            current[FAULT_ROW:] = current[FAULT_ROW]
-        case "stuck at zero":
-            current[FAULT_ROW:] = ZERO_PER_H * record.capacity_ah
-        case "wrong sign from some moment on":
-            current[FAULT_ROW:] *= -1.0
-        case "wrong sign from the start":
-            current *= -1.0
-        case "gap of two hours":
-            current[LONG_GAP] = np.nan
-        case _:
-            current[FAULT_ROW : FAULT_ROW + GAP_ROWS] = np.nan
-    return current
+    if fault in FACTORS:
+        first, factor = FACTORS[fault]
+        current[first:] *= factor
+    elif fault in GAPS:
+        current[GAPS[fault]] = np.nan
+    elif fault == "frozen current":
+        current[FAULT_ROW:] = current[FAULT_ROW]
+    elif fault == "stuck at zero":
+        current[FAULT_ROW:] = ZERO_PER_H * record.capacity_ah
+    return replace(record, current_a=current)
+
+
+def _cut(record: Record, rows: slice) -> Record:
+    """Return the record without some rows, and with times that do not show it."""
+    kept = np.delete(np.arange(len(record.time_s)), rows)
+    shorter = part(record, record.name, slice(0, len(kept)))
+    return replace(
+        shorter,
+        current_a=record.current_a[kept],
+        cell_voltage_v=record.cell_voltage_v[kept],
+        temperature_degc=record.temperature_degc[kept],
+        soc_true_ratio=record.soc_true_ratio[kept],
+    )
 
 
 def run(these: Sequence[Variant]) -> tuple[Floats, Floats, Mask]:
     """Return low, high and whether the quality is good [variant, row]; NaN where a stretch is over."""
-    config = estimator_config([_spec(one) for one in these])
+    config = estimator_config([_spec(one) for one in these], power_period_s=POWER_PERIOD_S)
     state = initial(config, 0)
     starts = np.array([np.clip(one.record.soc_true_ratio[0] + one.wrong, 0.0, 1.0) for one in these])
     state.hypotheses = initial_hypotheses(prior(config), starts, np.full(len(these), HINT_SIGMA))

@@ -1,0 +1,104 @@
+"""Measurements that are not of the cell type, and voltages that jump: told, uncertain, and never of a sound cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from controller.estimation.misfit import FOUND, MOST, SETTLES_S, Misfit, Residual, follow_misfit, initial_misfit
+from controller.estimation.offline import OfflineResult
+from controller.image.quality import Quality
+from controller.plant.cell_loader import packaged_cell_type
+from tests.estimation.test_bad_samples import CELLS, Drive, driven, result
+
+BLOCK_S = np.array([30.0])
+YES, NO = np.array([True]), np.array([False])
+NAN = np.array([np.nan])
+TIME_S = np.arange(0.0, 7200.0, 5.0)
+
+
+def after(was: Misfit, residual_v: float, hours: float, resistance: float = np.nan) -> Misfit:
+    block = Residual(np.array([residual_v]), np.array([0.01]), BLOCK_S, NO, YES)
+    for _ in range(round(hours * 120)):
+        was = follow_misfit(was, block, np.array([resistance]))
+    return was
+
+
+def test_a_residual_as_large_as_expected_is_no_misfit_ever() -> None:
+    assert not after(initial_misfit(1), 0.012, 24.0).found[0]
+
+
+def test_a_residual_of_three_sigma_is_one_within_an_hour_once_settled() -> None:
+    settled = after(initial_misfit(1), 0.03, SETTLES_S / 3600.0)
+    assert not settled.found[0]
+    found = after(settled, 0.03, 1.0)
+    assert found.found[0]
+    assert FOUND < found.ratio[0] < MOST
+    assert found.widening[0] == pytest.approx(np.sqrt(found.ratio[0]))
+    assert not after(found, 0.005, 2.0).found[0]
+
+
+def test_what_is_off_for_minutes_is_none_however_far() -> None:
+    assert not after(after(initial_misfit(1), 0.0, 1.0), 10.0, 0.1).found[0]
+
+
+def test_a_current_that_nobody_saw_begins_anew() -> None:
+    gap = Residual(np.array([0.0]), np.array([0.01]), BLOCK_S, YES, NO)
+    gone = follow_misfit(after(initial_misfit(1), 0.005, 2.0), gap, NAN)
+    assert not after(gone, 0.1, SETTLES_S / 3600.0 - 0.02).found[0]
+
+
+def test_a_resistance_of_half_the_types_is_one_at_once() -> None:
+    assert after(initial_misfit(1), 0.0, 0.1, 0.5).found[0]
+    assert not after(initial_misfit(1), 0.0, 0.1, 1.8).found[0]
+
+
+def long_drive(name: str, c_rate: float = 0.25) -> Drive:
+    cell = packaged_cell_type(name)
+    steps = np.random.default_rng(11).normal(c_rate, 0.7, len(TIME_S) // 6) * cell.capacity_ah
+    return driven(cell, TIME_S, np.repeat(steps, 6), 0.9)
+
+
+def estimated(true: Drive, current_a: np.ndarray | None = None, voltage_v: np.ndarray | None = None) -> OfflineResult:
+    current_a = true.current_a if current_a is None else current_a
+    voltage_v = true.voltage_v if voltage_v is None else voltage_v
+    return result(TIME_S[: len(current_a)], current_a, voltage_v, true.cell, (0.9, 0.02))
+
+
+def lying(found: OfflineResult, soc: np.ndarray) -> np.ndarray:
+    """Rows whose quality is good although the truth lies outside the bounds."""
+    low, high = found.columns["soc_low_ratio"], found.columns["soc_high_ratio"]
+    return np.asarray(((soc < low) | (soc > high)) & (found.columns["quality"] < Quality.UNCERTAIN))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_sound_cell_fits_and_does_not_jump(name: str) -> None:
+    true = long_drive(name)
+    found = estimated(true)
+    assert found.misfit is None
+    assert found.jumps == ()
+    assert not lying(found, true.soc).any()
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_current_of_twice_the_size_does_not_fit(name: str) -> None:
+    true = long_drive(name)
+    found = estimated(true, 2.0 * true.current_a)
+    assert found.misfit is not None
+    assert (found.columns["quality"][found.misfit.time_s < TIME_S] >= Quality.UNCERTAIN).mean() > 0.95
+
+
+def test_charge_that_flowed_while_the_times_hide_it_is_seen_by_the_jump_it_left() -> None:
+    true = long_drive("ncr18650pf_nca", 0.3)
+    kept = (TIME_S < 3000.0) | (TIME_S >= 5400.0)
+    found = estimated(true, true.current_a[kept], true.voltage_v[kept])
+    assert 3000.0 < found.jumps[0][0] < 3300.0
+    assert not lying(found, true.soc[kept])[TIME_S[: kept.sum()] > 3000.0].any()
+
+
+def test_a_sensor_that_is_off_by_50_mv_from_some_moment_on_does_not_fit_within_an_hour() -> None:
+    true = long_drive("ncr18650pf_nca")
+    found = estimated(true, voltage_v=true.voltage_v + np.where(TIME_S < 3000.0, 0.0, 0.05))
+    assert found.misfit is not None
+    assert 3000.0 < found.misfit.time_s < 6600.0
+    assert not lying(found, true.soc)[found.misfit.time_s < TIME_S].any()
