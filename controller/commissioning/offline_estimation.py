@@ -263,10 +263,10 @@ def _misfit_words(result: OfflineResult, cell: CellType) -> Iterator[str]:
 
 
 def _jump_words(result: OfflineResult) -> Iterator[str]:
-    for time_s, jump_v in result.jumps[:MOST_JUMPS]:
+    for jump in result.jumps[:MOST_JUMPS]:
         yield (
-            f"before {time_s:,.13g} s the voltage jumps by {1e3 * jump_v:.0f} mV that no current explains: rows cut out"
-            " and times renumbered, or another sensor?"
+            f"before {jump.time_s:,.13g} s the voltage jumps by {1e3 * jump.size_v:.0f} mV that no current explains:"
+            " rows cut out and times renumbered, or another sensor?"
         )
 
 

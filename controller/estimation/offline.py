@@ -67,17 +67,26 @@ class SeenMisfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Jump:
+    """A voltage that jumped before a time, and by how much."""
+
+    time_s: float
+    size_v: float
+
+
+@dataclass(frozen=True, slots=True)
 class OfflineResult:
     """A row of output a row of input, quality as `Quality` codes, and the findings.
 
-    `misfit`: None where the cell type fits throughout; `jumps`: times at which the voltage jumped, and by how many V.
+    `misfit`: None where the cell type fits throughout; `jumps`: of the voltage, that no current
+    explains.
     """
 
     columns: dict[str, Floats]
     findings: tuple[Finding, ...]
     last: Estimate
     misfit: SeenMisfit | None = None
-    jumps: tuple[tuple[float, float], ...] = ()
+    jumps: tuple[Jump, ...] = ()
 
 
 def checked(recording: Recording) -> Recording:
@@ -130,7 +139,8 @@ def estimate_recording(
     state = initial(config, 0, soc_ratio, soc_sigma_ratio)
     times_ns = ((recording.time_s - recording.time_s[0] + 1.0) * 1e9).astype(np.int64)
     rows = np.full((len(times_ns), len(OUTPUT_COLUMNS)), np.nan)
-    last, misfit, jumps = None, None, []
+    last, misfit = None, None
+    jumps: list[Jump] = []
     for k, now_ns in enumerate(times_ns.tolist()):
         doubt, time_s = state.doubt, float(recording.time_s[k])
         last = estimate(config, state, _sample(recording, k, now_ns), now_ns)
@@ -138,7 +148,7 @@ def estimate_recording(
         if last.misfit.found[0]:
             misfit = _worse(misfit, last.misfit, time_s)
         if state.doubt is not doubt and state.doubt.jumped_v[0] > 0.0:
-            jumps.append((time_s, float(state.doubt.jumped_v[0])))
+            jumps.append(Jump(time_s, float(state.doubt.jumped_v[0])))
     assert last is not None
     return OfflineResult(dict(zip(OUTPUT_COLUMNS, rows.T, strict=True)), last.findings, last, misfit, tuple(jumps))
 

@@ -92,7 +92,7 @@ def test_charge_that_flowed_while_the_times_hide_it_is_seen_by_the_jump_it_left(
     true = long_drive("ncr18650pf_nca", 0.3)
     kept = (TIME_S < 3000.0) | (TIME_S >= 5400.0)
     found = estimated(true, true.current_a[kept], true.voltage_v[kept])
-    assert 3000.0 < found.jumps[0][0] < 3300.0
+    assert 3000.0 < found.jumps[0].time_s < 3300.0
     assert not lying(found, true.soc[kept])[TIME_S[: kept.sum()] > 3000.0].any()
 
 
