@@ -21,6 +21,7 @@ class SystemAlarm(StrEnum):
     DEVICE_LOST = "device_lost"
     FIELD_LOST = "field_lost"
     DEVICE_IDENTITY_WRONG = "device_identity_wrong"
+    DEVICE_VALUES_INVALID = "device_values_invalid"
     DEVICE_RESTARTED = "device_restarted"
     WRITE_FAILED = "write_failed"
     PROTECTION_DATA_LOST = "protection_data_lost"
@@ -36,7 +37,9 @@ class SystemAlarm(StrEnum):
     RACK_OPENED_BY_ITSELF = "rack_opened_by_itself"
     RACK_LEFT_OUT = "rack_left_out"
     RACK_CURRENT_SIGN_WRONG = "rack_current_sign_wrong"
+    RACK_VOLTAGE_WRONG = "rack_voltage_wrong"
     PCS_NOT_FOLLOWING = "pcs_not_following"
+    PCS_READING_WRONG = "pcs_reading_wrong"
     PCS_WATCHDOG_NOT_READ_BACK = "pcs_watchdog_not_read_back"
     PCS_DOES_NOT_STOP = "pcs_does_not_stop"
     PCS_TAKES_NO_COMMAND = "pcs_takes_no_command"
@@ -49,6 +52,8 @@ class SystemAlarm(StrEnum):
     POI_APART = "poi_apart"
     POI_UNKNOWN = "poi_unknown"
     POI_LIMIT_BROKEN = "poi_limit_broken"
+    GRID_VOLTAGE_OUTSIDE = "grid_voltage_outside"
+    GRID_FREQUENCY_OUTSIDE = "grid_frequency_outside"
     SETPOINT_TIMED_OUT = "setpoint_timed_out"
     SCADA_LOST = "scada_lost"
     FAST_STOP_LATCHED = "fast_stop_latched"
@@ -116,6 +121,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     SystemAlarm.DEVICE_IDENTITY_WRONG: _alarm(
         Axis.DEVICE, "is not the device it should be", "Compare type and serial with the site file; it gets no command."
     ),
+    SystemAlarm.DEVICE_VALUES_INVALID: _warning(
+        Axis.DEVICE,
+        "shows values that cannot be, or none where it had some",
+        "Look which of its points are bad; check the device, and scale, word order and addresses of its file.",
+    ),
     SystemAlarm.DEVICE_RESTARTED: _warning(
         Axis.DEVICE, "has restarted by itself", "Its settings are verified again before it is used; find out why."
     ),
@@ -177,6 +187,16 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         "measures a current that runs against its bus's power",
         "Its limits and SOC are wrong with it: disconnect it, then check the sensor's direction and the map's sign.",
     ),
+    SystemAlarm.RACK_VOLTAGE_WRONG: _warning(
+        Axis.RACK,
+        "voltage does not fit its cells' voltages",
+        "One of them is wrong: compare with the neighbours, then check sensors, scale and number of cells.",
+    ),
+    SystemAlarm.PCS_READING_WRONG: _alarm(
+        Axis.PCS,
+        "shows another power than its racks give",
+        "It goes on by its command: check scale and sign of its power, and the racks' currents.",
+    ),
     SystemAlarm.PCS_NOT_FOLLOWING: _alarm(
         Axis.PCS, "does not follow its command", "Check local mode and limits of the converter.", "W"
     ),
@@ -228,6 +248,15 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.PLANT,
         "POI power is not known: set-points are followed without the meter",
         "Compare with another meter, lower the set-point if in doubt; check the meter, its link, scale and word order.",
+    ),
+    SystemAlarm.GRID_VOLTAGE_OUTSIDE: _alarm(
+        Axis.PLANT,
+        "grid voltage is outside its window",
+        "The POI loop holds: ask the grid operator; check the meter's voltage transformers.",
+        "V",
+    ),
+    SystemAlarm.GRID_FREQUENCY_OUTSIDE: _alarm(
+        Axis.PLANT, "grid frequency is outside its window", "The POI loop holds: ask the grid operator.", "Hz"
     ),
     SystemAlarm.SETPOINT_TIMED_OUT: _alarm(
         Axis.PLANT, "set-point timed out: the fall-back is in effect", "Find out why the master has fallen silent."

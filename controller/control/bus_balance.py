@@ -5,6 +5,8 @@ lie apart by more, racks whose current runs against the bus's power are under su
 close at least half of the gap; ten seconds of it are a finding. It is over once the sums agree under load: at rest
 nothing can be seen. Circulating currents cancel in the sum and are no gap, and the small one of a rack that froze at
 rest explains none. Looked at once a second; a value that is missing stops the clock of its bus.
+
+What the racks of a bus give beside its other converters is also what each converter takes by their word (`shown_w`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from controller.control.relations import Relations
 from controller.image.plant_arrays import PlantArrays
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
 
 LOOK_EACH_NS = 1_000_000_000
 WRONG_AFTER_S = 10.0
@@ -39,6 +42,7 @@ class BusBalance:
         self._suspect_s = np.zeros(len(arrays.rack_bus))
         self._looked_ns = 0
         self.wrong: BoolArray = np.zeros(len(arrays.rack_bus), np.bool_)
+        self.shown_w: FloatArray = np.full(len(arrays.pcs_bus), np.nan)  # [P] at the DC side
 
     def look(self, measured: Measurements, connections: Connections, now_ns: int) -> None:
         """Compare again, if it is time to."""
@@ -51,6 +55,7 @@ class BusBalance:
         converters_w = dc_power_w(self._arrays.pcs_efficiency_ratio, measured.pcs_active_power_w)
         taken_w = self._relations.bus_of_pcs.dot(converters_w)
         gap_w = self._relations.bus_of_rack.dot(rack_w) - taken_w  # NaN where one of either is unknown
+        self.shown_w = converters_w + gap_w[self._arrays.pcs_bus]
         apart_w = self._offset_w + READING_ERROR_RATIO * np.abs(taken_w)
         against = (rack_w * taken_w[rack_bus] < 0.0) & (rack_w * gap_w[rack_bus] > 0.0)
         turned_w = 2.0 * self._relations.bus_of_rack.dot(np.where(against, rack_w, 0.0))

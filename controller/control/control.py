@@ -27,7 +27,7 @@ from controller.control.mismatch import MismatchFindings
 from controller.control.orders import ask_converters, clear_reset_requests
 from controller.control.permissives import missing_for_start
 from controller.control.plant_control import step_plant
-from controller.control.poi import PoiSample, is_frozen
+from controller.control.poi import PoiSample, are_outside, is_frozen
 from controller.control.poi_guard import watch_limits
 from controller.control.poi_witness import Converters
 from controller.control.power import set_power
@@ -72,10 +72,13 @@ def control(
     soc = _soc_ratio(estimate)
     carry = rack_limits(state.relations, measured, soc, racks.candidates, state.racks.held, now_ns)
     buses = bus_limits(state.relations, arrays, measured, carry, racks.connections)
-    state.racks.balance.look(measured, racks.connections, now_ns)
+    balance = state.racks.balance
+    balance.look(measured, racks.connections, now_ns)
+    state.racks.voltages.look(measured, now_ns)
     events += step_racks(plant, arrays, state, measured, protection, buses, racks)
 
-    findings = state.pcs.mismatch.compare(state.pcs.command_w, measured.pcs_active_power_w, dt_s)
+    given_w = measured.pcs_active_power_w
+    findings = state.pcs.mismatch.compare(state.pcs.command_w, given_w, balance.shown_w, dt_s)
     converters = observe_pcs(arrays, state, measured, buses, protection, findings)
     events += step_plant(plant, arrays, state, measured, protection, racks, converters, now_ns)
     events += step_pcs(plant, arrays, state, measured, converters, now_ns)
@@ -214,11 +217,14 @@ def _watch_meter(plant: Plant, state: ControlState, measured: Measurements, samp
     """Compare the POI meter with the converters and with its limits."""
     if plant.poi.meter < 0:
         return
-    power_w = measured.pcs_active_power_w
+    power_w = state.pcs.mismatch.believed_w(measured.pcs_active_power_w, state.racks.balance.shown_w)
     heard = ~np.isnan(power_w)
     commanded_w = float(state.pcs.command_w.sum(where=heard))
     of_pcs = Converters(float(power_w.sum(where=heard)), commanded_w, all_heard=bool(heard.all()))
     state.witness.follow(of_pcs, sample.active_w, unseen_power_w(power_w, sample, state.losses), dt_s)
+    outside_v, outside_hz = are_outside(plant, sample)
+    of_voltage_s, of_frequency_s = state.grid_s
+    state.grid_s = (of_voltage_s + dt_s if outside_v else 0.0, of_frequency_s + dt_s if outside_hz else 0.0)
     limits_w = state.import_limits.lowest_w, state.export_limits.lowest_w
     watch_limits(state.guard, limits_w, sample.active_w, plant.poi.power_w, dt_s)
 

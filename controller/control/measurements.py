@@ -35,6 +35,10 @@ RACK_QUANTITIES = (
     "rack.cell_temperature_max",
     "rack.cell_temperature_min",
 )
+VOLTAGE, CURRENT = RACK_QUANTITIES.index("rack.voltage"), RACK_QUANTITIES.index("rack.current")
+CELL_VOLTAGE_MAX = RACK_QUANTITIES.index("rack.cell_voltage_max")
+CELL_VOLTAGE_MIN = RACK_QUANTITIES.index("rack.cell_voltage_min")
+"""Rows of the racks' matrix."""
 PCS_POWERS = ("pcs.active_power", "pcs.reactive_power")
 PCS_LIMITS = ("pcs.discharge_power_limit", "pcs.charge_power_limit")
 METER_QUANTITIES = (
@@ -71,13 +75,13 @@ class Measurements(NamedTuple):
     @property
     def rack_voltage_v(self) -> FloatArray:
         """Rack voltages [R]."""
-        row: FloatArray = self.rack[0]
+        row: FloatArray = self.rack[VOLTAGE]
         return row
 
     @property
     def rack_current_a(self) -> FloatArray:
         """Rack currents [R], + = discharge."""
-        row: FloatArray = self.rack[1]
+        row: FloatArray = self.rack[CURRENT]
         return row
 
     @property

@@ -3,6 +3,10 @@
 Rule: less |P| than commanded is a converter limiting itself: share anew among the others and advise. More |P| than
 commanded, the wrong sign, or power at command zero escalates by time: alarm and ask again, stop the converter, request
 its AC breaker to open. What was commanded is an envelope of the last moments, so a moving command is judged too.
+
+Where a converter shows less than it was commanded, but the racks show that it gives it, its reading is wrong, and not
+its power: nothing is learned from it and nothing shared anew. That is told after five seconds, until the two agree
+under load.
 """
 
 from __future__ import annotations
@@ -23,6 +27,9 @@ TOLERANCE_MIN_W = 1000.0
 SURPLUS_AFTER_S = 1.0
 """Before that it may be an old sample, and making room for it would only be a dip."""
 LIMITED_AFTER_S, ALARM_AFTER_S, STOP_AFTER_S, BREAKER_AFTER_S = 2.0, 2.0, 5.0, 10.0
+BELIED_RATIO, AGREED_RATIO, LOADED_RATIO = 0.10, 0.05, 0.20
+"""Of the rating: the racks' sum is worth some percent, and samples are not of one instant."""
+BELIED_AFTER_S = 5.0
 RELEASE_RATIO_PER_S = 0.002
 """A learned limit rises again so fast: 1 % of rating in 5 s, until the converter falls short once more."""
 
@@ -36,6 +43,7 @@ class MismatchFindings:
     stop: BoolArray
     breaker_request: BoolArray
     limits_itself: BoolArray
+    reading_wrong: BoolArray  # the racks show another power than it does
     apart: bool  # some measured power is not what was commanded
     surplus_w: FloatArray | None  # [P] what flows beyond what was commanded; None: nothing
 
@@ -52,11 +60,18 @@ class Mismatch:
         self.excess_s, self.shortfall_s = np.zeros(count), np.zeros(count)
         self.self_limit_w = np.full((2, count), np.inf)
         nothing = np.zeros(count, np.bool_)
-        self._nothing = MismatchFindings(nothing, None, nothing, nothing, nothing, apart=False, surplus_w=None)
+        self.belied_s = np.zeros(count)
+        self.reading_wrong = nothing
+        self._nothing = MismatchFindings(nothing, None, nothing, nothing, nothing, nothing, apart=False, surplus_w=None)
         self._quiet = True  # no timer runs, nothing is learned
 
-    def compare(self, command_w: FloatArray, measured_w: FloatArray, dt_s: float) -> MismatchFindings:
-        """Compare and learn. `measured_w` NaN: unknown, timers stand still. `command_w` is that of the scan before."""
+    def compare(
+        self, command_w: FloatArray, measured_w: FloatArray, shown_w: FloatArray, dt_s: float
+    ) -> MismatchFindings:
+        """Compare and learn. `measured_w` NaN: unknown, timers stand still. `command_w` is that of the scan before.
+
+        `shown_w`: what the racks show of each converter, NaN: they can't.
+        """
         self.envelope.follow(command_w, measured_w, dt_s)
         over = measured_w > self.envelope.highest_w + self.tolerance_w
         under = measured_w < self.envelope.lowest_w - self.tolerance_w
@@ -65,19 +80,35 @@ class Mismatch:
         excess = (over & (measured_w > self.tolerance_w)) | (under & (measured_w < -self.tolerance_w))
         known, before_s = ~np.isnan(measured_w), self.excess_s.copy()
         _count(self.excess_s, excess, known, dt_s)
-        _count(self.shortfall_s, (over | under) & ~excess, known, dt_s)
+        short = (over | under) & ~excess
+        belied = self._are_belied(short, measured_w, shown_w, dt_s)
+        _count(self.shortfall_s, short & ~belied & ~self.reading_wrong, known, dt_s)
         self._learn(self.shortfall_s >= LIMITED_AFTER_S, measured_w, dt_s)
         alarm, limited = self.excess_s >= ALARM_AFTER_S, np.isfinite(self.self_limit_w).any(axis=0)
-        self._quiet = not (self.excess_s.any() or self.shortfall_s.any() or limited.any())
+        timers = (self.excess_s, self.shortfall_s, self.belied_s)
+        self._quiet = not (any(timer_s.any() for timer_s in timers) or limited.any() or self.reading_wrong.any())
         return MismatchFindings(
             excess_alarm=alarm,
             repeat_command=alarm & (before_s < ALARM_AFTER_S),
             stop=self.excess_s >= STOP_AFTER_S,
             breaker_request=self.excess_s >= BREAKER_AFTER_S,
             limits_itself=limited,
+            reading_wrong=self.reading_wrong,
             apart=anywhere(over | under),
             surplus_w=self._surplus_w(excess & (self.excess_s >= SURPLUS_AFTER_S), measured_w),
         )
+
+    def _are_belied(self, short: BoolArray, measured_w: FloatArray, shown_w: FloatArray, dt_s: float) -> BoolArray:
+        """Whose racks give what was commanded, though it shows less; tell it where it stands for long."""
+        commanded, margin_w = self.envelope, BELIED_RATIO * self.rated_w
+        given = (shown_w >= commanded.lowest_w - margin_w) & (shown_w <= commanded.highest_w + margin_w)
+        apart_w = np.abs(shown_w - measured_w)
+        belied: BoolArray = short & given & (apart_w > margin_w)
+        self.belied_s = np.where(belied, self.belied_s + dt_s, 0.0)
+        loaded = np.abs(shown_w) > LOADED_RATIO * self.rated_w
+        agrees = loaded & (apart_w < AGREED_RATIO * self.rated_w)
+        self.reading_wrong = (self.reading_wrong & ~agrees) | (self.belied_s >= BELIED_AFTER_S)
+        return belied
 
     def _surplus_w(self, excess: BoolArray, measured_w: FloatArray) -> FloatArray:
         """What flows beyond the envelope of what was commanded, + = discharge."""
@@ -85,10 +116,17 @@ class Mismatch:
         beyond_w = measured_w - np.minimum(np.maximum(measured_w, commanded.lowest_w), commanded.highest_w)
         return np.where(excess, beyond_w, 0.0)
 
+    def believed_w(self, measured_w: FloatArray, shown_w: FloatArray) -> FloatArray:
+        """Return the powers, by the racks where those belie the converter."""
+        if self._quiet:
+            return measured_w
+        return np.where(self.reading_wrong | (self.belied_s > 0.0), shown_w, measured_w)
+
     def forget(self) -> None:
         """Begin anew after a reset."""
-        for timer_s in (self.excess_s, self.shortfall_s):
+        for timer_s in (self.excess_s, self.shortfall_s, self.belied_s):
             timer_s.fill(0.0)
+        self.reading_wrong = np.zeros(len(self.rated_w), np.bool_)
         self.self_limit_w.fill(np.inf)
 
     def _learn(self, falls_short: BoolArray, measured_w: FloatArray, dt_s: float) -> None:

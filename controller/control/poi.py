@@ -36,6 +36,8 @@ MISSED_AFTER_S = 30.0
 UNKNOWN_AFTER_S = 2.0
 VOLTAGE_WINDOW_RATIO = 0.1
 FREQUENCY_WINDOW_HZ = 1.5
+GRID_OUTSIDE_AFTER_S = 1.0
+"""It is told only then: one sample is none."""
 
 
 @dataclass(slots=True)
@@ -119,12 +121,16 @@ def take_answer(loop: PoiLoop, witness: MeterWitness) -> None:
 
 def is_frozen(plant: Plant, sample: PoiSample) -> bool:
     """Whether the grid or the meter gives no ground to trim on. Unknown voltage and frequency do not freeze."""
-    poi = plant.poi
     if math.isnan(sample.active_w) or not sample.breaker_closed:
         return True
+    return any(are_outside(plant, sample))
+
+
+def are_outside(plant: Plant, sample: PoiSample) -> tuple[bool, bool]:
+    """Return whether voltage and frequency of the grid lie outside their windows; unknown ones do not."""
+    poi = plant.poi
     outside_v = abs(sample.voltage_v - poi.voltage_v) > VOLTAGE_WINDOW_RATIO * poi.voltage_v
-    outside_hz = abs(sample.frequency_hz - poi.frequency_hz) > FREQUENCY_WINDOW_HZ
-    return outside_v or outside_hz
+    return outside_v, abs(sample.frequency_hz - poi.frequency_hz) > FREQUENCY_WINDOW_HZ
 
 
 @dataclass(frozen=True, slots=True)

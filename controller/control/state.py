@@ -25,6 +25,7 @@ from controller.control.poi import LossModel, PoiLoop, loss_model
 from controller.control.poi_guard import LimitGuard
 from controller.control.poi_witness import MeterWitness
 from controller.control.qualities import Qualities
+from controller.control.rack_voltages import RackVoltages
 from controller.control.relations import Relations, relations_of
 from controller.control.sequences.pcs import PcsSequenceState
 from controller.control.sequences.plant import PlantState
@@ -64,6 +65,7 @@ class RackMemory:
     opened: OpenRacks
     held: HeldLimits
     balance: BusBalance
+    voltages: RackVoltages
     facts: tuple[object, ...] = ()
     status: RackStatus | None = None
     settled: RackStatus | None = None  # with this status nothing moved
@@ -136,6 +138,7 @@ class ControlState:
     plant: PlantMemory = field(default_factory=PlantMemory)
     active_loop: PoiLoop = field(default_factory=PoiLoop)
     reactive_loop: PoiLoop = field(default_factory=PoiLoop)
+    grid_s: tuple[float, float] = (0.0, 0.0)  # for so long voltage and frequency of the grid have been outside
     guard: LimitGuard = field(default_factory=LimitGuard)
     told: dict[tuple[str, ...], object] = field(default_factory=dict)  # last refusal by (face, user, action)
     lock_outs: dict[int, tuple[LockOut, ...]] = field(default_factory=dict)
@@ -174,7 +177,7 @@ def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
         relations=relations,
         losses=loss_model(plant),
         outputs=OutputImage(plant),
-        racks=_rack_memory(arrays.rack_bus, BusBalance(relations, arrays)),
+        racks=_rack_memory(arrays, BusBalance(relations, arrays)),
         pcs=_pcs_memory(arrays),
         active=Setpoint(settings.fallback_w, settings.setpoint_timeout_s),
         reactive=Setpoint(settings.fallback_var, settings.setpoint_timeout_s),
@@ -191,8 +194,8 @@ def control_state(plant: Plant, arrays: PlantArrays) -> ControlState:
     )
 
 
-def _rack_memory(rack_bus: NDArray[np.int64], balance: BusBalance) -> RackMemory:
-    racks = len(rack_bus)
+def _rack_memory(arrays: PlantArrays, balance: BusBalance) -> RackMemory:
+    racks = len(arrays.rack_bus)
     return RackMemory(
         sequence=np.full(racks, RackSequenceState.UNKNOWN, np.int8),
         entered_ns=np.zeros(racks, np.int64),
@@ -203,9 +206,10 @@ def _rack_memory(rack_bus: NDArray[np.int64], balance: BusBalance) -> RackMemory
         connect_failed=np.zeros(racks, np.bool_),
         opened_by_itself=np.zeros(racks, np.bool_),
         left_by_request=np.zeros(racks, np.bool_),
-        opened=OpenRacks(rack_bus),
+        opened=OpenRacks(arrays.rack_bus),
         held=no_held_limits(racks),
         balance=balance,
+        voltages=RackVoltages(arrays.rack_cells_in_series),
     )
 
 

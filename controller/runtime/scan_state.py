@@ -11,6 +11,7 @@ from controller.control.control import ACCOUNT_PERIOD_NS
 from controller.control.state import ControlState, control_state
 from controller.estimation import Estimate, EstimatorConfig, EstimatorState, RackSpec, estimator_config, initial
 from controller.image.image import Image
+from controller.image.invalid_values import InvalidValues
 from controller.image.latch import Latch
 from controller.image.layout import Layout, plant_layout
 from controller.image.outputs import OutputImage
@@ -43,6 +44,7 @@ class State:
 
     image: Image
     latch: Latch
+    invalid: InvalidValues
     protection: ProtectionState
     estimator: EstimatorState
     estimate: Estimate | None
@@ -87,6 +89,7 @@ def first_state(tables: Tables, groups: Sequence[PollGroup], now_ns: int) -> Sta
     return State(
         image=image,
         latch=Latch(tables.plant, groups, image),
+        invalid=InvalidValues(tables.plant, image),
         protection=ProtectionState(tables.protection),
         estimator=initial(tables.estimator, now_ns),
         estimate=None,

@@ -13,10 +13,10 @@ from controller.plant.signals import PcsState
 RATED = np.array([1e6])
 
 
-def run(mismatch, command_w, measured_w, seconds, dt_s=0.5):
+def run(mismatch, command_w, measured_w, seconds, dt_s=0.5, shown_w=np.nan):
     found = None
     for _ in range(round(seconds / dt_s)):
-        found = mismatch.compare(np.array([command_w]), np.array([measured_w]), dt_s)
+        found = mismatch.compare(np.array([command_w]), np.array([measured_w]), np.array([shown_w]), dt_s)
     return found
 
 
@@ -104,3 +104,31 @@ def test_a_converter_that_does_not_let_go_is_stopped_and_stays_off(running):
     running.field.stuck_w.clear()
     running.run(10)
     assert running.field.pcs_state[0] == PcsState.OFF
+
+
+def test_a_reading_that_the_racks_belie_teaches_nothing_and_is_told(mismatch):
+    run(mismatch, 6e5, 6e5, 5.0, shown_w=6.1e5)
+    found = run(mismatch, 6e5, 6e4, 4.5, shown_w=6.1e5)
+    assert not found.limits_itself.any()
+    assert not found.reading_wrong.any()
+    assert mismatch.believed_w(np.array([6e4]), np.array([6.1e5])).tolist() == [6.1e5]
+    assert run(mismatch, 6e5, 6e4, 1.0, shown_w=6.1e5).reading_wrong.all()
+    found = run(mismatch, 5e4, 5e3, 20.0, shown_w=5.1e4)
+    assert found.reading_wrong.all(), "at little power nothing is known"
+    assert not found.limits_itself.any()
+    assert not run(mismatch, 6e5, 6e5, 3.0, shown_w=6.1e5).reading_wrong.any()
+    assert mismatch.believed_w(np.array([6e5]), np.array([6.1e5])).tolist() == [6e5]
+
+
+def test_a_converter_whose_racks_give_less_too_limits_itself(mismatch):
+    run(mismatch, 6e5, 6e5, 5.0, shown_w=6.1e5)
+    found = run(mismatch, 6e5, 2e5, 20.0, shown_w=2.1e5)
+    assert found.limits_itself.all()
+    assert not found.reading_wrong.any()
+
+
+def test_a_reset_forgets_a_wrong_reading(mismatch):
+    run(mismatch, 6e5, 6e5, 5.0, shown_w=6.1e5)
+    run(mismatch, 6e5, 6e4, 8.0, shown_w=6.1e5)
+    mismatch.forget()
+    assert not run(mismatch, 6e4, 6e4, 0.5, shown_w=6e4).reading_wrong.any()

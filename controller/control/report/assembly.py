@@ -21,7 +21,7 @@ from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.permissives import available_racks
-from controller.control.poi import MISSED_AFTER_S, UNKNOWN_AFTER_S, PoiSample
+from controller.control.poi import GRID_OUTSIDE_AFTER_S, MISSED_AFTER_S, UNKNOWN_AFTER_S, PoiSample
 from controller.control.power import PowerResult, resting_reason
 from controller.control.qualities import Grounds, Qualities, qualities_of
 from controller.control.racks import operating_states, waits_for_voltage
@@ -120,7 +120,11 @@ def report(
         outputs=state.outputs,
         withhold_heartbeat=(state.pcs.stop_failed & facts.converters.stop) | shown.pcs_lost,
         conditions=_conditions(arrays, state, facts),
-        condition_values={"plant.poi_limit_broken": facts.sample.active_w},
+        condition_values={
+            "plant.poi_limit_broken": facts.sample.active_w,
+            "plant.grid_voltage": facts.sample.voltage_v,
+            "plant.grid_frequency": facts.sample.frequency_hz,
+        },
         reference_w=facts.power.reference_w,
         uncontrolled=facts.power.uncontrolled,
         active_clips=facts.power.active_clips,
@@ -323,6 +327,9 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
         **state.conditions,
         "bus.circulating_current": facts.buses.circulating_a > state.relations.bus_circulating_max_a,
         "rack.current_sign_wrong": state.racks.balance.wrong,
+        "rack.voltage_wrong": state.racks.voltages.apart,
+        "plant.grid_voltage": _one(yes=state.grid_s[0] > GRID_OUTSIDE_AFTER_S),
+        "plant.grid_frequency": _one(yes=state.grid_s[1] > GRID_OUTSIDE_AFTER_S),
         "rack.left_out": _racks_left_out(arrays, state, facts.racks),
         "pcs.left_out": _pcs_left_out(arrays, state),
     }
@@ -375,6 +382,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "pcs.power_excess": facts.findings.excess_alarm,
         "pcs.breaker_request": facts.findings.breaker_request,
         "pcs.limits_itself": facts.findings.limits_itself,
+        "pcs.reading_wrong": facts.findings.reading_wrong,
         "pcs.not_armed": (sequences == int(PcsSequenceState.ARMING)) & ~converters.armed,
         "pcs.start_failed": pcs.start_failed.copy(),
         "pcs.stop_failed": pcs.stop_failed.copy(),

@@ -26,10 +26,12 @@ _ALL = (
     Condition("rack.limits_lost", Owner.RACK, "limits or SOC unknown beyond the grace time: nothing allowed"),
     Condition("rack.open_with_current", Owner.RACK, "contactors reported open, but current flows"),
     Condition("rack.current_sign_wrong", Owner.RACK, "its current runs against its bus's power"),
+    Condition("rack.voltage_wrong", Owner.RACK, "its voltage does not fit its cells' voltages"),
     Condition("bus.circulating_current", Owner.BUS, "racks of the bus drive current through one another"),
     Condition("pcs.power_excess", Owner.PCS, "more power than commanded, wrong sign, or power at zero"),
     Condition("pcs.breaker_request", Owner.PCS, "power goes on after the stop: open the AC breaker"),
     Condition("pcs.limits_itself", Owner.PCS, "the converter delivers less than commanded"),
+    Condition("pcs.reading_wrong", Owner.PCS, "it shows less power than it was commanded, its racks give it"),
     Condition("pcs.not_armed", Owner.PCS, "its own watchdog is not read back as enabled"),
     Condition("pcs.start_failed", Owner.PCS, "the converter did not start in time"),
     Condition("pcs.stop_failed", Owner.PCS, "the converter does not stop; its heartbeat is withheld"),
@@ -45,6 +47,8 @@ _ALL = (
     Condition("plant.poi_apart", Owner.PLANT, "the POI meter does not fit what the converters do"),
     Condition("plant.poi_limit_broken", Owner.PLANT, "the POI meter shows more than the export or import limit"),
     Condition("plant.poi_unknown", Owner.PLANT, "the POI meter tells no power: set-points are followed without it"),
+    Condition("plant.grid_voltage", Owner.PLANT, "the grid's voltage lies outside its window"),
+    Condition("plant.grid_frequency", Owner.PLANT, "the grid's frequency lies outside its window"),
     Condition("plant.start_incomplete", Owner.PLANT, "not every rack and converter that was asked has started"),
 )
 
