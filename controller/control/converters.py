@@ -14,7 +14,6 @@ from controller.control.mismatch import MismatchFindings
 from controller.control.relations import Relations
 from controller.control.sequences.pcs import RUNS, PcsInputs, PcsSequenceState, next_state
 from controller.control.sequences.plant import PlantState
-from controller.control.sequences.rack import RackSequenceState
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus
 from controller.image.outputs import WriteState
@@ -105,7 +104,7 @@ def _stops_that_stay(
     """
     if protection.plant_stop or state.plant.fast_stop:
         return np.ones(len(arrays.pcs_bus), np.bool_)
-    stuck = state.racks.opened.stuck | (state.racks.sequence == int(RackSequenceState.DISCONNECT_FAILED))
+    stuck = state.racks.opened.stuck | state.racks.disconnect_failed
     by_rack = (state.relations.bus_of_rack @ stuck > 0.0)[arrays.pcs_bus]
     stops: BoolArray = protection.pcs_stop_stays | findings.stop | by_rack | (protection.pcs_stop & doubtful)
     return stops

@@ -1,7 +1,8 @@
 """Does the POI meter answer to what the converters do? A meter of the wrong scale or sign looks like a load.
 
 Rule: whatever load and generation nobody meters stands between the converters' sum and the meter, as far as the site
-states (`poi_trim`). More than that is *apart*: latched until it has been a tenth less for ten seconds. Less is told
+states (`poi_trim`). More than that is *apart*: latched until it has been a tenth less for ten seconds, and no answer is
+missed. Less is told
 from a wrong meter by what the meter does when the converters move: each time their sum has moved by 4 % of the rating
 and stands again, the meter must have moved with it, by half to one and a half of that. Where it has not, the loop goes
 back to where it was; twice in a row, and the meter is *doubted* until it has answered twice, or until a reset.
@@ -131,7 +132,8 @@ class MeterWitness:
             self.apart, self._together_s = True, 0.0
         elif abs(unseen_w) < TOGETHER_RATIO * self._most_w:
             self._together_s += dt_s
-            self.apart = self.apart and self._together_s < max(TOGETHER_AFTER_S * (self._apart_s > APART_AFTER_S), dt_s)
+            waits_s = TOGETHER_AFTER_S if self._apart_s > APART_AFTER_S else 0.0
+            self.apart = self.apart and (self._together_s < waits_s or self._missed > 0)
         self._apart_s = self._apart_s + dt_s if self.apart else 0.0
 
     def _look_back(self, of_pcs: Converters, meter_w: float) -> None:

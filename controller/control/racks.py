@@ -196,6 +196,9 @@ def _inputs(scene: _Scene, rack: int) -> RackInputs:
 def _enter(scene: _Scene, rack: int, before: RackSequenceState, after: RackSequenceState) -> None:
     """Ask what the new state asks for, and keep what it says about the old one."""
     memory = scene.state.racks
+    memory.disconnect_failed[rack] = after is RackSequenceState.DISCONNECT_FAILED or (
+        before is RackSequenceState.DISCONNECT_FAILED and after is RackSequenceState.DISCONNECTING
+    )
     match after:
         case RackSequenceState.CONNECTING:
             memory.connect_failed[rack] = memory.opened_by_itself[rack] = False

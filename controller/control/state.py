@@ -60,6 +60,7 @@ class RackMemory:
     seen: NDArray[np.int64]  # what the sequence saw last, as one number: it is looked at again when that changes
     retried: NDArray[np.bool_]
     connect_failed: NDArray[np.bool_]
+    disconnect_failed: NDArray[np.bool_]  # also while it is tried again
     opened_by_itself: NDArray[np.bool_]
     left_by_request: NDArray[np.bool_]  # it was disconnected on purpose
     opened: OpenRacks
@@ -204,6 +205,7 @@ def _rack_memory(arrays: PlantArrays, balance: BusBalance) -> RackMemory:
         seen=np.full(racks, -1, np.int64),
         retried=np.zeros(racks, np.bool_),
         connect_failed=np.zeros(racks, np.bool_),
+        disconnect_failed=np.zeros(racks, np.bool_),
         opened_by_itself=np.zeros(racks, np.bool_),
         left_by_request=np.zeros(racks, np.bool_),
         opened=OpenRacks(arrays.rack_bus),

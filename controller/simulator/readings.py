@@ -51,6 +51,7 @@ class Readings:
         self.virtual, self.faults = virtual, ValueFaults()
         self._sizes = _sizes(virtual)
         self._place: dict[str, slice] = {}
+        self._changed: dict[Owner, dict[int, float]] = {}  # by place, what stood there before a fault changed it
         for signal in SIGNALS.values():
             if not signal.command and signal.owner in SCALAR_OWNERS:
                 start = max((s.stop for s in self._place.values()), default=0)
@@ -105,10 +106,13 @@ class Readings:
         if self._taken.get(owner) == self.virtual.time_s:
             return
         self._taken[owner] = self.virtual.time_s
+        for place, value in self._changed.pop(owner, {}).items():
+            self.flat[place] = value  # what never moves is put only once
         self._take[owner]()
         if self.faults.changes:
             for signal, equipment, changes in self.faults.of((owner,)):
                 at = slice(self.place(signal, equipment), self.place(signal, equipment) + 1)
+                self._changed.setdefault(owner, {})[at.start] = float(self.flat[at.start])
                 for change in changes:
                     self.flat[at] = change(self.flat[at])
 

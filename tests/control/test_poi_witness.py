@@ -95,6 +95,13 @@ def test_what_lies_too_far_apart_is_latched_and_let_go_late(site):
     assert not site.stand(3.0).apart
 
 
+def test_what_lies_apart_by_a_wrong_sign_stays_told_at_little_power(site):
+    site.stand(given_w=1.2 * MW)
+    site.gain = -1.0
+    assert site.stand(4.0).is_told
+    assert site.stand(30.0, given_w=0.4 * MW).is_told
+
+
 def test_a_short_glimpse_of_too_much_is_forgotten_at_once(site):
     site.background_w = -1.5 * MW
     site.stand(1.0)

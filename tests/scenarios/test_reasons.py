@@ -20,12 +20,13 @@ def test_a_lost_limit_names_its_rack_and_is_an_alarm(running: PlantRig) -> None:
     running.hold(0.6 * MW, 10.0)
     assert running.number("Plant.Block01.PCS01.ActivePower") == pytest.approx(0.0, abs=5.0)
     assert running.value(PCS01) == "limits or SOC of a rack unknown for too long (B01-R03)"
-    assert running.alarms() == {"B01-R03 rack_limits_lost"}
+    assert running.alarms() == {"B01-R03 rack_limits_lost", "BANK01 device_values_invalid"}
     running.hold(1.2 * MW, 6.0)
     assert running.value("Plant.LimitReasonText") == "limits or SOC of a rack unknown for too long (B01-R03)"
     running.fault("clear")
     running.hold(0.6 * MW, 6.0)
     assert running.value(PCS01) == WELL
+    running.hold(0.6 * MW, 8.0)
     assert running.alarms() == set()
 
 

@@ -196,7 +196,7 @@ def test_a_rack_that_its_bms_opened_joins_again_once_the_bus_carries_less(runnin
     running.hold(1.2 * MW, 150.0)
     assert running.value("Plant.RacksConnected") == 23
     assert "B02-R03 rack_voltage_apart" in running.alarms()
-    running.hold(0.6 * MW, 20.0)
+    running.hold(0.4 * MW, 20.0)
     assert running.value("Plant.RacksConnected") == 24
     assert running.alarms() == set()
 

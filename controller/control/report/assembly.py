@@ -369,12 +369,12 @@ _AT_WORK = frozenset({PcsSequenceState.ARMING, PcsSequenceState.STARTING, PcsSeq
 def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[str, BoolArray]:
     """Copies, so that the result of a scan stays what it was."""
     racks, pcs, memory, converters = state.racks, state.pcs, state.plant, facts.converters
-    sequences, rack_sequences = np.array(pcs.sequence), racks.sequence
+    sequences = np.array(pcs.sequence)
     waiting = waits_for_voltage(state, facts.protection)
     lost = np.zeros(len(waiting), np.bool_) if facts.carry.lost is None else facts.carry.lost
     return {
         "rack.connect_failed": racks.connect_failed.copy(),
-        "rack.disconnect_failed": (rack_sequences == int(RackSequenceState.DISCONNECT_FAILED)) | facts.racks.stuck,
+        "rack.disconnect_failed": racks.disconnect_failed | facts.racks.stuck,
         "rack.voltage_apart": waiting & (state.now_ns - racks.entered_ns > 1_000_000_000),
         "rack.opened_by_itself": racks.opened_by_itself.copy(),
         "rack.limits_lost": lost & facts.racks.closed & arrays.rack_in_service & _connected_for_long(state),
