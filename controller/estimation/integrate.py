@@ -13,7 +13,7 @@ from controller.estimation.config import EstimatorConfig
 from controller.estimation.mean_resistance import StepSample, with_sample
 from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import NEVER, EstimatorState
-from controller.estimation.unseen import unseen_current_a, unseen_ratio, with_unseen
+from controller.estimation.unseen import LOST_RATIO, unseen_current_a, unseen_ratio, with_unseen
 from controller.estimation.warranty import LONGEST_SAMPLE_S, metered
 
 Floats = NDArray[np.float64]
@@ -22,9 +22,6 @@ Mask = NDArray[np.bool_]
 GAP_PERIODS = 3.0
 VOLTAGE_AGE_S = 2.0
 CELLS_NEEDED_SHARE = 0.8
-LOST_RATIO = 0.3
-"""After a gap in which so much of the SOC may have flowed (1-sigma), currents at its ends say nothing of it: nothing is
-counted, and the SOC may be anything. A shorter gap is bridged by their mean, with that uncertainty."""
 
 
 def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample) -> Mask:
@@ -45,17 +42,21 @@ def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample
     usual_s = np.where(state.period_s > 0.0, GAP_PERIODS * state.period_s, LONGEST_SAMPLE_S)
     sound = (elapsed_s <= np.minimum(usual_s, LONGEST_SAMPLE_S)) & ~state.doubt.suspected
     state.meter = metered(state.meter, mean_a, sample.voltage_v, np.where(sound, elapsed_s, 0.0))
-    _count(config, state, elapsed_s, mean_a)
+    held_a = _count(config, state, elapsed_s, mean_a, current_a)[:, None]
     decay = np.exp(-elapsed_s[:, None] / config.pair_time_constant_s)
-    state.pair_current_a = current_a[:, None] + decay * (state.pair_current_a - current_a[:, None])
+    state.pair_current_a = held_a + decay * (state.pair_current_a - held_a)
     state.current_a = current_a
     state.time_ns = time_ns
     return new
 
 
-def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, current_a: Floats) -> None:
-    """Count charge, note gaps, and let the hysteresis follow."""
-    drawn = current_a * elapsed_s / (3600.0 * config.capacity_ah)
+def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, mean_a: Floats, now_a: Floats) -> Floats:
+    """Count charge, note gaps, and let the hysteresis follow; returns the current [rack] that pairs are to hold.
+
+    That is the one seen now; over a gap the mean of its ends, or none where they say nothing: a pulse that a gap
+    happens to end with has not flowed for hours.
+    """
+    held_a, drawn = now_a, mean_a * elapsed_s / (3600.0 * config.capacity_ah)
     known = state.period_s > 0.0
     gap_s = (elapsed_s - GAP_PERIODS * state.period_s) * known
     if gap_s.max() > 0.0:
@@ -63,6 +64,8 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
         unseen = unseen_ratio(config, missed_s)
         lost = unseen > LOST_RATIO
         unseen, drawn = np.where(lost, 1.0, unseen), np.where(lost, 0.0, drawn)
+        held_a = np.where(lost, 0.0, np.where(gap_s > 0.0, mean_a, now_a))
+        state.hysteresis = np.where(lost, 0.0, state.hysteresis)
         state.unseen = with_unseen(config, state.unseen, unseen_current_a(config), missed_s, unseen)
         state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
         _forget_voltages(state, gap_s > 0.0)
@@ -77,6 +80,7 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, cu
     state.counted_drawn_ratio = state.counted_drawn_ratio + drawn
     state.counted_moved_ratio = state.counted_moved_ratio + moved
     state.block_moved_ratio = state.block_moved_ratio + moved
+    return held_a
 
 
 def _forget_voltages(state: EstimatorState, which: Mask) -> None:

@@ -24,7 +24,7 @@ from controller.estimation.current_gain import current_gain
 from controller.estimation.findings import Finding, FindingKind, Severity
 from controller.estimation.past_differences import Past
 from controller.estimation.state import NEVER, EstimatorState, initial
-from controller.estimation.unseen import bled_ratio, unseen_current_a, unseen_ratio, with_unseen
+from controller.estimation.unseen import LOST_RATIO, bled_ratio, unseen_current_a, unseen_ratio, with_unseen
 
 FORMAT = 7
 NOT_SAVED = {"curves", "meter", "warranty", "life", "remaining", "gain_error"}
@@ -158,6 +158,7 @@ def _after_absence(
         power_ns=now_ns,
         updated_ns=np.where(state.updated_ns == NEVER, NEVER, now_ns),
         pair_current_a=state.pair_current_a * np.exp(-away_s / config.pair_time_constant_s),
+        hysteresis=np.where(unseen > LOST_RATIO, 0.0, state.hysteresis),
         block_start_ns=fresh.block_start_ns,
         block_sums=fresh.block_sums,
         block_samples=fresh.block_samples,

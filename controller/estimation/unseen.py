@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 
 UNSEEN_CURRENT_SHARE = 0.5
 """1-sigma of a current that nobody saw, as a share of the rack's largest allowed current."""
+LOST_RATIO = 0.3
+"""After a gap in which so much of the SOC may have flowed (1-sigma), currents at its ends say nothing of it: nothing is
+counted, pairs are held by no current, hysteresis may stand on either branch, and the SOC may be anything. A shorter gap
+is bridged by their mean, with that uncertainty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,10 +131,10 @@ def stretches(data: Path) -> Iterator[tuple[Record, CellType]]:
     for name in DRIVEN:
         for soc, mean_per_h in ((0.96, 0.5), (0.6, 0.15)):
             for hold_s in (60, 10, 600):
-                yield _drive(packaged_cell_type(name), soc, mean_per_h, hold_s), packaged_cell_type(name)
+                yield drive(packaged_cell_type(name), soc, mean_per_h, hold_s), packaged_cell_type(name)
 
 
-def _drive(cell: CellType, soc_ratio: float, mean_per_h: float, hold_s: int) -> Record:
+def drive(cell: CellType, soc_ratio: float, mean_per_h: float, hold_s: int) -> Record:
     """Return steps of current about a net discharge, turned where they would leave 5 to 97 %; voltages are modelled."""
     steps = np.random.default_rng(5).normal(mean_per_h, 1.0, ROWS // hold_s + 1) * cell.capacity_ah
     at = soc_ratio
@@ -162,7 +162,7 @@ def variants(data: Path) -> Iterator[Variant]:
             if k == 0:
                 yield Variant(record.name, "none, told 20 points too low", seen, cell, -WRONG)
                 yield from (
-                    Variant(record.name, fault, _faulty(seen, fault), _cell_told(cell, record, fault), 0.0)
+                    Variant(record.name, fault, faulty(seen, fault), _cell_told(cell, record, fault), 0.0)
                     for fault in FAULTS
                     if not fault.startswith("none")
                 )
@@ -179,7 +179,7 @@ def _disturbed(record: Record, signs: tuple[int, int, int] | None, seed: int) ->
     return disturbed(record, 1.0 + gain * GAIN, offset * OFFSET_PER_H, bias * BIAS_V, seed)
 
 
-def _faulty(record: Record, fault: str) -> Record:
+def faulty(record: Record, fault: str) -> Record:
     """Return the record as it looks with a fault in its current, its times or its voltages."""
     if fault == "voltage 50 mV up":
         up = np.where(np.arange(len(record.time_s)) < FAULT_ROW, 0.0, STEP_V)[:, None]
@@ -272,6 +272,8 @@ def table(these: Sequence[Variant], low: Floats, high: Floats, good: Mask) -> st
             truth = one.record.soc_true_ratio[rows]
             held = (truth >= low[k, rows]) & (truth <= high[k, rows])
             inside[k], lying[k] = float(held.mean()), float(np.mean(~held & good[k, rows]))
+        if not inside:
+            continue
         worst = max(lying, key=lambda k: lying[k])
         lines.append(
             f"| {fault} | {len(inside)} | {100 * np.mean(list(inside.values())):.1f} % "
@@ -284,8 +286,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", default="", help="stretches whose name holds this text")
+    parser.add_argument("--fault", default="", help="faults whose name holds this text")
     asked = parser.parse_args(arguments)
-    these = [one for one in variants(asked.data) if asked.only in one.stretch]
+    these = [one for one in variants(asked.data) if asked.only in one.stretch and asked.fault in one.fault]
     print(f"{len({one.stretch for one in these})} stretches, {len(these)} runs\n")  # noqa: T201
     print(table(these, *run(these)))  # noqa: T201
     return 0

@@ -20,6 +20,7 @@ from controller.estimation.state import INITIAL_SOC_SIGMA
 from controller.image.quality import Quality
 from controller.plant.cell_loader import packaged_cell_type
 from controller.plant.cell_types import CellType
+from tests.estimation import fault_table
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -119,6 +120,24 @@ def test_values_that_are_no_number_leave_the_truth_inside(what: str) -> None:
     found = result(current_a=current, voltage_v=voltage)
     assert np.isfinite(found.columns["soc_ratio"]).all()
     assert inside(found) > 0.93
+
+
+def test_a_pulse_that_a_long_gap_ends_with_has_not_flowed_throughout_it() -> None:
+    drives = [
+        fault_table.drive(packaged_cell_type(name), soc, mean_per_h, 600)
+        for name in ("a123_26650_lfp", "generic_280_lfp")
+        for soc, mean_per_h in ((0.96, 0.5), (0.6, 0.15))
+    ]
+    gap = "gap of two hours"
+    these = [
+        fault_table.Variant(one.name, gap, fault_table.faulty(one, gap), packaged_cell_type(one.cell), 0.0)
+        for one in drives
+    ]
+    low, high, good = fault_table.run(these)
+    true = np.stack([one.soc_true_ratio for one in drives])
+    lost = ((true < low) | (true > high))[:, fault_table.LONG_GAP.stop :]
+    assert lost.mean() < 0.05
+    assert not np.any(lost & good[:, fault_table.LONG_GAP.stop :])
 
 
 HOLE_S = (1800.0, 9000.0)
