@@ -29,12 +29,13 @@ def estimate(
     Exit 1 if something was found wrong with a cell or a sensor, or the measurements do not fit the cell type.
     """
     from controller.commissioning import offline_estimation as offline
+    from controller.commissioning.estimation_summary import summary
 
     request = offline.EstimationRequest(
         cell, data, initial_soc, sensors, columns, temperature, capacity, out, findings, plot
     )
     estimated = offline.run_estimation(request)
-    print(offline.summary(estimated, as_json=as_json))
+    print(summary(estimated, as_json=as_json))
     if estimated.result.findings or estimated.result.misfit is not None:
         raise typer.Exit(NO)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from controller.commissioning.estimation_options import PLOTS, TABLES, check_numbers, check_target
+from controller.commissioning.estimation_options import PLOTS, TABLES, check_numbers, check_target, size_words
 from controller.commissioning.recording_checks import BadSamples, checked_recording, limit_a
 from controller.commissioning.recording_files import (
     CELL_PREFIX,
@@ -77,11 +77,14 @@ def run_estimation(request: EstimationRequest) -> EstimatedRecording:
     try:
         check_options(request)
         cell = load_cell(request.cell)
-        cell = cell if request.capacity_ah is None else scaled(cell, request.capacity_ah)
+        told: tuple[str, ...] = ()
+        if request.capacity_ah is not None:
+            told = tuple(size_words(request.capacity_ah, cell))
+            cell = scaled(cell, request.capacity_ah)
         sensors = load_sensors(request.sensors, cell) if request.sensors else cell.sensors
-        as_read, told = load_recording(request)
+        as_read, assumed = load_recording(request)
         recording, bad = checked_recording(checked(as_read), cell, sensors, request.data)
-        bad = replace(bad, remarks=(*told, *bad.remarks))
+        bad = replace(bad, remarks=(*told, *assumed, *bad.remarks))
         config = _config(cell, sensors, recording)
         result = estimate_recording(config, recording, *parse_hint(request.initial_soc))
         bad = replace(bad, remarks=(*bad.remarks, *_misfit_words(result, cell), *_jump_words(result)))
@@ -226,29 +229,6 @@ def write_result(request: EstimationRequest, result: OfflineResult) -> None:
         _plot(request.plot, result)
 
 
-def summary(estimated: EstimatedRecording, *, as_json: bool = False) -> str:
-    """Return where the recording ended and what was wrong with it, for people or as one JSON object."""
-    result, bad = estimated.result, estimated.bad
-    last = {name: float(values[-1]) for name, values in result.columns.items()}
-    word = quality_word(last["quality"])
-    if as_json:
-        known = {name: value if np.isfinite(value) else None for name, value in last.items()}
-        counts = {"rows": bad.rows, "findings": len(result.findings), "bad_samples": dict(bad.kinds)}
-        cells = {"fits_cell_type": result.misfit is None, "cells_without_voltage": dict(bad.cells)}
-        life = remaining_life_row(result)
-        return json.dumps({**known, "quality": word, **counts, **cells, "remarks": list(bad.remarks), **life})
-    age = last["anchor_age_s"]
-    anchor = f"last anchor {age / 3600.0:.1f} h ago" if np.isfinite(age) else "no anchor yet"
-    lines = [
-        f"SOC {_percent(last, 'soc')}, {word}, {anchor}",
-        f"capacity {last['capacity_ah']:.4g} Ah [{last['capacity_low_ah']:.4g} .. {last['capacity_high_ah']:.4g}]",
-        _remaining_life_words(result),
-    ]
-    lines += [text] if (text := bad.text()) else []
-    lines += [f"{f.severity.name.lower()}: cell {f.cell}: {f.kind.value}: {f.evidence}" for f in result.findings]
-    return "\n".join(lines)
-
-
 def _misfit_words(result: OfflineResult, cell: CellType) -> Iterator[str]:
     """Yield what says that these are no measurements of this cell type."""
     if (seen := result.misfit) is None:
@@ -268,30 +248,6 @@ def _jump_words(result: OfflineResult) -> Iterator[str]:
             f"before {jump.time_s:,.13g} s the voltage jumps by {1e3 * jump.size_v:.0f} mV that no current explains:"
             " rows cut out and times renumbered, or another sensor?"
         )
-
-
-def remaining_life_row(result: OfflineResult) -> dict[str, float | str | None]:
-    """Return the interval of days to the end of life, and whether it is earned: `good` or `insufficient data`."""
-    low, high = float(result.last.remaining_days_low[0]), float(result.last.remaining_days_high[0])
-    if not np.isfinite(low):
-        return {
-            "remaining_life_low_days": None,
-            "remaining_life_high_days": None,
-            "remaining_life_quality": INSUFFICIENT,
-        }
-    return {"remaining_life_low_days": low, "remaining_life_high_days": high, "remaining_life_quality": "good"}
-
-
-def _remaining_life_words(result: OfflineResult) -> str:
-    row = remaining_life_row(result)
-    if row["remaining_life_quality"] == INSUFFICIENT:
-        return f"remaining life: {INSUFFICIENT} (a year of monthly capacities, and a fade beyond their uncertainty)"
-    return f"remaining life {row['remaining_life_low_days']:.0f} .. {row['remaining_life_high_days']:.0f} days"
-
-
-def _percent(last: Mapping[str, float], name: str) -> str:
-    value, low, high = (100.0 * last[f"{name}{part}_ratio"] for part in ("", "_low", "_high"))
-    return f"{value:.1f} % [{low:.1f} .. {high:.1f}]"
 
 
 def finding_row(finding: Finding, start_s: float) -> dict[str, object]:

@@ -91,6 +91,60 @@ def test_capacity_scales_the_cell_and_sensors_set_the_bounds(tmp_path: Path) -> 
     assert large["capacity_ah"] == pytest.approx(30.0, rel=0.05)
 
 
+def stepping(rows: int = 1500) -> dict[str, np.ndarray]:
+    """A cell of the NCA type that is discharged and charged by steps, as its own model makes the voltages."""
+    cell, time_s = packaged_cell_type(CELL), np.arange(rows, dtype=float)
+    current_a = np.repeat(np.tile([2.0, 0.0, -1.0, 1.0, 0.0], rows // 300), 60)
+    soc = 0.7 - np.concatenate(([0.0], np.cumsum(current_a[1:]))) / 3600.0 / cell.capacity_ah
+    volts = simulate_voltage(cell, CellTest("steps", time_s, current_a, np.zeros(rows), np.full(rows, 25.0), soc))
+    return {"time_s": time_s, "current_a": current_a, "voltage_v": volts, "temperature_degc": np.full(rows, 25.0)}
+
+
+def test_health_energy_power_heat_and_what_flowed_are_in_the_file_the_summary_and_json(tmp_path: Path) -> None:
+    columns, out = stepping(), tmp_path / "out.csv"
+    words = ("estimate", written(tmp_path / "run.csv", columns), "--cell", CELL, "--initial-soc", "0.7")
+    said = json.loads(bess(*words, "--out", out, "--json").stdout)
+    ended = {name: values[-1] for name, values in read_columns(out).items() if name != "quality"}
+    current_a, volts = columns["current_a"], columns["voltage_v"]
+    flow_a = 0.5 * (current_a[1:] + current_a[:-1])
+
+    assert all(said[name] == pytest.approx(value) for name, value in ended.items() if np.isfinite(value))
+    assert said["charge_out_ah"] == pytest.approx(flow_a[flow_a > 0.0].sum() / 3600.0, rel=1e-6)
+    assert said["charge_in_ah"] == pytest.approx(-flow_a[flow_a < 0.0].sum() / 3600.0, rel=1e-6)
+    out_w = np.where(flow_a > 0.0, flow_a * volts[1:], 0.0)
+    assert said["energy_out_wh"] == pytest.approx(out_w.sum() / 3600.0, rel=1e-6)
+    through = np.abs(flow_a).sum() / 3600.0
+    assert said["cycles"] == pytest.approx(0.5 * through / packaged_cell_type(CELL).capacity_ah, rel=1e-6)
+    assert said["power_discharge_2s_w"] >= said["power_discharge_10s_w"] >= said["power_discharge_30s_w"]
+    assert said["power_discharge_30s_w"] >= said["power_discharge_15min_w"] > 0.0
+    assert said["power_charge_2s_w"] >= said["power_charge_30s_w"] >= said["power_charge_15min_w"] > 0.0
+    whole_wh = packaged_cell_type(CELL).capacity_ah * 3.6
+    assert said["energy_to_empty_wh"] + said["energy_to_full_wh"] == pytest.approx(whole_wh, rel=0.1)
+    assert 25.0 <= said["core_degc"] < 30.0
+    assert said["soh_low_ratio"] < 1.0 < said["soh_high_ratio"]
+    assert said["soh_resistance_low_ratio"] < 1.0 < said["soh_resistance_high_ratio"]
+    assert sum(said["soc_bins_s"]) == pytest.approx(1500.0, abs=200.0)
+    for line in ("SOH capacity ", "energy to empty ", "discharge power for 2s ", "hottest core 25", "full cycles"):
+        assert line in bess(*words).stdout
+
+
+def test_what_was_not_counted_is_told_and_so_is_a_resistance_that_no_step_measured(tmp_path: Path) -> None:
+    columns = recording() | {"t_s": 300.0 * np.arange(200.0), "I_A": np.full(200, -0.02)}
+    told = bess("estimate", written(tmp_path / "run.csv", columns), "--cell", CELL, "--columns", MAP).stdout
+    assert "0 full cycles; 995 min not counted" in told
+    assert "too few steps of the current yet" in told
+
+
+def test_a_capacity_of_another_size_is_told_with_its_unit(tmp_path: Path) -> None:
+    words = ("estimate", written(tmp_path / "run.csv", recording()), "--cell", CELL, "--columns", MAP)
+    rated_ah = packaged_cell_type(CELL).capacity_ah
+    assert (
+        f"--capacity 6 Ah is {6 / rated_ah:.3g} times the {rated_ah:.4g} Ah of {CELL}"
+        in bess(*words, "--capacity", "6").stdout
+    )
+    assert "--capacity" not in bess(*words, "--capacity", f"{0.8 * rated_ah:g}").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -104,6 +158,7 @@ def test_capacity_scales_the_cell_and_sensors_set_the_bounds(tmp_path: Path) -> 
         (("--cell", CELL, "--columns", MAP, "--findings", "nowhere/f"), "--findings nowhere/f: there is no folder"),
         (("--cell", CELL, "--columns", MAP, "--plot", "x.docx"), "--plot x.docx: expected a file that ends in .png"),
         (("--cell", CELL, "--columns", MAP, "--capacity", "0"), "--capacity 0: expected a charge above zero"),
+        (("--cell", CELL, "--columns", MAP, "--capacity", "2995"), "looks like mAh (2.995 Ah?)"),
         (("--cell", CELL, "--columns", MAP, "--capacity", "-3"), "--capacity -3: expected"),
         (("--cell", CELL, "--columns", MAP, "--capacity", "nan"), "--capacity nan: expected"),
         (("--cell", CELL, "--columns", MAP, "--temperature", "298"), "kelvins? 298 K are 25 degC"),

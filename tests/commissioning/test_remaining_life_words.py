@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from controller.commissioning.offline_estimation import EstimatedRecording, finding_row, summary
+from controller.commissioning.estimation_summary import summary
+from controller.commissioning.offline_estimation import EstimatedRecording, finding_row
 from controller.commissioning.recording_checks import BadSamples
 from controller.estimation import Finding, FindingKind, RackSpec, Severity, estimator_config
 from controller.estimation.offline import OfflineResult, Recording, estimate_recording
