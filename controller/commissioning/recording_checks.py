@@ -37,6 +37,13 @@ SPANS_AT_MOST = 3.0
 OFFSET_SIGMAS, DRIFTS_AT_MOST = 4.0, 30.0
 GAP_STEPS = 10.0
 """A row so many usual steps after the last comes after a gap."""
+SWING_SHOWN, SWING_TIMES = 0.3, 30.0
+"""A voltage that shows so much of the SOC, and so many times the counted charge. Minutes for seconds show some 55 to
+150 times of it; sound records at most 4, also where a load has just ended."""
+SWING_ROWS, SWING_FLOWING, SWING_QUANTILES = 600, 0.2, (0.02, 0.98)
+"""A rest after a load, or a few pulses, show more than they count."""
+WARM_DEGC = 0.0
+"""Below, what a load leaves in the voltage is taken for SOC."""
 SIGN_LAGS = 1, 10, 60
 SIGN_STEPS = 10
 STEP_PER_H = 0.1
@@ -77,6 +84,7 @@ def checked_recording(
     _check_voltage(recording.cell_voltage_v, cell, path)
     _check_current(recording, cell, path)
     _check_charge(recording, cell, sensors, path)
+    _check_swing(recording, cell, path)
     _check_sign(recording, cell, path)
     low_v, high_v = _voltage_limits_v(cell, SAMPLE_SHARES)
     voltage, warmth, current = recording.cell_voltage_v, recording.temperature_degc, recording.current_a
@@ -200,6 +208,44 @@ def _check_charge(recording: Recording, cell: CellType, sensors: SensorSpec, pat
         f"{path}: the counted charge spans {span:.3g} times the capacity of {cell.capacity_ah:.4g} Ah,"
         f" expected at most {most:.2g}; {cause}"
     )
+
+
+def _check_swing(recording: Recording, cell: CellType, path: Path) -> None:
+    """Refuse a file whose voltage runs over most of the curve while next to no charge is counted, without a gap."""
+    steps_s = np.diff(recording.time_s, prepend=recording.time_s[0])
+    gaps = float(steps_s[steps_s > GAP_STEPS * _usual_step_s(recording)].sum()) > 0.0
+    warm = _usual_degc(recording) >= WARM_DEGC
+    flowing = float(np.mean(np.abs(recording.current_a) >= STEP_PER_H * cell.capacity_ah))
+    known = np.isfinite(recording.current_a).all() and len(steps_s) >= SWING_ROWS
+    if gaps or not (warm and known and flowing >= SWING_FLOWING):
+        return
+    counted = float(np.ptp(np.cumsum(recording.current_a * steps_s))) / 3600.0 / cell.capacity_ah
+    shown = _shown_swing(recording, cell)
+    if shown < SWING_SHOWN or counted > shown / SWING_TIMES:
+        return
+    raise FileError(
+        f"{path}: at small currents the voltage runs over {100 * shown:.0f} % of the charge of a cell {cell.name}, but"
+        f" {100 * counted:.2g} % of {cell.capacity_ah:.4g} Ah is counted: is time_s in minutes or hours, current_a in"
+        " kA, or --capacity too large?"
+    )
+
+
+def _shown_swing(recording: Recording, cell: CellType) -> float:
+    """Return over how much SOC the voltage runs while next to no current flows: what it shows is near its rest's."""
+    mean_v = _mean_v(recording)
+    resting = np.isfinite(mean_v) & (np.abs(recording.current_a) < STEP_PER_H * cell.capacity_ah)
+    if not resting.any():
+        return 0.0
+    part = cell.ocv
+    at = int(np.argmin(np.abs(np.asarray(part.temperature_degc) - _usual_degc(recording))))
+    open_v = np.maximum.accumulate(0.5 * (np.asarray(part.charge_v[at]) + np.asarray(part.discharge_v[at])))
+    low, high = np.interp(np.quantile(mean_v[resting], SWING_QUANTILES), open_v, part.soc_ratio)
+    return float(high - low)
+
+
+def _usual_degc(recording: Recording) -> float:
+    known = recording.temperature_degc[np.isfinite(recording.temperature_degc)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _check_sign(recording: Recording, cell: CellType, path: Path) -> None:

@@ -120,6 +120,9 @@ def checked(recording: Recording) -> Recording:
         raise RecordError("recording: expected at least two rows")
     if not np.isfinite(recording.time_s).all():
         raise RecordError("recording: time_s has values that are no number")
+    if recording.time_s[-1] == recording.time_s[0]:
+        at_s = recording.time_s[0]
+        raise RecordError(f"recording: time_s is {at_s:.13g} in the first and in the last row; expected rising times")
     back = np.flatnonzero(np.diff(recording.time_s) < 0.0)
     if len(back):
         row = int(back[0]) + 1

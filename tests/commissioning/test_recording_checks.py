@@ -56,6 +56,33 @@ def test_a_sound_recording_has_no_bad_sample(name: str, hold_s: int, step_s: flo
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("seconds", [60.0, 3600.0])
+def test_a_time_in_minutes_or_hours_is_refused_by_the_voltage_that_runs_on(name: str, seconds: float) -> None:
+    cell = packaged_cell_type(name)
+    time_s = np.asarray(np.arange(ROWS) * 5.0, dtype=np.float64)
+    steps = np.random.default_rng(3).normal(0.36, 0.8, ROWS // 6) * cell.capacity_ah
+    current = np.repeat(steps, 6)
+    current[::10] = 0.0
+    soc = np.asarray(0.95 - np.cumsum(current * 5.0) / 3600.0 / cell.capacity_ah)
+    warmth = np.full(ROWS, 25.0)
+    volts = simulate_voltage(cell, CellTest("drive", time_s, current, np.zeros(ROWS), warmth, soc))
+    run = Recording(time_s, current, volts[:, None], warmth[:, None])
+    checked(run, cell)
+    with pytest.raises(FileError, match="is time_s in minutes or hours"):
+        checked(replace(run, time_s=run.time_s / seconds), cell)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_rest_after_a_load_counts_nothing_and_is_sound(name: str) -> None:
+    cell, time_s, warmth = packaged_cell_type(name), np.arange(float(ROWS)), np.full(ROWS, 25.0)
+    current = np.where(time_s < 120.0, 3.0 * cell.capacity_ah, 0.0)
+    soc = np.asarray(0.5 - np.cumsum(current) / 3600.0 / cell.capacity_ah)
+    volts = simulate_voltage(cell, CellTest("rest", time_s, current, np.zeros(ROWS), warmth, soc))
+    rest = slice(120, None)
+    checked(Recording(time_s[rest], current[rest], volts[rest, None], warmth[rest, None]), cell)
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_a_current_in_milliampere_is_refused_as_such(name: str) -> None:
     cell = packaged_cell_type(name)
     recording = sound(cell)

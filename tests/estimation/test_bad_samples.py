@@ -214,6 +214,11 @@ def test_falling_times_are_refused_with_their_row() -> None:
         result(time_s)
 
 
+def test_times_that_stand_still_are_refused() -> None:
+    with pytest.raises(RecordError, match="in the first and in the last row"):
+        result(np.full(len(TIME_S), 7.0))
+
+
 def test_no_voltage_at_all_grows_no_faster_than_the_sensors_say() -> None:
     voltage = VOLTAGE_V.copy()
     voltage[900:] = np.nan
