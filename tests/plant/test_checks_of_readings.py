@@ -8,6 +8,7 @@ import re
 import pytest
 
 from controller.plant.demo_site import demo_site_files
+from controller.plant.site_files import LIBRARY
 
 OWN = """schema: device/v1
 extends: %s
@@ -20,6 +21,17 @@ RACK = "generic-rack-bms"
 def with_device(changed, text: str, base: str = RACK, old: str = "", new: str = ""):
     site = demo_site_files()["site.yaml"].replace(f"type: {base}", "type: ours").replace(old, new)
     return changed(site_yaml=site.replace("use:\n", "use:\n  - ours.yaml\n"), ours_yaml=OWN % base + text)
+
+
+def device_text(base: str) -> str:
+    """Return a device file of the library under a name of one's own."""
+    text = (LIBRARY / "devices" / f"{base}.yaml").read_text(encoding="utf-8")
+    return text.replace(f"device: {base}", "device: ours")
+
+
+def with_own(changed, text: str, base: str):
+    site = demo_site_files()["site.yaml"].replace(f"type: {base}", "type: ours")
+    return changed(site_yaml=site.replace("use:\n", "use:\n  - ours.yaml\n"), ours_yaml=text)
 
 
 def said(result, start: str) -> bool:
@@ -140,3 +152,66 @@ def test_what_is_taken_for_granted_is_said(changed, left_out, start):
 def test_rows_that_say_what_they_do_are_silent(changed, text):
     result = changed("base: lfp-utility@1\n", f"base: lfp-utility@1\n{text}", file="protections.yaml")
     assert result.text() == ""
+
+
+@pytest.mark.parametrize(
+    ("base", "point", "start"),
+    [
+        ("generic-pcs", "pcs.active_power_setpoint: {as: u32}", "pcs.active_power_setpoint of ours can only be asked for 0 to 4.295 GW, but PCS01 reaches -1.2 to 1.2 MW"),
+        ("generic-pcs", "pcs.active_power_setpoint: {as: i16}", "pcs.active_power_setpoint of ours can only be asked for -32.77 to 32.77 kW, but PCS01"),
+        ("generic-pcs", "pcs.active_power_setpoint: {as: i16, scale: 0.01, unit: kW}", "pcs.active_power_setpoint of ours can only be asked for -327.7 to 327.7 kW"),
+        ("generic-pcs", "pcs.active_power: {range: [-250 kW, 250 kW]}", "pcs.active_power of ours can only show -250 to 250 kW, but PCS01"),
+        ("generic-pcs", "pcs.reactive_power_setpoint: {as: u32}", "pcs.reactive_power_setpoint of ours can only be asked for 0 to 4.295 Gvar"),
+        ("generic-pcs", "pcs.charge_power_limit: {as: u16, missing: 0xFFFF}", "pcs.charge_power_limit of ours can only show 0 to 65.53 kW"),
+        ("generic-pcs", "pcs.dc_current: {as: u16}", "pcs.dc_current of ours can only show 0 to 65540 A"),
+        ("generic-pcs", "pcs.dc_current: {scale: 0.01}", "pcs.dc_current of ours can only show -327.7 to 327.7 A"),
+        ("generic-pcs", "pcs.dc_voltage: {scale: 0.01}", "pcs.dc_voltage of ours can only show 0 to 655.4 V"),
+        ("generic-pcs", "pcs.frequency: {range: [49 Hz, 51 Hz]}", "pcs.frequency of ours can only show 49 to 51 Hz, but PCS01 reaches 57 to 61.8 Hz"),
+        ("generic-meter", "meter.active_power: {as: i16, unit: W}", "meter.active_power of ours can only show -32.77 to 32.77 kW, but GRID reaches -2.4 to 2.4 MW"),
+        ("generic-meter", "meter.active_power: {as: u32, unit: W}", "meter.active_power of ours can only show 0 to 4.295 GW, but GRID"),
+        ("generic-meter", "meter.voltage: {as: u16, scale: 0.1}", "meter.voltage of ours can only show 0 to 6.553 kV, but GRID reaches"),
+        ("generic-meter", "meter.frequency: {range: [49 Hz, 51 Hz]}", "meter.frequency of ours can only show 49 to 51 Hz"),
+    ],
+)  # fmt: skip
+def test_a_register_that_cannot_hold_what_the_grid_side_reaches_is_refused(changed, base, point, start):
+    result = with_device(changed, f"points:\n  {point}\n", base=base)
+    assert said(result, start), result.text()
+
+
+@pytest.mark.parametrize(("base", "point"), [
+    ("generic-pcs", "pcs.active_power_setpoint: {as: i16, unit: kW}"),
+    ("generic-pcs", "pcs.active_power: {range: [-1.2 MW, 1.2 MW]}"),
+    ("generic-meter", "meter.active_power: {as: i32, unit: W}"),
+])  # fmt: skip
+def test_a_register_that_holds_just_what_is_reached_is_silent(changed, base, point):
+    assert with_device(changed, f"points:\n  {point}\n", base=base).text() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "start"),
+    [
+        ("without: [points.pcs.active_power_setpoint]", "errors", "PCS01 can't be asked for power: ours has no pcs.active_power_setpoint"),
+        ("without: [points.pcs.state]", "errors", "PCS01 is never seen to run: ours has no pcs.state"),
+        ("without: [points.pcs.operation]", "warnings", "PCS01 can't be started or stopped: ours has no pcs.operation"),
+    ],
+)  # fmt: skip
+def test_a_converter_that_cannot_be_run_is_told(changed, text, severity, start):
+    result = with_device(changed, f"{text}\n", base="generic-pcs")
+    told = [m for m in getattr(result, severity) if m.message.startswith(start)]
+    assert [m.place.file for m in told] == ["ours.yaml"], result.text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "severity", "start"),
+    [
+        (" 3: running,", "", "errors", "pcs.state has no value for 'running'"),
+        (" 1: start,", "", "errors", "pcs.operation has no value for 'start'"),
+        ("{0: stop, 1: start,", "{1: start,", "warnings", "PCS01 can't be stopped by a command: pcs.operation of ours has no 'stop'"),
+    ],
+)  # fmt: skip
+def test_a_state_or_a_request_that_a_converter_needs_is_asked_for(changed, old, new, severity, start):
+    text = device_text("generic-pcs")
+    assert old in text
+    result = with_own(changed, text.replace(old, new), "generic-pcs")
+    told = [m for m in getattr(result, severity) if m.message.startswith(start)]
+    assert [m.place.file for m in told] == ["ours.yaml"], result.text()

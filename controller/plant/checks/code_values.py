@@ -16,11 +16,11 @@ NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "rack.contactor": _OPEN_AND_CLOSED,
     "bank.state": _OPEN_AND_CLOSED,
     "meter.breaker": _OPEN_AND_CLOSED,
-    "pcs.state": (("running", "throttled"), ("off", "standby", "sleeping")),
+    "pcs.state": (("running",), ("off", "standby", "sleeping")),
     "rack.reset_request": (("reset",),),
     "bank.reset_request": (("reset",),),
     "pcs.reset_request": (("reset",),),
-    "pcs.operation": (("start", "stop"),),
+    "pcs.operation": (("start",),),
 }
 """Meanings (one of each group) without which a code is of no use: a state that is never seen, a request never made."""
 

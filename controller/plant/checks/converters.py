@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.coordination import coordinations
-from controller.plant.device_types import TimeoutAction
+from controller.plant.device_types import DeviceType, TimeoutAction
 from controller.plant.figures import quantity
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import Device, Pcs, UnloadsContactors
-from controller.plant.signals import Owner
+from controller.plant.signals import Owner, PcsOperation
 
 LONGEST_RAMP_S, LONG_RAMP_S = 600.0, 60.0
 RAMPS_APART, RAMPS_APART_S = 3.0, 2.0
@@ -119,4 +119,56 @@ def grid_has_a_frequency(context: CheckContext) -> Iterator[Message]:
         yield warning(place, message, "frequency and time zone of one place", see_also=also)
 
 
-CONVERTER_CHECKS = (ramps_end, buses_carry_their_converters, contactors_may_open, grid_has_a_frequency)
+def converters_can_be_run(context: CheckContext) -> Iterator[Message]:
+    """A converter is asked for power, started and stopped, and seen to run; one that is not seen stays at zero."""
+    bound = ((d.type, b.equipment) for d in context.plant.devices for b in d.bindings if b.owner is Owner.PCS)
+    first = {device_type.name: (device_type, pcs) for device_type, pcs in reversed(list(bound))}
+    for device_type, index in reversed(first.values()):
+        yield from _cannot_be_run(context, device_type, context.plant.pcs[index])
+
+
+def _cannot_be_run(context: CheckContext, device_type: DeviceType, pcs: Pcs) -> Iterator[Message]:
+    place, name = context.in_own_file(device_type, ("points",), key=True), device_type.name
+    also = [context.place("pcs", pcs.index, "type")]
+    lacking = [each for each in _TO_RUN if device_type.point(each[0]) is None]
+    if lacking:
+        _, made, _, expected = lacking[0]
+        told = "; it ".join(f"{lacks}: {name} has no {signal}" for signal, _, lacks, _ in lacking)
+        yield made(place, f"{pcs.name} {told}", expected, see_also=also)
+    operation = device_type.point("pcs.operation")
+    if operation is not None and PcsOperation.STOP not in {meaning for _, meaning in operation.codes}:
+        place = context.in_own_file(device_type, ("points", "pcs.operation", "values"), ("points",), key=True)
+        message = f"{pcs.name} can't be stopped by a command: pcs.operation of {name} has no 'stop'"
+        hint = "without it only 0 W and a withheld heartbeat stop it"
+        yield warning(place, message, "values: {...: stop}, if the maker's list has one", hint, also)
+
+
+_TO_RUN = (
+    (
+        "pcs.active_power_setpoint",
+        error,
+        "can't be asked for power",
+        "pcs.active_power_setpoint: {at: holding N, as: i32, unit: W, writable: volatile, sign: discharge_positive}",
+    ),
+    (
+        "pcs.state",
+        error,
+        "is never seen to run",
+        "pcs.state: {at: input N, as: u16, block: fast, values: {0: off, 1: running, ...}}",
+    ),
+    (
+        "pcs.operation",
+        warning,
+        "can't be started or stopped",
+        "pcs.operation: {at: holding N, as: u16, writable: volatile, values: {0: stop, 1: start}}",
+    ),
+)
+"""Without a set-point or a state no power is ever asked for; what starts by itself may do without a start."""
+
+CONVERTER_CHECKS = (
+    converters_can_be_run,
+    ramps_end,
+    buses_carry_their_converters,
+    contactors_may_open,
+    grid_has_a_frequency,
+)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.protection import served_signals
-from controller.plant.checks.working_ranges import battery_reaches
+from controller.plant.checks.working_ranges import Working, working_ranges
 from controller.plant.device_loader import words_of
 from controller.plant.device_types import BMS_KINDS, DevicePoint, DeviceType
 from controller.plant.figures import quantity, span
@@ -18,6 +18,8 @@ from controller.plant.signals import Owner, SignalForm
 from controller.plant.yaml_tree import Document
 
 _HAIR = 1e-6
+_SATURATED_RATIO = 1e-9
+"""Rounding of what is scaled: a register of whole kW is not short of a watt."""
 
 
 def reach_of(point: DevicePoint) -> tuple[float, float]:
@@ -87,19 +89,32 @@ def _soc_reaches_full(point: DevicePoint, document: Document) -> Iterator[Messag
 
 def racks_can_be_shown(context: CheckContext) -> Iterator[Message]:
     """Voltages and currents that the racks of this site reach stand inside what their device can show."""
-    for device_type, battery in _pairs(context):
-        for name, low, high in battery_reaches(battery):
-            point = device_type.point(name)
-            if point is None or point.scale == 0:
-                continue
-            unit = point.signal.unit
-            least, most = reach_of(point)
-            if least > low + _HAIR or most < high - _HAIR:
-                message = f"{name} of {device_type.name} can only show {span(least, most, unit)},"
-                message += f" but {battery.name} reaches {span(low, high, unit)}"
-                expected = f"type, scale, unit and range that hold {span(low, high, unit)}"
-                also = [context.document.place_of(("batteries", battery.name), key=True)]
-                yield error(context.point_place(device_type, name), message, expected, see_also=also)
+    yield from (_not_shown(context, w) for w in working_ranges(context) if w.owner is Owner.RACK and not _holds(w))
+
+
+def grid_side_can_be_shown(context: CheckContext) -> Iterator[Message]:
+    """Converters and meters can show, and be asked for, all that they are rated for, in both directions."""
+    yield from (_not_shown(context, w) for w in working_ranges(context) if w.owner is not Owner.RACK and not _holds(w))
+
+
+def _holds(working: Working) -> bool:
+    point = working.device_type.point(working.signal)
+    if point is None or point.scale == 0:
+        return True
+    (least, most), hair = reach_of(point), _HAIR + _SATURATED_RATIO * (working.high - working.low)
+    return least <= working.low + hair and working.high - hair <= most
+
+
+def _not_shown(context: CheckContext, working: Working) -> Message:
+    point = working.device_type.point(working.signal)
+    assert point is not None  # `working_ranges` yields what is served
+    unit, reached = point.signal.unit, span(working.low, working.high, point.signal.unit)
+    least, most = reach_of(point)
+    verb = "be asked for" if point.signal.command else "show"
+    message = f"{working.signal} of {working.device_type.name} can only {verb} {span(least, most, unit)},"
+    message += f" but {working.of} reaches {reached}"
+    place = context.point_place(working.device_type, working.signal)
+    return error(place, message, f"type, scale, unit and range that hold {reached}", see_also=[working.place])
 
 
 def _pairs(context: CheckContext) -> Iterator[tuple[DeviceType, BatteryType]]:
@@ -250,3 +265,6 @@ READING_CHECKS = (
     limits_can_be_read,
     over_currents_can_be_read,
 )
+"""What speaks of racks; a wrong cell or number of cells makes it speak."""
+
+GRID_READING_CHECKS = (grid_side_can_be_shown,)

@@ -46,9 +46,13 @@ STEPS_NEEDED: dict[str, int] = {
     "pcs.active_power_setpoint": 100,
     "pcs.dc_voltage": 25,
     "pcs.dc_current": 100,
+    "pcs.discharge_power_limit": 50,
+    "pcs.charge_power_limit": 50,
     "pcs.ac_voltage": 25,
     "meter.active_power": 100,
     "meter.voltage": 25,
+    "meter.apparent_power": 50,
+    "meter.current": 50,
 }
 """Into how many steps a working range must at least be parted."""
 

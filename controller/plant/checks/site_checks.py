@@ -17,7 +17,7 @@ from controller.plant.checks.ownership import OWNERSHIP_CHECKS
 from controller.plant.checks.pace import PACE_CHECKS
 from controller.plant.checks.protection import PROTECTION_CHECKS
 from controller.plant.checks.ratings import RATING_CHECKS
-from controller.plant.checks.readings import READING_CHECKS
+from controller.plant.checks.readings import GRID_READING_CHECKS, READING_CHECKS
 from controller.plant.checks.resolution import RESOLUTION_CHECKS
 from controller.plant.checks.schedule import SCHEDULE_CHECKS
 from controller.plant.checks.settings import SETTING_CHECKS
@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *BMS_CHECKS,
     *OWNERSHIP_CHECKS,
     *READING_CHECKS,
+    *GRID_READING_CHECKS,
     *RESOLUTION_CHECKS,
     *MISSING_CHECKS,
     *PACE_CHECKS,
