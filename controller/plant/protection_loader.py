@@ -261,11 +261,13 @@ class RowBuilder:
         needed = Direction.HIGH if graded.limit else Direction.LOW
         if _get(draft, "direction", Direction, Direction.HIGH) is not needed:
             word, limit = graded.level.name.lower(), "yes" if graded.limit else "no"
-            places = [value.place for value in (stated, draft.values[f"{word}.limit"]) if value is not None]
+            at = draft.values[f"{word}.limit"].place
+            places = [stated.place, at] if stated is not None else [at]
             own = [place for place in places if not place.file.startswith("library/")]
             side = stated.value if stated is not None else Direction.HIGH
             message = f"{draft.name} would always {word}: '{limit}' is its limit, and its direction is {side}"
-            place = (own or places)[0]
+            healthy = graded.limit and draft.values["signal"].value == "interlock.healthy"
+            place = at if healthy else (own or places)[0]
             inherited = stated is not None and place is not stated.place
             other = f"limit: {'no' if graded.limit else 'yes'} where its direction is {side}"
             self._complain(place, message, other if inherited else f"direction: {needed} where '{limit}' is the danger")

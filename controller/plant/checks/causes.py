@@ -20,6 +20,7 @@ from controller.plant.checks.batteries import (
     nominal_voltage_v,
 )
 from controller.plant.checks.context import CheckContext
+from controller.plant.checks.effects import EFFECT_CHECKS
 from controller.plant.checks.missing_values import MISSING_CHECKS
 from controller.plant.checks.protection import PROTECTION_CHECKS, rows_are_graded
 from controller.plant.checks.ratings import RATINGS_OF_RACKS
@@ -38,7 +39,8 @@ Found = tuple[Check, Message]
 
 _PRESETS = {"lfp": {"lfp"}, "nmc": {"nmc", "nca", "lco", "lmo"}, "lto": {"lto"}, "vrla": {"lead_acid"}}
 """For which chemistries the presets of the library are made, by the first word of their names."""
-_FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS, *PROTECTION_CHECKS, *TRIP_CHECKS))
+_OF_ROWS = (*PROTECTION_CHECKS, *TRIP_CHECKS, *EFFECT_CHECKS)
+_FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS, *_OF_ROWS))
 
 ALIKE_RATIO = 0.08
 """Cells of one chemistry have about one nominal voltage: LFP 3.2 to 3.3 V, NMC 3.6 to 3.75 V."""
@@ -238,7 +240,7 @@ def _of_cells(found: Found) -> bool:
 def _of_preset(found: Found) -> bool:
     check, message = found
     places = (message.place, *message.see_also)
-    return check in (*PROTECTION_CHECKS, *TRIP_CHECKS) and any(p.file.startswith("library/") for p in places)
+    return check in _OF_ROWS and any(p.file.startswith("library/") for p in places)
 
 
 def _of_currents(found: Found) -> bool:

@@ -6,16 +6,22 @@ import math
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
+from controller.plant.checks.effects import emergencies_of
 from controller.plant.checks.links import place_of_device
+from controller.plant.checks.rows import TEMPERATURES, VOLTAGES
 from controller.plant.device_types import DevicePoint
 from controller.plant.figures import number
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device
-from controller.plant.protection_rows import Level, ProtectionRow, Reduction
+from controller.plant.protection_rows import ProtectionRow, Reduction
+from controller.plant.row_coverage import is_about
 from controller.plant.signals import Owner
 
 LONGEST_POLL_S = 60.0
 LONGEST_TRIP_DELAY_S, LONGEST_CELL_TRIP_DELAY_S = 600.0, 60.0
+LONGEST_FAR_TRIP_DELAY_S, LONGEST_CHAIN_TRIP_DELAY_S = 10.0, 1.0
+FAR_TOO_HIGH_RATIO = 1.5
+"""Of a rack's current: what heats it more than twice as fast is no overload that may be waited for."""
 LONG_REFRESH_S, MANY_DELAYS = 15.0, 5.0
 LONGEST_CONTROL_POLL_S, LONG_CONTROL_POLL_S = 10.0, 3.0
 """What the loop at the POI, a converter's sequence and a hard-wired chain are read by."""
@@ -204,22 +210,34 @@ def starts_have_time(context: CheckContext) -> Iterator[Message]:
 def trips_act_in_time(context: CheckContext) -> Iterator[Message]:
     """A trip that waits for many minutes protects nothing: its warning and alarm are for what is slow."""
     for row in context.plant.protection:
-        for level in row.levels:
-            longest_s = LONGEST_CELL_TRIP_DELAY_S if _is_of_cell_voltage(row) else LONGEST_TRIP_DELAY_S
-            slow = level.level is Level.TRIP and level.delay_s > longest_s
-            if slow and row.owner in (Owner.RACK, Owner.BANK, Owner.PCS, Owner.INTERLOCK):
-                draft = context.drafts[row.owner, row.name]
-                value = draft.values.get("trip.delay") or draft.values.get("delay")
-                message = f"{row.name} trips only after {level.delay_s:g} s"
-                hint = "what is slow is a warning or an alarm"
-                expected = f"a trip within {longest_s:g} s"
-                yield error(value.place if value else draft.place, message, expected, hint)
+        trip, longest_s = row.trip, _longest_delay_s(context, row)
+        if trip is not None and trip.delay_s > longest_s and row.owner is not Owner.METER:
+            draft = context.drafts[row.owner, row.name]
+            value = draft.values.get("trip.delay") or draft.values.get("delay")
+            message = f"{row.name} trips only after {trip.delay_s:g} s"
+            hint = "what is slow is a warning or an alarm"
+            yield error(value.place if value else draft.place, message, f"a trip within {longest_s:g} s", hint)
 
 
-def _is_of_cell_voltage(row: ProtectionRow) -> bool:
-    """A cell at its highest voltage is beyond it within seconds: its curve is steep at both ends."""
+def _longest_delay_s(context: CheckContext, row: ProtectionRow) -> float:
+    """Return how long a trip may wait: a chain only for its contacts to settle, a short circuit not at all.
+
+    A cell at its highest voltage is beyond it within seconds: its curve is steep at both ends. A cell's temperature
+    follows the loss within minutes.
+    """
     extreme = row.reduction in (Reduction.NONE, Reduction.HIGHEST, Reduction.LOWEST)
-    return extreme and row.signal in ("cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min")
+    if emergencies_of(context, row):
+        return LONGEST_CHAIN_TRIP_DELAY_S
+    if row.signal == "rack.current":
+        mine = (battery for battery in context.plant.battery_types if is_about(row, battery.name))
+        least_a = min((max(b.charge_current_max_a, b.discharge_current_max_a) for b in mine), default=math.inf)
+        far = row.levels[-1].limit > FAR_TOO_HIGH_RATIO * least_a
+        return LONGEST_FAR_TRIP_DELAY_S if far else LONGEST_CELL_TRIP_DELAY_S
+    quick = (extreme and row.signal in VOLTAGES | TEMPERATURES) or row.reduction in _QUICK
+    return LONGEST_CELL_TRIP_DELAY_S if quick else LONGEST_TRIP_DELAY_S
+
+
+_QUICK = (Reduction.RATE, Reduction.BEYOND_COMMAND)
 
 
 PACE_CHECKS = (

@@ -9,6 +9,10 @@ from controller.plant.messages import Place
 from controller.plant.protection_loader import DraftRow
 from controller.plant.protection_rows import Direction, ProtectionRow
 
+CELL_VOLTAGES = frozenset({"cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"})
+VOLTAGES = CELL_VOLTAGES | {"rack.voltage"}
+TEMPERATURES = frozenset({"cell.temperature", "rack.cell_temperature_max", "rack.cell_temperature_min"})
+
 
 def draft_of(context: CheckContext, row: ProtectionRow) -> DraftRow:
     """Return a row as its files put it together."""

@@ -10,6 +10,7 @@ from controller.plant.checks.bms import BMS_CHECKS
 from controller.plant.checks.causes import Check, without_consequences
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.converters import CONVERTER_CHECKS
+from controller.plant.checks.effects import EFFECT_CHECKS
 from controller.plant.checks.links import LINK_CHECKS
 from controller.plant.checks.meters import METER_CHECKS
 from controller.plant.checks.missing_values import MISSING_CHECKS
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     *CONVERTER_CHECKS,
     *PROTECTION_CHECKS,
     *TRIP_CHECKS,
+    *EFFECT_CHECKS,
     *BMS_CHECKS,
     *OWNERSHIP_CHECKS,
     *READING_CHECKS,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.checks.rows import is_in_order, is_outside, place_of_row, text_of_row
+from controller.plant.checks.effects import emergencies_of
+from controller.plant.checks.rows import TEMPERATURES, VOLTAGES, is_in_order, is_outside, place_of_row, text_of_row
 from controller.plant.figures import quantity, span
 from controller.plant.messages import Message, error, warning
-from controller.plant.model import BatteryType, InterlockKind
+from controller.plant.model import BatteryType
 from controller.plant.protection_rows import (
     Action,
     Direction,
@@ -22,9 +23,6 @@ from controller.plant.protection_rows import (
 from controller.plant.row_coverage import is_about
 from controller.plant.signals import Owner
 
-_CELL_VOLTAGES = frozenset({"cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"})
-_VOLTAGES = _CELL_VOLTAGES | {"rack.voltage"}
-_TEMPERATURES = frozenset({"cell.temperature", "rack.cell_temperature_max", "rack.cell_temperature_min"})
 _AS_IT_IS = frozenset({Reduction.NONE, Reduction.HIGHEST, Reduction.LOWEST})
 _IN_USE = frozenset({Qualifier.ALWAYS, Qualifier.CONNECTED})
 _CHARGES = frozenset({Reduction.CHARGE, Reduction.MAGNITUDE})
@@ -65,10 +63,10 @@ def _missed_state(row: ProtectionRow) -> Qualifier | None:
     """Return the state in which a row's danger arises, where the row does not look then."""
     if row.qualifier in _IN_USE:
         return None
-    if _is_of(row, _VOLTAGES):
+    if _is_of(row, VOLTAGES):
         arises = Qualifier.CHARGING if row.direction is Direction.HIGH else Qualifier.DISCHARGING
         return None if row.qualifier is arises else arises
-    if _is_of(row, _TEMPERATURES) and row.qualifier in (Qualifier.AT_REST, Qualifier.DISCONNECTED):
+    if _is_of(row, TEMPERATURES) and row.qualifier in (Qualifier.AT_REST, Qualifier.DISCONNECTED):
         return Qualifier.CHARGING
     if row.signal == "rack.current" and row.direction is Direction.HIGH and row.qualifier is not Qualifier.DISCONNECTED:
         states = _states_of_current(row)
@@ -99,11 +97,11 @@ def _covers(other: ProtectionRow, row: ProtectionRow, state: Qualifier, battery:
         rated_a = _rated_a(battery)[state]
         low_enough = trip.limit <= HIGHEST_CURRENT_RATIO * rated_a + _HAIR
         return other.signal == row.signal and state in _states_of_current(other) and low_enough
-    if _is_of(row, _TEMPERATURES):
-        return _is_of(other, _TEMPERATURES)
+    if _is_of(row, TEMPERATURES):
+        return _is_of(other, TEMPERATURES)
     limits, share = battery.cell.limits, battery.cells_in_series if other.signal == "rack.voltage" else 1
     bears_v = limits.voltage_max_v if row.direction is Direction.HIGH else limits.voltage_min_v
-    return _is_of(other, _VOLTAGES) and not is_outside(other, trip.limit, bears_v * share)
+    return _is_of(other, VOLTAGES) and not is_outside(other, trip.limit, bears_v * share)
 
 
 def rest_has_a_current(context: CheckContext) -> Iterator[Message]:
@@ -116,17 +114,14 @@ def rest_has_a_current(context: CheckContext) -> Iterator[Message]:
 
 # ------------------------------------------------------------------------------------------------------- who resets it
 
-_DANGEROUS_CHAINS = frozenset({kind.value for kind in InterlockKind} - {InterlockKind.DOOR.value})
-
 
 def dangers_do_not_reset_themselves(context: CheckContext) -> Iterator[Message]:
     """Somebody looks at a cell that was too high or too hot, and at an open chain, before the plant goes on."""
     for row in context.plant.protection:
         if row.trip is None or row.reset_class is not ResetClass.AUTO or not text_of_row(context, row, "reset_class"):
             continue
-        kinds = {i.kind.value for i in context.plant.interlocks if is_about(row, i.kind.value)}
-        chain = row.owner is Owner.INTERLOCK and kinds & _DANGEROUS_CHAINS
-        if chain or (_is_of(row, _VOLTAGES | _TEMPERATURES) and row.direction is Direction.HIGH):
+        chain = emergencies_of(context, row)
+        if chain or (_is_of(row, VOLTAGES | TEMPERATURES) and row.direction is Direction.HIGH):
             what = "a hard-wired chain" if chain else "a cell that is too high or too hot"
             message = f"{row.name} would reset itself: after {what} nobody would have looked before power returns"
             place = place_of_row(context, row, "reset_class")
@@ -139,7 +134,7 @@ def dangers_do_not_reset_themselves(context: CheckContext) -> Iterator[Message]:
 def windows_are_left_free(context: CheckContext) -> Iterator[Message]:
     """A rack may be anywhere in its window: what trips or inhibits inside it stops a healthy rack."""
     for row in context.plant.protection:
-        if _is_of(row, _VOLTAGES | _TEMPERATURES) and is_in_order(row):
+        if _is_of(row, VOLTAGES | TEMPERATURES) and is_in_order(row):
             for battery in (b for b in context.plant.battery_types if is_about(row, b.name)):
                 yield from _inside(context, row, battery)
 
@@ -153,13 +148,13 @@ def _inside(context: CheckContext, row: ProtectionRow, battery: BatteryType) -> 
             key = f"{graded.level.name.lower()}.limit"
             message = f"{row.name}: {graded.level.name.lower()} ({text_of_row(context, row, key)}) lies inside what"
             message += f" {battery.name} may have in normal use, {span(low, high, unit)}"
-            also = [context.at("batteries", battery.name, "window" if row.signal in _VOLTAGES else "cell")]
+            also = [context.at("batteries", battery.name, "window" if row.signal in VOLTAGES else "cell")]
             yield made(place_of_row(context, row, key), message, f"a limit near {quantity(edge, unit)}", see_also=also)
 
 
 def _severity(row: ProtectionRow, graded: Graded, depth_ratio: float) -> Callable[..., Message] | None:
     """Return how bad it is that a level acts so deep inside a window; None: not at all."""
-    voltage = row.signal in _VOLTAGES
+    voltage = row.signal in VOLTAGES
     most = MOST_INSIDE_RATIO if voltage else MOST_INSIDE_OF_TEMPERATURES_RATIO
     if graded.level is not Level.TRIP:
         return error if depth_ratio > 2 * MOST_INSIDE_RATIO else None
@@ -173,7 +168,7 @@ def _window_of(row: ProtectionRow, battery: BatteryType) -> tuple[float, float, 
     limits = battery.cell.limits
     if row.signal == "rack.voltage":
         return battery.voltage_min_v, battery.voltage_max_v, "V"
-    if row.signal in _VOLTAGES:
+    if row.signal in VOLTAGES:
         cells = battery.cells_in_series
         return battery.voltage_min_v / cells, battery.voltage_max_v / cells, "V"
     if row.qualifier is Qualifier.CHARGING:
