@@ -30,6 +30,10 @@ def rows(changed, text: str, owner: str = "rack"):
         ("cell_temperature_high: {warning: 10 degC, alarm: 12 degC, trip: 15 degC, reset: 8 degC}", "cell_temperature_high: trip (15 degC) lies inside"),
         ("charge_current_high: {trip: 300 % of rated}", "charge_current_high: trip (300 % of rated, 420 A) is too high"),
         ("discharge_current_high: {trip: 300 % of rated}", "discharge_current_high: trip (300 % of rated for 10 s) never acts: current_far_too_high trips at 400 A"),
+        ("cell_temperature_high: {when: charging}", "cell_temperature_high is looked at only while a rack is charging"),
+        ("cell_temperature_high: {when: discharging}", "cell_temperature_high is looked at only while a rack is discharging, and what it watches happens while it is at rest"),
+        ("current_while_open: {trip: 51 A}", "current_while_open: trip (51 A) comes too late: open contactors carry nothing"),
+        ("cell_temperature_rise: {trip: 61 K/min}", "cell_temperature_rise: trip (61 K/min) comes too late"),
         ("cell_voltage_high: {alarm: {limit: 3.55 V, action: inhibit_discharge}}", "cell_voltage_high: alarm (inhibit_discharge) lets charging go on"),
         ("cell_voltage_low: {trip: {limit: 2.70 V, action: inhibit_charge}}", "cell_voltage_low: trip (inhibit_charge) lets discharging go on"),
         (f"x: {{{V}, direction: high, trip: {{limit: 876 V, action: inhibit_discharge}}, delay: 1 s, reset: 860 V}}", "x: trip (inhibit_discharge) lets charging go on"),
@@ -60,6 +64,7 @@ def test_a_trip_that_cannot_do_its_work_is_refused(changed, row, start):
         ("pcs", "power_beyond_command: {trip: {limit: 5 % of rated, action: inhibit_charge}}", "power_beyond_command: trip (inhibit_charge) lets discharging go on"),
         ("interlock", "tripped: {trip: {limit: no, action: zero_bus}}", "tripped: trip (zero_bus) leaves converters running"),
         ("interlock", "tripped: {trip: {limit: no, delay: 2 s}}", "tripped trips only after 2 s"),
+        ("pcs", "power_beyond_command: {trip: 51 % of rated}", "power_beyond_command: trip (51 % of rated, 612 kW) comes too late: PCS01 has 1.2 MW"),
         ("interlock", "tripped: {reset_class: auto}", "tripped would reset itself: after a hard-wired chain"),
     ],
 )  # fmt: skip
@@ -78,6 +83,10 @@ def test_what_stops_a_healthy_grid_or_forgets_a_chain_is_refused(changed, owner,
         "cell_temperature_high: {alarm: {limit: 50 degC, action: inhibit_charge}}",
         "current_far_too_high: {trip: 300 % of rated}",
         "current_far_too_high: {when: connected}",
+        "cell_temperature_high: {when: connected}",
+        "charge_current_high: {trip: 125 % of rated}",
+        "current_while_open: {trip: 50 A}",
+        "cell_temperature_rise: {trip: 60 K/min}",
         f"x: {{{V}, direction: low, trip: {{limit: 660 V, action: zero_bus}}, delay: 1 s, reset: 670 V}}",
         f"x: {{{V}, direction: high, trip: {{limit: 880 V, action: zero_bus}}, delay: 1 s, reset: 876 V}}",
         "x: {signal: rack.current, take: magnitude, direction: high, trip: {limit: 400 A, action: zero_bus}, delay: 5 s, reset: 200 A, reset_class: local}",
@@ -85,6 +94,13 @@ def test_what_stops_a_healthy_grid_or_forgets_a_chain_is_refused(changed, owner,
 )  # fmt: skip
 def test_a_trip_that_somebody_may_want_is_silent(changed, row):
     assert rows(changed, row).text() == ""
+
+
+@pytest.mark.parametrize("way", ["charge", "discharge"])
+def test_a_direction_that_trips_far_beyond_its_current_is_warned_of(changed, way):
+    result = rows(changed, f"{way}_current_high: {{trip: 150 % of rated}}")
+    assert [m.message.partition(" (")[0] for m in result.warnings] == [f"{way}_current_high: trip"]
+    assert result.errors == ()
 
 
 def test_a_trip_a_little_inside_the_window_is_only_warned_of(changed):

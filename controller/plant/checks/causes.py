@@ -19,6 +19,7 @@ from controller.plant.checks.batteries import (
     energy_of_cells_wh,
     nominal_voltage_v,
 )
+from controller.plant.checks.chains import CHAIN_CHECKS
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.effects import EFFECT_CHECKS
 from controller.plant.checks.missing_values import MISSING_CHECKS
@@ -39,7 +40,7 @@ Found = tuple[Check, Message]
 
 _PRESETS = {"lfp": {"lfp"}, "nmc": {"nmc", "nca", "lco", "lmo"}, "lto": {"lto"}, "vrla": {"lead_acid"}}
 """For which chemistries the presets of the library are made, by the first word of their names."""
-_OF_ROWS = (*PROTECTION_CHECKS, *TRIP_CHECKS, *EFFECT_CHECKS)
+_OF_ROWS = (*PROTECTION_CHECKS, *TRIP_CHECKS, *EFFECT_CHECKS, *CHAIN_CHECKS)
 _FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS, *_OF_ROWS))
 
 ALIKE_RATIO = 0.08

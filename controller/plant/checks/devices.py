@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.plant.checks.bms import bms_says_what_it_does
+from controller.plant.checks.chains import broken_wires_read_as_tripped
 from controller.plant.checks.code_values import meanings_are_told_apart, raw_values_fit
 from controller.plant.checks.missing_values import missing_is_no_value
 from controller.plant.checks.readings import points_can_be_read
@@ -61,6 +62,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
         *missing_is_no_value(device_type, document),
         *raw_values_fit(device_type, document),
         *meanings_are_told_apart(device_type, document),
+        *broken_wires_read_as_tripped(device_type, document),
         *nothing_wears_out(device_type, document),
         *_modicon(device_type, document),
         *_hygiene(device_type, document),

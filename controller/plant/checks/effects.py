@@ -1,4 +1,4 @@
-"""Does what a level does take its danger away: the current that causes it, or everything where a chain has opened?"""
+"""Does what a level does take its danger away: the current that causes it?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.rows import CELL_VOLTAGES, TEMPERATURES, VOLTAGES, place_of_row, text_of_row
 from controller.plant.messages import Message, error, one_of
-from controller.plant.model import InterlockKind
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import is_about
 from controller.plant.signals import Owner
@@ -23,13 +22,6 @@ _OF_CURRENTS = {
     Reduction.MAGNITUDE: _BOTH,
 }
 _AS_IT_IS = (Reduction.NONE, Reduction.HIGHEST, Reduction.LOWEST)
-
-EMERGENCIES = frozenset({kind.value for kind in InterlockKind} - {InterlockKind.DOOR.value})
-"""Kinds of chain that nobody opens in normal use."""
-_STOPS = (Action.STOP_PCS, Action.STOP_BLOCK, Action.STOP_PLANT)
-
-
-# ------------------------------------------------------------------------------------------------ in which direction
 
 
 def actions_stop_the_danger(context: CheckContext) -> Iterator[Message]:
@@ -88,42 +80,4 @@ def _spoken(row: ProtectionRow) -> str:
     return f"the {what} is so {row.direction.value}"
 
 
-# ------------------------------------------------------------------------------------------------------------- chains
-
-
-def chains_stop_converters(context: CheckContext) -> Iterator[Message]:
-    """An emergency stop, a fire or a transfer trip stops converters: no inhibit of one direction, no mere alarm."""
-    for row in context.plant.protection:
-        kinds = emergencies_of(context, row)
-        if not kinds or row.direction is Direction.HIGH:  # that such a row trips while all is well is said there
-            continue
-        worst = row.levels[-1]
-        if worst.level is Level.TRIP and (worst.action in _STOPS or worst.action is Action.ANNUNCIATE):
-            continue  # a trip that only annunciates is refused in any row
-        level = worst.level.name.lower()
-        does = text_of_row(context, row, f"{level}.action") or worst.action.value
-        message = (
-            f"{row.name}: {level} ({does}) leaves converters running when a chain of kind {' or '.join(kinds)} opens"
-        )
-        expected = "trip: {limit: no, delay: 0 s, action: stop_block}, or stop_plant"
-        yield error(place_of_row(context, row, f"{level}.action"), message, expected)
-
-
-def chains_are_healthy_when_closed(context: CheckContext) -> Iterator[Message]:
-    """A chain is dangerous when it is no longer healthy: a row that looks at the other side trips all healthy ones."""
-    for row in context.plant.protection:
-        if row.owner is Owner.INTERLOCK and row.signal == "interlock.healthy" and row.direction is Direction.HIGH:
-            message = f"{row.name}: direction high acts while the chains are healthy, and never when one opens"
-            hint = "closed contact = healthy: a contact that opens when all is well can't tell a broken wire"
-            yield error(place_of_row(context, row, "direction"), message, "direction: low, and limit: no", hint)
-
-
-def emergencies_of(context: CheckContext, row: ProtectionRow) -> list[str]:
-    """Return of which kinds the chains are that a row is about and that nobody opens in normal use."""
-    if row.owner is not Owner.INTERLOCK:
-        return []
-    kinds = dict.fromkeys(interlock.kind.value for interlock in context.plant.interlocks)
-    return [kind for kind in kinds if kind in EMERGENCIES and is_about(row, kind)]
-
-
-EFFECT_CHECKS = (actions_stop_the_danger, chains_stop_converters, chains_are_healthy_when_closed)
+EFFECT_CHECKS = (actions_stop_the_danger,)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from controller.plant.checks.chains import emergencies_of
 from controller.plant.checks.context import CheckContext
-from controller.plant.checks.effects import emergencies_of
 from controller.plant.checks.links import place_of_device
 from controller.plant.checks.rows import TEMPERATURES, VOLTAGES
 from controller.plant.device_types import DevicePoint

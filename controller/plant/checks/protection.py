@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.rows import draft_of, is_in_order, is_outside, place_of_row, text_of_row
 from controller.plant.messages import Message, did_you_mean, error, one_of, warning
-from controller.plant.model import BatteryType, BmsTrip, Device, InterlockKind
+from controller.plant.model import BatteryType, BmsTrip, Device
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import covered, is_about, known_kinds, watches_as
 from controller.plant.signals import SIGNALS, Owner, SignalForm
@@ -233,18 +232,6 @@ def own_rows_watch_something(context: CheckContext) -> Iterator[Message]:
         yield warning(draft.place, message, "equipment that the row is about", hint)
 
 
-def chains_are_read(context: CheckContext) -> Iterator[Message]:
-    """A row about hard-wired chains, a preset's too, sees an emergency stop or a fire only where one is wired to us."""
-    rows = [row for row in context.plant.protection if row.owner is Owner.INTERLOCK]
-    if rows and not context.plant.interlocks and all(row.file.startswith("library/") for row in rows):
-        message = (
-            "no hard-wired chain is read: an emergency stop or a fire would be seen only by what it does to others"
-        )
-        expected = "interlocks: [{name: ESTOP, kind: estop, input: IO01.1}], and the device under digital_io"
-        hint = f"or, in the protection file: off: [{{row: {rows[0].name}, reason: ...}}]"
-        yield warning(context.document.place_of(("site",), key=True), message, expected, hint)
-
-
 def rows_say_what_they_do(context: CheckContext) -> Iterator[Message]:
     """What would act differently if it were guessed is said: the side, a trip's effect, who may reset it."""
     for row in context.plant.protection:
@@ -268,31 +255,11 @@ def trips_say_who_resets(context: CheckContext) -> Iterator[Message]:
             yield warning(draft.place, message, "reset_class: remote, local or service; auto if that is meant")
 
 
-def chains_are_in_one_row(context: CheckContext) -> Iterator[Message]:
-    """A hard-wired chain is healthy on one side only, and two rows about it do the same."""
-    rows = [row for row in context.plant.protection if row.owner is Owner.INTERLOCK]
-    kinds = dict.fromkeys(interlock.kind.value for interlock in context.plant.interlocks)
-    for kind in kinds:
-        mine = [row for row in rows if is_about(row, kind)]
-        for one, other in pairwise(sorted(mine, key=lambda row: row.file.startswith("library/"), reverse=True)):
-            place, also = place_of_row(context, other, "only"), [place_of_row(context, one, "only")]
-            hint = f"restrict one of them: only: [{', '.join(k.value for k in InterlockKind if k.value != kind)}]"
-            message = f"chains of kind {kind} stand in two rows, {one.name} and {other.name}"
-            if one.signal == other.signal and one.direction is not other.direction:
-                message += ", one of which trips while they are healthy"
-                yield error(place, message, "one row for a kind of chain", hint, also)
-            elif one.levels[-1].action is not other.levels[-1].action:
-                message += f": {one.levels[-1].action.value} and {other.levels[-1].action.value}"
-                yield error(place, message, "one effect for a kind of chain", hint, also)
-
-
 PROTECTION_CHECKS = (
     rows_say_what_they_do,
     trips_say_who_resets,
-    chains_are_in_one_row,
     only_names_what_there_is,
     own_rows_watch_something,
-    chains_are_read,
     limits_are_ordered,
     resets_are_inside,
     trips_are_inside_cells,

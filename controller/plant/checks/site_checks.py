@@ -8,6 +8,7 @@ from dataclasses import replace
 from controller.plant.checks.batteries import BATTERY_CHECKS
 from controller.plant.checks.bms import BMS_CHECKS
 from controller.plant.checks.causes import Check, without_consequences
+from controller.plant.checks.chains import CHAIN_CHECKS
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.converters import CONVERTER_CHECKS
 from controller.plant.checks.effects import EFFECT_CHECKS
@@ -33,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *PROTECTION_CHECKS,
     *TRIP_CHECKS,
     *EFFECT_CHECKS,
+    *CHAIN_CHECKS,
     *BMS_CHECKS,
     *OWNERSHIP_CHECKS,
     *READING_CHECKS,

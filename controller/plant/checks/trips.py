@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from controller.plant.checks.chains import emergencies_of
 from controller.plant.checks.context import CheckContext
-from controller.plant.checks.effects import emergencies_of
 from controller.plant.checks.rows import TEMPERATURES, VOLTAGES, is_in_order, is_outside, place_of_row, text_of_row
+from controller.plant.checks.trip_limits import trips_can_be_reached
 from controller.plant.figures import quantity, span
 from controller.plant.messages import Message, error, warning
 from controller.plant.model import BatteryType
@@ -33,6 +34,8 @@ MOST_INSIDE_RATIO = 1 / 3
 MOST_INSIDE_OF_TEMPERATURES_RATIO = 1 / 2
 """The same between a cell's coldest and warmest: who stays far from both ends is careful."""
 SLACK_RATIO = 0.10
+FIRST_CURRENT_RATIO = 1.25
+"""Of the continuous current: a direction's first trip acts before a cell that bears no more had it for long."""
 HIGHEST_CURRENT_RATIO = 2.0
 """Of the continuous current: more is a short circuit, and the fuse's matter (preset `current_far_too_high`)."""
 _HAIR = 1e-6
@@ -48,15 +51,20 @@ def _is_of(row: ProtectionRow, signals: frozenset[str]) -> bool:
 def trips_look_when_it_matters(context: CheckContext) -> Iterator[Message]:
     """A cell rises too high while it is charged, and falls too low while it is discharged: a trip looks then."""
     for row in context.plant.protection:
-        if row.trip is None or row.owner is not Owner.RACK:
+        if row.trip is None or row.owner is not Owner.RACK or _is_of_library(context, row):
             continue
         missed = _missed_state(row)
         if missed and not _somebody_else_looks(context, row, missed):
             when = row.qualifier.value.replace("_", " ")
             message = f"{row.name} is looked at only while a rack is {when}, and what it watches happens while"
-            message += f" it is {missed.value}: nothing would trip then"
+            message += f" it is {missed.value.replace('_', ' ')}: nothing would trip then"
             place = place_of_row(context, row, "when")
             yield error(place, message, "no 'when', or a second row that looks always")
+
+
+def _is_of_library(context: CheckContext, row: ProtectionRow) -> bool:
+    """Tell whether a preset says when a row is looked at: it is right, and where its partner is off, that is told."""
+    return place_of_row(context, row, "when").file.startswith("library/")
 
 
 def _missed_state(row: ProtectionRow) -> Qualifier | None:
@@ -68,6 +76,8 @@ def _missed_state(row: ProtectionRow) -> Qualifier | None:
         return None if row.qualifier is arises else arises
     if _is_of(row, TEMPERATURES) and row.qualifier in (Qualifier.AT_REST, Qualifier.DISCONNECTED):
         return Qualifier.CHARGING
+    if _is_of(row, TEMPERATURES) and row.direction is Direction.HIGH:
+        return Qualifier.AT_REST  # a cell that vents heats itself
     if row.signal == "rack.current" and row.direction is Direction.HIGH and row.qualifier is not Qualifier.DISCONNECTED:
         states = _states_of_current(row)
         return None if not states or row.qualifier in states else states[0]
@@ -212,8 +222,11 @@ def currents_trip_in_time(context: CheckContext) -> Iterator[Message]:
             mine = [row for row in about if row.qualifier in {*_IN_USE, state}]
             if any(_missed_state(row) for row in about):
                 continue  # said where that row stands
-            yield from _too_late(context, battery, mine, rated_a, state.value)
-            yield from (_behind(context, row, first) for row, first in _shadowed(mine, HIGHEST_CURRENT_RATIO * rated_a))
+            yield from _too_late(context, battery, mine, state)
+            shadowed = list(_shadowed(mine, HIGHEST_CURRENT_RATIO * rated_a))
+            yield from (_behind(context, row, first) for row, first in shadowed)
+            if not shadowed:
+                yield from _late(context, battery, mine, state)
         yield from _too_early(context, battery, rows)
 
 
@@ -227,18 +240,40 @@ def _is_over_current(row: ProtectionRow) -> bool:
 
 
 def _too_late(
-    context: CheckContext, battery: BatteryType, rows: Sequence[ProtectionRow], rated_a: float, state: str
+    context: CheckContext, battery: BatteryType, rows: Sequence[ProtectionRow], state: Qualifier
 ) -> Iterator[Message]:
+    """No trip acts at less than twice the current: an error."""
+    most_a = HIGHEST_CURRENT_RATIO * _rated_a(battery)[state]
+    if min((row.levels[-1].limit for row in rows), default=0.0) > most_a + _HAIR:
+        yield _first_trip(context, battery, rows, (error, "twice", most_a), state)
+
+
+def _late(
+    context: CheckContext, battery: BatteryType, rows: Sequence[ProtectionRow], state: Qualifier
+) -> Iterator[Message]:
+    """The first trip acts far beyond the current, which a maker may allow for seconds: a warning."""
+    rated_a, first_a = _rated_a(battery)[state], min((row.levels[-1].limit for row in rows), default=0.0)
+    most_a = FIRST_CURRENT_RATIO * rated_a
+    if most_a + _HAIR < first_a <= HIGHEST_CURRENT_RATIO * rated_a + _HAIR:
+        times = f"{100 * FIRST_CURRENT_RATIO:g} % of"
+        yield _first_trip(context, battery, rows, (warning, times, most_a), state)
+
+
+def _first_trip(
+    context: CheckContext,
+    battery: BatteryType,
+    rows: Sequence[ProtectionRow],
+    most: tuple[Callable[..., Message], str, float],
+    state: Qualifier,
+) -> Message:
     """Of the rows that trip, the one about this direction alone is named: it is the one that should be lower."""
-    first = min(rows, key=lambda row: row.levels[-1].limit, default=None)
-    if first is None or first.levels[-1].limit <= HIGHEST_CURRENT_RATIO * rated_a + _HAIR:
-        return
+    (made, times, most_a), rated_a = most, _rated_a(battery)[state]
     named = min(rows, key=lambda row: (row.reduction is Reduction.MAGNITUDE, row.levels[-1].limit))
-    message = f"{named.name}: trip ({_amperes(context, named)}) is too high, and no other row trips at less than twice"
-    message += f" what {battery.name} bears while {state}, {quantity(rated_a, 'A')}"
-    expected = f"at most {quantity(HIGHEST_CURRENT_RATIO * rated_a, 'A')}, such as 110 % of rated"
+    message = f"{named.name}: trip ({_amperes(context, named)}) is too high, and no other row trips at less than"
+    message += f" {times} what {battery.name} bears while {state.value}, {quantity(rated_a, 'A')}"
+    expected = f"at most {quantity(most_a, 'A')}, such as 110 % of rated"
     also = [context.at("batteries", battery.name, "current")]
-    yield error(place_of_row(context, named, "trip.limit"), message, expected, see_also=also)
+    return made(place_of_row(context, named, "trip.limit"), message, expected, see_also=also)
 
 
 def _amperes(context: CheckContext, row: ProtectionRow) -> str:
@@ -305,4 +340,5 @@ TRIP_CHECKS = (
     windows_are_left_free,
     nominal_values_do_not_trip,
     currents_trip_in_time,
+    trips_can_be_reached,
 )
