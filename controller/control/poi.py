@@ -1,7 +1,8 @@
 """The closed loop on the POI meter: the converters are commanded what the POI must show, plus the losses between.
 
-Rule: the plant's model of its losses (transformers, auxiliaries) is added at once; the rest is trimmed slowly from
-the meter, only with new samples and only while the reference stands still, so that dead time can't wind it up. On a
+Rule: the plant's model of its losses (transformers, auxiliaries) is added at once, of the auxiliaries three times what
+the site states at most, whatever their meter shows; the rest is trimmed slowly from the meter, only with new samples
+and only while the reference stands still, so that dead time can't wind it up. On a
 stale meter, an open breaker, a converter that limits itself, or outside the voltage and frequency window the trim
 freezes and holds; release is bumpless because the trim is all that the loop remembers. At zero nothing is trimmed: a
 plant at rest does not discharge its racks into its own auxiliaries.
@@ -13,7 +14,7 @@ powers. A reference that the meter does not show for half a minute is told.
 
 A power that the meter does not tell, or not believably, is told after two seconds. The set-point is still followed, by
 the converters' own powers, the modelled losses and the trim as it was; but what the trim was made for may be gone, so
-set-point and trim together stay within the limits of the POI.
+set-point and trim together stay within the limits of the POI, and no meter of auxiliaries makes room beyond them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from controller.control.poi_witness import MeterWitness
+from controller.image.possible import AUXILIARY_RATIO
 from controller.plant.model import MeterRole, Plant
 
 TRIM_TIME_S = 3.0
@@ -145,6 +147,18 @@ class LossModel:
     def loss_w(self, poi_w: float, auxiliary_w: float) -> float:
         """Return the expected losses at a power at the POI."""
         return self.iron_w + self.load_per_w * poi_w * poi_w + auxiliary_w
+
+    def fed_w(self, poi_w: float, auxiliary_w: float, *, meter_tells: bool) -> float:
+        """Return the losses that are made up for at once.
+
+        Where the meter at the POI tells nothing, the auxiliaries count as far as is certain: to discharge the lesser
+        of what is metered and what is stated, to charge the greater.
+        """
+        stated_w = self.unmetered_w + sum(nominal_w for _, nominal_w in self.metered_w)
+        fed_w = min(auxiliary_w, AUXILIARY_RATIO * stated_w)
+        if not meter_tells:
+            fed_w = min(fed_w, stated_w) if poi_w > 0.0 else max(fed_w, stated_w)
+        return self.loss_w(poi_w, fed_w)
 
     def auxiliary_w(self, meter_w: Sequence[float]) -> float:
         """Return the auxiliaries' power; of those whose meter says nothing (NaN), the nominal one."""

@@ -221,10 +221,11 @@ def _reference_w(
         return 0.0
     if plant.poi.meter < 0:
         return active_w
-    if math.isnan(sample.active_w) or state.witness.doubted:
+    untold = math.isnan(sample.active_w) or state.witness.doubted
+    if untold:
         import_w, export_w = state.import_limits.lowest_w, state.export_limits.lowest_w
         trim_w = min(max(active_w + trim_w, -import_w), export_w) - active_w
-    return active_w + state.losses.loss_w(active_w, sample.auxiliary_w) + trim_w
+    return active_w + state.losses.fed_w(active_w, sample.auxiliary_w, meter_tells=not untold) + trim_w
 
 
 def _within_limits_w(

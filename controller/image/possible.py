@@ -8,6 +8,9 @@ power takes belief from all powers, voltages, currents and frequencies of its de
 its readings have been possible for three seconds. An impossible voltage or current speaks for itself alone: what a site
 file says of them may be about another side of a transformer.
 
+A meter of auxiliaries sees those that stand behind it and what a warm day or a start makes of them; one of the wrong
+scale would be followed by the converters, because the controller makes up for what auxiliaries take.
+
 A frequency is close to the grid's, or exactly zero where there is no voltage. A meter that shows another one, in the
 block of its powers, is read at the wrong place or in the wrong order, and its powers are no measurements either.
 """
@@ -34,6 +37,8 @@ AC_VOLTAGE_RATIO = 2.0
 """Temporary over-voltages of earth faults and load rejection stay below 1.8 (IEC 60071-1)."""
 DC_VOLTAGE_RATIO = 1.5
 DC_CURRENT_RATIO = 2.0
+AUXILIARY_RATIO = 3.0
+"""Sites state the auxiliaries' power at rest; cooling and the start of motors are more, averaged over a second."""
 FAULT_CURRENT_RATIO = 20.0
 """A meter sees what the grid feeds into a fault behind it."""
 FREQUENCY_RATIO = 0.25
@@ -105,10 +110,10 @@ def _each(equipment: Iterable[T], most: Callable[[T], float]) -> FloatArray:
 
 
 def _through(plant: Plant, meter: Meter) -> float:
-    """Return the largest power that a meter can see: of one at the POI, twice what the POI is built for."""
+    """Return the largest power that a meter can see: twice what the POI is built for, or what its auxiliaries take."""
     poi = plant.poi
     if not meter.is_at_poi:
-        return math.inf
+        return AUXILIARY_RATIO * sum(a.power_w for a in plant.auxiliaries if a.meter == meter.index) or math.inf
     return POWER_RATIO * max(poi.power_w, poi.apparent_va, poi.export_limit_w, poi.import_limit_w)
 
 

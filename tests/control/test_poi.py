@@ -89,3 +89,13 @@ def test_the_trim_never_leaves_its_bounds_and_never_moves_while_frozen(samples):
         assert abs(after) <= 5e5
         if frozen:
             assert after == before
+
+
+def test_no_meter_of_auxiliaries_moves_the_converters_beyond_what_the_site_states(running):
+    losses, stated_w = loss_model(running.plant), 24e3
+    rest_w = losses.loss_w(1e6, 0.0)
+    assert losses.fed_w(1e6, 60e3, meter_tells=True) == pytest.approx(rest_w + 60e3)
+    assert losses.fed_w(1e6, 1.3e6, meter_tells=True) == pytest.approx(rest_w + 3.0 * stated_w)
+    assert losses.fed_w(1e6, 60e3, meter_tells=False) == pytest.approx(rest_w + stated_w), "it makes no room to export"
+    assert losses.fed_w(1e6, 5e3, meter_tells=False) == pytest.approx(rest_w + 5e3)
+    assert losses.fed_w(-1e6, 5e3, meter_tells=False) == pytest.approx(rest_w + stated_w), "nor to import"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,8 +21,13 @@ def test_margins_follow_from_what_is_installed(demo_plant: Plant) -> None:
     assert most["pcs.dc_voltage"].tolist() == pytest.approx([1380.0, 1380.0])
     assert most["pcs.dc_current"].tolist() == pytest.approx([4000.0, 4000.0])
     assert most["meter.active_power"][poi] == pytest.approx(5.28e6)
-    assert np.isinf(most["meter.active_power"][auxiliary]), "the site file does not say what it may see"
+    assert most["meter.active_power"][auxiliary] == pytest.approx(72e3), "three times two HVACs of 12 kW"
     assert most["meter.voltage"].tolist() == pytest.approx([24940.0, 800.0])
+
+
+def test_a_meter_of_auxiliaries_that_nobody_states_may_see_anything(demo_plant: Plant) -> None:
+    most = largest_possible(replace(demo_plant, auxiliaries=()))
+    assert np.isinf(most["meter.active_power"][1])
 
 
 @pytest.fixture
