@@ -68,7 +68,7 @@ def control(
     if desk.forwarded.resets:
         ask_for_resets(state, measured, desk.forwarded)
 
-    racks = observe_racks(arrays, state, measured, protection, dt_s)
+    racks = observe_racks(arrays, state, measured, protection)
     soc = _soc_ratio(estimate)
     carry = rack_limits(state.relations, measured, soc, racks.candidates, state.racks.held, now_ns)
     buses = bus_limits(state.relations, arrays, measured, carry, racks.connections)

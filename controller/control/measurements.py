@@ -65,8 +65,10 @@ class Measurements(NamedTuple):
     pcs_limits_usable: bool
     pcs_limit_quality: NDArray[np.uint8]
     meter: FloatArray  # [9, M]
+    rack_current_time_ns: NDArray[np.int64]  # [R] when it was sampled
     contactor: NDArray[np.int32]  # [R] last value read
     contactor_fresh: BoolArray
+    contactor_time_ns: NDArray[np.int64]
     rack_tripped: BoolArray  # [R] the BMS says so
     pcs_state: NDArray[np.int32]  # [P] last value read
     pcs_state_fresh: BoolArray
@@ -116,7 +118,7 @@ class Reader:
         if qualities != self.qualities:
             self.qualities = qualities
             self._look_at_qualities()
-        watchdog = image["pcs.watchdog_timeout"]
+        watchdog, contactor = image["pcs.watchdog_timeout"], image["rack.contactor"]
         return Measurements(
             rack=self._rack.usable(),
             rack_all_usable=self._rack.bad is None,
@@ -126,8 +128,10 @@ class Reader:
             pcs_limits_usable=self._pcs_limit.bad is None,
             pcs_limit_quality=self._pcs_limit.views.quality[::-1],
             meter=self._meter.usable(),
-            contactor=image["rack.contactor"].value,
+            rack_current_time_ns=image["rack.current"].time_ns,
+            contactor=contactor.value,
             contactor_fresh=self._contactor_fresh,
+            contactor_time_ns=contactor.time_ns,
             rack_tripped=self._tripped_usable & (image["rack.tripped"].value != 0),
             pcs_state=image["pcs.state"].value,
             pcs_state_fresh=self._pcs_state_fresh,

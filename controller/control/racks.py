@@ -14,6 +14,7 @@ from controller.control.limits.buses import BusLimits, connections_of
 from controller.control.limits.racks import standing_candidates
 from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
+from controller.control.open_racks import Sampled
 from controller.control.relations import FLOWING_RATIO
 from controller.control.sequences.rack import MOVING, RackInputs, RackSequenceState, Wanted, next_state
 from controller.control.sequences.states import OperatingState
@@ -50,7 +51,7 @@ _OPERATING = np.array(
 
 
 def observe_racks(
-    arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders, dt_s: float
+    arrays: PlantArrays, state: ControlState, measured: Measurements, protection: ProtectionOrders
 ) -> RackStatus:
     """Return the racks' status; worked out anew only when one of the facts it rests on has changed."""
     memory = state.racks
@@ -58,7 +59,8 @@ def observe_racks(
     flowing = np.abs(measured.rack_current_a) > state.relations.rack_flowing_a
     tripped = protection.rack_trip | measured.rack_tripped
     must_be_open = tripped | state.locked_out() if state.lock_outs else tripped
-    memory.opened.watch(memory.contactor, flowing, must_be_open, dt_s)
+    contactor = Sampled(memory.contactor, measured.contactor_time_ns)
+    memory.opened.watch(contactor, Sampled(flowing, measured.rack_current_time_ns), must_be_open)
     facts = (
         measured.contactor.tobytes(),
         measured.contactor_fresh.tobytes(),

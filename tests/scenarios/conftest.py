@@ -29,6 +29,7 @@ class PlantRig:
     """The demo plant and its fault menu; values are read as a face reads them."""
 
     local: LocalPlant
+    step_s: float = STEP_S
 
     def __post_init__(self) -> None:
         self.menu = FaultMenu(self.local.fake.devices)
@@ -39,10 +40,10 @@ class PlantRig:
 
     def run(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
         """Let time pass, scan by scan."""
-        for _ in range(round(seconds / STEP_S)):
+        for _ in range(round(seconds / self.step_s)):
             self.menu.advance()
             each()
-            self.local.advance(STEP_S)
+            self.local.advance(self.step_s)
 
     def hold(self, power_w: float, seconds: float) -> None:
         """Keep a set-point renewed for a time."""
@@ -54,7 +55,7 @@ class PlantRig:
     def do(self, action: Action, target: str = "Plant") -> Reply:
         """Give a command and return its reply."""
         command = self.local.command(action, target)
-        self.local.advance(STEP_S)
+        self.local.advance(self.step_s)
         reply = self.local.reply(command)
         assert reply is not None
         return reply
