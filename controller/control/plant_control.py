@@ -84,6 +84,7 @@ def _inputs(
     return PlantInputs(
         start=memory.start_requested,
         stop=memory.stop_requested,
+        stopped=memory.stopped,
         fast_stop=bool(memory.fast_stop),
         trip=bool(protection.plant_stop),
         any_in_service=bool(arrays.pcs_in_service.any()),

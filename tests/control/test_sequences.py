@@ -21,6 +21,7 @@ from controller.plant.signals import PcsState
 PLANT = PlantInputs(
     start=False,
     stop=False,
+    stopped=False,
     fast_stop=False,
     trip=False,
     any_in_service=True,
@@ -67,6 +68,8 @@ RACK = RackInputs(
         (P.ADOPTING, {"all_known": False}, P.ADOPTING),
         (P.ADOPTING, {"all_known": False, "in_state_s": 11.0, "any_pcs_running": False}, P.OFF),
         (P.ADOPTING, {}, P.RUNNING),
+        (P.ADOPTING, {"stopped": True}, P.RAMPING_DOWN),
+        (P.ADOPTING, {"stopped": True, "any_pcs_running": False, "pcs_settled": False}, P.OFF),
         (P.ADOPTING, {"any_pcs_running": False, "pcs_settled": False}, P.STARTING_PCS),
         (P.OFF, {}, P.OFF),
         (P.OFF, {"start": True}, P.CONNECTING_RACKS),

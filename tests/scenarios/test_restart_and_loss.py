@@ -38,6 +38,21 @@ def test_a_restarted_controller_adopts_the_running_plant_at_zero(demo_plant: Pla
     assert rig.number("Plant.ActivePower") == pytest.approx(0.6, abs=0.03)
 
 
+def test_a_stop_that_was_under_way_is_carried_on_by_a_restarted_controller(running: PlantRig) -> None:
+    """Killed while the plant ramped down, control adopted it as running, and took set-points."""
+    running.hold(2.0 * MW, 10.0)
+    assert running.do(Action.STOP).accepted
+    running.run(0.5)
+    assert running.number("Plant.PcsPower") > 0.2
+    running.local.restart(silence_s=1.0)
+    running.hold(1.0 * MW, 20.0)
+    assert running.value("Plant.State") == 1
+    assert running.number("Plant.PcsPower") == pytest.approx(0.0, abs=0.02)
+    assert running.do(Action.START).accepted
+    running.hold(1.0 * MW, 20.0)
+    assert running.number("Plant.ActivePower") == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_lost_io_module_takes_power_down_and_brings_it_back(running: PlantRig) -> None:
     running.hold(0.6 * MW, 6.0)
     running.fault("silent IO01")

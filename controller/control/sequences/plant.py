@@ -1,7 +1,8 @@
 """The plant's sequence: connect racks, start converters, run, ramp down, stop.
 
 Start ends ready at 0 MW. Stop ramps to zero and stops the converters; fast stop leaves out the ramp and latches. The
-contactors stay as they are. After a restart the plant is adopted as found: running converters go on at zero power.
+contactors stay as they are. After a restart the plant is adopted as found: running converters go on at zero power,
+unless a person has stopped the plant: then the stop that was under way is carried on.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class PlantInputs(NamedTuple):
 
     start: bool
     stop: bool
+    stopped: bool  # by a person, who has not started it since
     fast_stop: bool  # latched
     trip: bool  # protection's stop of the plant, or none of its converters may run
     any_in_service: bool
@@ -85,8 +87,8 @@ def _adopting(inputs: PlantInputs) -> PlantState:
     if not inputs.all_known and inputs.in_state_s < ADOPTION_TIMEOUT_S:
         return PlantState.ADOPTING
     if inputs.any_pcs_running:
-        return PlantState.RUNNING
-    return PlantState.OFF if inputs.pcs_settled else PlantState.STARTING_PCS
+        return PlantState.RAMPING_DOWN if inputs.stopped else PlantState.RUNNING
+    return PlantState.OFF if inputs.pcs_settled or inputs.stopped else PlantState.STARTING_PCS
 
 
 def _off(inputs: PlantInputs) -> PlantState:
