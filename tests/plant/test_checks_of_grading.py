@@ -48,13 +48,30 @@ def test_a_row_of_any_name_is_graded_by_what_it_watches(changed, signal, take, d
 
 def test_what_drifts_is_not_made_later_by_a_delay(changed):
     """A cell may stay between our limit and the BMS's for hours; a current jumps over both."""
-    hotter = {"old": "cell_temperature_high: {limit: 55 degC", "new": "cell_temperature_high: {limit: 60 degC"}
-    colder = {"old": "cell_temperature_low: {limit: -20 degC", "new": "cell_temperature_low: {limit: -25 degC"}
+    hotter = ROW % ("cell.temperature", "highest", "high", "54 degC", "30 s", "40 degC")
+    colder = ROW % ("cell.temperature", "lowest", "low", "-15 degC", "30 s", "0 degC")
 
-    assert warnings(changed, **hotter) == [before("cell_temperature_high", "55 degC")]
-    assert warnings(changed, **colder) == [before("cell_temperature_low", "-20 degC")]
+    assert warnings(changed, hotter) == [before("ours", "54 degC")]
+    assert warnings(changed, colder) == [before("ours", "-15 degC")]
     assert warnings(changed, ROW % ("rack.current", "charge", "high", "150 A", "30 s", "100 A")) == []
     assert warnings(changed) == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "beyond"),
+    [
+        ("cell_voltage_high: {limit: 3.65 V", "3.7 V"),
+        ("cell_voltage_low: {limit: 2.70 V", "2.4 V"),
+        ("cell_temperature_high: {limit: 55 degC", "60 degC"),
+        ("cell_temperature_low: {limit: -20 degC", "-25 degC"),
+    ],
+)
+def test_a_bms_that_trips_beyond_the_cell_is_no_measure_for_our_rows(changed, stated, beyond):
+    name, _, limit = stated.partition(": {limit: ")
+    told = warnings(changed, old=stated, new=stated.replace(limit, beyond))
+    assert [message.partition(", beyond")[0] for message in told] == [
+        f"the BMS of lfp280 trips {name} only at {beyond}"
+    ]
 
 
 def test_one_limit_in_two_units_is_one_limit(changed):

@@ -343,7 +343,7 @@ def test_relations_and_ratings_that_can_not_be(changed, old, new, message):
         (
             "limit: 55 degC, delay: 1 s",
             "limit: 60 degC, delay: 5 s",
-            "cell_temperature_high: trip (55 degC) comes before",
+            "the BMS of lfp280 trips cell_temperature_high only at 60 degC, beyond the 55 degC",
         ),
         (
             "transformers:\n",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.rows import draft_of, is_in_order, is_outside, place_of_row, text_of_row
+from controller.plant.figures import quantity
 from controller.plant.messages import Message, did_you_mean, error, one_of, warning
 from controller.plant.model import BatteryType, BmsTrip, Device
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
@@ -102,13 +103,35 @@ def rows_are_graded(context: CheckContext) -> Iterator[Message]:
         name = battery.name
         for trip in battery.bms_trips:
             rows = [row for row in context.plant.protection if watches_as(row, trip) and is_about(row, name)]
-            for row in filter(is_in_order, rows):
+            beyond = list(_beyond_cell(context, battery, trip))
+            yield from beyond
+            for row in filter(is_in_order, rows if not beyond else ()):
                 yield from _graded(context, row, trip, name)
             if not rows:
                 message = f"the BMS of {name} trips itself by {trip.row}, but no row of ours watches the same"
                 yield warning(
                     context.at("batteries", name, "bms_trips", trip.row), message, f"a row such as {trip.row}"
                 )
+
+
+def _beyond_cell(context: CheckContext, battery: BatteryType, trip: BmsTrip) -> Iterator[Message]:
+    """A BMS that trips only beyond what the cell bears is no measure for our rows: ours is then the first."""
+    signal, _, side = trip.row.rpartition("_")
+    if signal not in _OF_CELLS:
+        return
+    name, direction = _OF_CELLS[signal], Direction(side)
+    bears, unit = _bears(battery, name, direction, Qualifier.ALWAYS), SIGNALS[name].unit
+    outside = trip.limit > bears if direction is Direction.HIGH else trip.limit < bears
+    if outside and not math.isclose(trip.limit, bears, rel_tol=1e-9, abs_tol=1e-9):
+        message = f"the BMS of {battery.name} trips {trip.row} only at {quantity(trip.limit, unit)}, beyond the"
+        message += f" {quantity(bears, unit)} that cell {battery.cell.name} bears: it protects nothing, and our trip is"
+        message += " the first"
+        place = context.at("batteries", battery.name, "bms_trips", trip.row, "limit")
+        expected = f"{'at most' if direction is Direction.HIGH else 'at least'} {quantity(bears, unit)}, set in the BMS"
+        yield warning(place, message, expected, "our own trip stays inside what the cell bears")
+
+
+_OF_CELLS = {"cell_voltage": "cell.voltage", "cell_temperature": "cell.temperature"}
 
 
 def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: str) -> Iterator[Message]:

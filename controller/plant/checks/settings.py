@@ -11,6 +11,7 @@ from controller.plant.messages import Message, error, warning
 from controller.plant.model import GridFunctionPlace, MeterRole
 from controller.plant.schema.equipment import GridFunction
 
+LARGE_FALLBACK_RATIO = 0.5
 LONG_SETPOINT_S, SHORT_LEASE_S, LONG_PLANT_RAMP_S = 3600.0, 5.0, 1800.0
 
 
@@ -96,12 +97,18 @@ def _spoken(seconds: float) -> str:
 
 
 def fallback_is_allowed(context: CheckContext) -> Iterator[Message]:
-    """The fall-back lies within what the POI allows."""
+    """The fall-back lies within what the POI allows, and is not most of the plant: nobody watches it then."""
     poi, fallback_w = context.plant.poi, context.plant.control.fallback_w
     if not -poi.import_limit_w <= fallback_w <= poi.export_limit_w:
         message = f"controls.setpoint.fallback.power ({quantity(fallback_w, 'W')}) is more than the POI allows"
         expected = f"from {span(-poi.import_limit_w, poi.export_limit_w, 'W')}"
         yield error(context.at("controls", "setpoint", "fallback", "power"), message, expected)
+    elif abs(fallback_w) > LARGE_FALLBACK_RATIO * poi.power_w:
+        message = f"controls.setpoint.fallback.power ({quantity(fallback_w, 'W')}) is most of the plant's"
+        message += f" {quantity(poi.power_w, 'W')}: it would run so while its master is lost, until the racks are"
+        message += " empty or full"
+        expected = f"0 kW, or at most {quantity(LARGE_FALLBACK_RATIO * poi.power_w, 'W')}"
+        yield warning(context.at("controls", "setpoint", "fallback", "power"), message, expected)
 
 
 def grid_functions_have_one_place(context: CheckContext) -> Iterator[Message]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.plant.checks.batteries import BATTERY_CHECKS
+from controller.plant.checks.blocks import BLOCK_CHECKS
 from controller.plant.checks.bms import BMS_CHECKS
 from controller.plant.checks.causes import Check, without_consequences
 from controller.plant.checks.chains import CHAIN_CHECKS
@@ -30,6 +31,7 @@ from controller.plant.messages import Message, Place
 CHECKS: tuple[Check, ...] = (
     *BATTERY_CHECKS,
     *RATING_CHECKS,
+    *BLOCK_CHECKS,
     *CONVERTER_CHECKS,
     *PROTECTION_CHECKS,
     *TRIP_CHECKS,
