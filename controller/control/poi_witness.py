@@ -7,9 +7,14 @@ from a wrong meter by what the meter does when the converters move: each time th
 and stands again, the meter must have moved with it, by half to one and a half of that. Where it has not, the loop goes
 back to where it was; twice in a row, and the meter is *doubted* until it has answered twice, or until a reset.
 
+An answer is *exact* within a tenth. A load that changes makes one inexact, by another amount each time; a meter of the
+wrong scale makes all of them so, by the same: after three like answers it is doubted too, and then only exact ones end
+it. Until an answer is exact again the loop has nothing to come back to but what it made up for at the last exact one,
+and the converters give no more than the limits by their own sum (`gains_room`).
+
 So that no wrong meter is followed far, the loop goes 10 % of the rating at most from where the meter stood last, 5 %
 after an answer that it missed. A load that changes spoils an answer: a movement that began just after the meter had
-jumped by itself is not judged, after a jump as long as the leash the loop waits until the meter is calm, and one miss
+jumped by itself is not judged, after a jump of 4 % the loop waits until the meter is calm, and one miss
 alone is no verdict.
 
 What flows beside the converters (`background_w`) is read while their sum stands; while it moves, only what is certain
@@ -26,7 +31,9 @@ from controller.plant.model import Plant
 
 STANDS_RATIO = 0.02
 MOVED_RATIO = 0.04
-ANSWER_RATIO = (0.5, 1.5)
+ANSWER_RATIO, EXACT_RATIO = (0.5, 1.5), (0.9, 1.1)
+ALIKE_RATIO, ALIKE_ANSWERS = 0.1, 3
+"""Inexact answers that differ by no more are those of a wrong scale."""
 LEASH_RATIO, SHORT_LEASH_RATIO = 0.1, 0.05
 JUMPED_RATIO = 0.02
 PROVEN_AFTER_S = 60.0
@@ -59,10 +66,11 @@ class MeterWitness:
         self._recent: deque[tuple[float, float, float]] = deque()  # time, and what was given and commanded
         self._rest: tuple[float, float] | None = None  # what converters and meter showed when they stood last
         self._calm_w = math.nan  # what the meter showed when it had jumped last
-        self._jumped_s = self._shaken_s = -math.inf  # when it did, and when by more than the leash
+        self._jumped_s = self._shaken_s = -math.inf  # when it did, and when by as much as is judged
         self._spoiled = False  # the meter had just jumped when the converters stood last
         self._proven = True  # it has answered since it jumped
         self._all_heard = True
+        self._inexact: deque[float] = deque(maxlen=ALIKE_ANSWERS)  # the answers since the last exact one
         self._missed = self._answered = 0
         self._apart_s = self._together_s = 0.0
         self.apart = self.doubted = False
@@ -79,6 +87,11 @@ class MeterWitness:
     def fits(self) -> bool:
         """Whether the loop may go by the meter."""
         return not (self.apart or self.doubted)
+
+    @property
+    def gains_room(self) -> bool:
+        """Whether a load that it shows beside the converters is room to give more than a limit."""
+        return not (self.doubted or self._inexact)
 
     @property
     def leash_w(self) -> float:
@@ -98,7 +111,7 @@ class MeterWitness:
     @property
     def is_sure(self) -> bool:
         """Whether the converters stand, and the meter has answered since it jumped, or has stood for long."""
-        proven = self._proven or self._now_s - self._jumped_s > PROVEN_AFTER_S
+        proven = self._proven or (not self._inexact and self._now_s - self._jumped_s > PROVEN_AFTER_S)
         return self.stands and self.fits and proven and not self._missed
 
     def follow(self, of_pcs: Converters, meter_w: float, unseen_w: float, dt_s: float) -> None:
@@ -117,6 +130,7 @@ class MeterWitness:
     def forget(self) -> None:
         """Believe the meter again, after a reset."""
         self._missed = self._answered = 0
+        self._inexact.clear()
         self._apart_s = 0.0
         self.apart = self.doubted = False
         self._rest = None
@@ -168,23 +182,34 @@ class MeterWitness:
             if self._spoiled:
                 self._jumped_s = self._now_s  # the next one counts once the meter has stood
             else:
-                self._judge(answered=ANSWER_RATIO[0] <= answer_ratio <= ANSWER_RATIO[1])
+                self._judge(answer_ratio)
         self._spoiled = self._now_s - self._jumped_s < self._rest_s
 
     def _watch_jumps(self, meter_w: float) -> None:
         jumped_w = abs(meter_w - self._calm_w)
         if jumped_w > JUMPED_RATIO * self.rating_w:
             self._jumped_s, self._proven = self._now_s, False
-        if jumped_w > LEASH_RATIO * self.rating_w:
+        if jumped_w > MOVED_RATIO * self.rating_w:
             self._shaken_s = self._now_s
         if not jumped_w <= JUMPED_RATIO * self.rating_w:
             self._calm_w = meter_w
 
-    def _judge(self, *, answered: bool) -> None:
-        self.just_missed, self._proven = not answered, answered
+    def _judge(self, answer_ratio: float) -> None:
+        exact = _is_within(answer_ratio, EXACT_RATIO)
+        if exact:
+            self._inexact.clear()
+        else:
+            self._inexact.append(answer_ratio)
+        alike = len(self._inexact) == ALIKE_ANSWERS and max(self._inexact) - min(self._inexact) <= ALIKE_RATIO
+        answered = exact or (_is_within(answer_ratio, ANSWER_RATIO) and not alike and not self.doubted)
+        self.just_missed, self._proven = not answered, exact
         if answered:
             self._missed, self._answered = 0, self._answered + 1
             self.doubted = self.doubted and self._answered < BELIEVED_AFTER
         else:
             self._missed, self._answered = self._missed + 1, 0
-            self.doubted = self.doubted or self._missed >= DOUBTED_AFTER
+            self.doubted = self.doubted or alike or self._missed >= DOUBTED_AFTER
+
+
+def _is_within(ratio: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= ratio <= bounds[1]

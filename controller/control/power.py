@@ -222,9 +222,11 @@ def _reference_w(
     if plant.poi.meter < 0:
         return active_w
     untold = math.isnan(sample.active_w) or state.witness.doubted
-    if untold:
+    if untold or not state.witness.gains_room:
         import_w, export_w = state.import_limits.lowest_w, state.export_limits.lowest_w
         trim_w = min(max(active_w + trim_w, -import_w), export_w) - active_w
+    if not untold:
+        loop.trim = trim_w  # what a limit took away is not kept
     return active_w + state.losses.fed_w(active_w, sample.auxiliary_w, meter_tells=not untold) + trim_w
 
 

@@ -64,11 +64,38 @@ def test_a_reset_ends_the_doubt(site):
     assert site.witness.fits
 
 
-@pytest.mark.parametrize("gain", [0.7, 1.0, 1.3])
+@pytest.mark.parametrize("gain", [0.92, 1.0, 1.08])
 def test_a_meter_that_answers_is_believed(site, gain):
     site.gain = gain
-    for given_w in (0.4 * MW, -0.2 * MW, 1.0 * MW):
+    for given_w in (0.4 * MW, -0.2 * MW, 1.0 * MW, 0.2 * MW):
         assert site.stand(given_w=given_w).is_sure
+        assert site.witness.gains_room
+
+
+@pytest.mark.parametrize("gain", [0.55, 0.7, 0.85, 1.2, 1.45])
+def test_the_same_inexact_answer_three_times_is_a_wrong_scale_and_only_exact_ones_end_the_doubt(site, gain):
+    site.gain = gain
+    for given_w in (0.4 * MW, -0.2 * MW):
+        assert site.stand(given_w=given_w).fits, "a load that changes does that too"
+        assert not site.witness.gains_room, "but beyond a limit it is not followed"
+        assert not site.witness.is_sure
+        assert not site.stand(100.0).is_sure, "nor does standing prove it"
+    assert site.stand(given_w=1.0 * MW).doubted
+    for given_w in (0.2 * MW, 1.0 * MW, 0.4 * MW):
+        assert site.stand(given_w=given_w).doubted
+    site.gain = 1.0
+    site.stand(10.0)
+    assert site.stand(given_w=1.0 * MW).doubted
+    assert not site.stand(given_w=0.4 * MW).doubted
+    assert site.witness.gains_room
+
+
+def test_inexact_answers_that_differ_are_those_of_a_load(site):
+    given_w = 0.0
+    for load_w in (0.10, -0.12, -0.05, 0.11, 0.12, -0.06):
+        given_w = 0.4 * MW - given_w
+        site.background_w -= load_w * MW
+        assert not site.stand(given_w=given_w).doubted
 
 
 def test_a_load_that_comes_just_before_a_movement_spoils_no_verdict(site):

@@ -133,6 +133,21 @@ def test_a_wrong_meter_is_followed_no_further_than_its_leash(running: PlantRig, 
     assert running.number("Plant.ActivePower") == pytest.approx(0.8, abs=0.02)
 
 
+@pytest.mark.parametrize("gain", [0.6, 0.8])
+def test_at_a_limit_a_meter_that_shows_too_little_is_followed_one_step_and_then_found(
+    running: PlantRig, gain: float
+) -> None:
+    running.local.state.control.export_limits.set("test", Limit(1.2 * MW))
+    running.hold(1.2 * MW, 10.0)
+    running.fault(f"scale GRID ActivePower {gain}")
+    assert furthest_mw(running, 1.2, 20.0) < 0.3
+    assert given_mw(running) == pytest.approx(1.2, abs=0.03), "its answer was not exact"
+    for power_mw in (0.6, 1.2):
+        running.hold(power_mw * MW, 15.0)
+    assert "Demo plant poi_apart" in running.alarms()
+    assert furthest_mw(running, 1.2, 20.0) < 0.03
+
+
 def test_a_reset_believes_the_meter_again(running: PlantRig) -> None:
     running.hold(0.6 * MW, 10.0)
     running.fault("sign GRID ActivePower")
