@@ -211,5 +211,5 @@ class MeterWitness:
             self.doubted = self.doubted or alike or self._missed >= DOUBTED_AFTER
 
 
-def _is_within(ratio: float, bounds: tuple[float, float]) -> bool:
-    return bounds[0] <= ratio <= bounds[1]
+def _is_within(ratio: float, bounds_ratio: tuple[float, float]) -> bool:
+    return bounds_ratio[0] <= ratio <= bounds_ratio[1]
