@@ -16,6 +16,7 @@ from controller.control.masks import anywhere
 from controller.image.image import Image
 from controller.image.matrix import Matrix, matrix_of
 from controller.image.quality import Quality
+from controller.plant.signals import PcsState
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -70,7 +71,7 @@ class Measurements(NamedTuple):
     contactor_fresh: BoolArray
     contactor_time_ns: NDArray[np.int64]
     rack_tripped: BoolArray  # [R] the BMS says so
-    pcs_state: NDArray[np.int32]  # [P] last value read
+    pcs_state: NDArray[np.int32]  # [P] last usable value: what is no value reads 0 in the image, and would say "off"
     pcs_state_fresh: BoolArray
     pcs_watchdog_s: FloatArray  # [P], NaN unknown
 
@@ -110,6 +111,7 @@ class Reader:
         self._scalars = (self._rack, self._meter, self._pcs_power, self._pcs_limit)
         self.qualities = b""  # of everything measured but cells, as it was read last
         self._contactor_fresh = self._tripped_usable = self._pcs_state_fresh = np.zeros(0, np.bool_)
+        self._pcs_state = np.full_like(image["pcs.state"].value, PcsState.UNKNOWN)
 
     def read(self) -> Measurements:
         """Return this scan's measurements. Good, substituted and uncertain values are usable; anything else is NaN."""
@@ -118,6 +120,7 @@ class Reader:
         if qualities != self.qualities:
             self.qualities = qualities
             self._look_at_qualities()
+        self._pcs_state = np.where(self._pcs_state_fresh, image["pcs.state"].value, self._pcs_state)
         watchdog, contactor = image["pcs.watchdog_timeout"], image["rack.contactor"]
         return Measurements(
             rack=self._rack.usable(),
@@ -133,7 +136,7 @@ class Reader:
             contactor_fresh=self._contactor_fresh,
             contactor_time_ns=contactor.time_ns,
             rack_tripped=self._tripped_usable & (image["rack.tripped"].value != 0),
-            pcs_state=image["pcs.state"].value,
+            pcs_state=self._pcs_state,
             pcs_state_fresh=self._pcs_state_fresh,
             pcs_watchdog_s=np.where(watchdog.quality <= USABLE, watchdog.value, np.nan),
         )

@@ -293,7 +293,7 @@ def _reset(desk: Desk, command: Command, rack: int) -> Verdict:
     if not stays:
         return ACCEPTED
     more = f"; and {len(stays) - TOLD_AT_MOST} more" if len(stays) > TOLD_AT_MOST else ""
-    return Verdict(Refusal.WRONG_STATE, "still tripped: " + "; ".join(stays[:TOLD_AT_MOST]) + more)
+    return Verdict(Refusal.WRONG_STATE, f"still tripped: {'; '.join(stays[:TOLD_AT_MOST])}{more}; all else is reset")
 
 
 def _acknowledge_alarms(desk: Desk, _command: Command, _index: int) -> Verdict:

@@ -70,7 +70,12 @@ def test_a_lost_io_module_takes_power_down_and_brings_it_back(running: PlantRig)
 
 
 @pytest.mark.parametrize(
-    ("fault", "alarm"), [("silent PCS01", "PCS01 device_lost"), ("exception PCS01 4", "PCS01 data_age")]
+    ("fault", "alarm"),
+    [
+        ("silent PCS01", "PCS01 device_lost"),
+        ("exception PCS01 4", "PCS01 data_age"),
+        ("sentinel PCS01 State", "PCS01 device_values_invalid"),
+    ],
 )
 def test_a_converter_that_was_lost_is_told_and_comes_back_with_its_data(
     running: PlantRig, fault: str, alarm: str
@@ -79,6 +84,7 @@ def test_a_converter_that_was_lost_is_told_and_comes_back_with_its_data(
     running.fault(fault)
     running.hold(0.6 * MW, 16.0)
     assert alarm in running.alarms()
+    assert "PCS01 pcs_tripped_itself" not in running.alarms()
     running.fault("clear PCS01")
     running.hold(0.6 * MW, 20.0)
     assert running.number("Plant.Block01.PCS01.ActivePower") == pytest.approx(315.0, abs=60.0)
