@@ -170,3 +170,32 @@ def test_a_device_reads_as_many_cells_as_a_rack_has(changed, count, message):
     found = [m.message for m in result.messages if "224 cells" in m.message or "240 cells" in m.message]
     assert found == ([message] if message else []), result.text()
     assert all(m.place.file == "site.yaml" for m in result.messages)
+
+
+@pytest.mark.parametrize(
+    ("point", "start"),
+    [
+        ("rack.reset_request: {at: holding 0, as: u16, writable: volatile, values: {1: reset}}", "error: rack.reset_request and rack.connect_request share a register in which 1 means 'reset' and 'connect'"),
+        ("pcs.reset_request: {at: holding 4, as: u16, writable: volatile, values: {1: reset}}", "error: pcs.reset_request and pcs.operation share a register in which 1 means 'reset' and 'start'"),
+        ("rack.contactor: {at: holding 0, as: u16, block: fast, values: {0: open, 2: closed}}", "error: rack.contactor is read from the register of rack.connect_request, in which 0 asks for 'none'"),
+        ("rack.contactor: {at: holding 0, as: u16, block: fast, values: {2: closed, 3: open}}", "error: rack.contactor is read from the register of rack.connect_request, in which 2 asks for 'disconnect'"),
+        ("rack.contactor: {at: holding 0, as: u16, block: fast, values: {2: open, 1: closed}}", "warning: rack.contactor is read from the register of rack.connect_request: a device that returns"),
+        ("rack.tripped: {at: input 26, as: enum16, block: fast, values: {0: no, 1: yes, 3: yes}}", "error: rack.tripped reads 1 as 'yes', where rack.contactor, in the same register, reads 'precharging'"),
+    ],
+)  # fmt: skip
+def test_what_shares_a_register_says_one_thing(changed, point, start):
+    name = point.partition(":")[0]
+    result = with_points(changed, point, f"without: [points.{name}]\n")
+    assert [m for m in result.messages if f"{m.severity}: {m.message}".startswith(start)] != [], result.text()
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "pcs.reset_request: {at: holding 4, as: u16, writable: volatile, values: {9: reset}}",
+        "rack.tripped: {at: input 26, as: enum16, block: fast, values: {0: no, 1: no, 2: no, 3: yes}}",
+    ],
+)
+def test_a_register_that_is_shared_as_makers_do_is_silent(changed, point):
+    name = point.partition(":")[0]
+    assert with_points(changed, point, f"without: [points.{name}]\n").text() == ""

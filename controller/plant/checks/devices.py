@@ -12,6 +12,7 @@ from controller.plant.checks.missing_values import missing_is_no_value
 from controller.plant.checks.readings import points_can_be_read
 from controller.plant.checks.register_wear import nothing_wears_out
 from controller.plant.checks.resolution import steps_are_fine_enough
+from controller.plant.checks.shared_registers import shared_registers_say_one_thing
 from controller.plant.checks.siblings import siblings_agree
 from controller.plant.device_loader import MAX_ADDRESS, register_span, words_of
 from controller.plant.device_types import DeviceKind, DevicePoint, DeviceType, RegisterPlace, RegisterTable, Repeat
@@ -50,6 +51,7 @@ def check_device(device_type: DeviceType, document: Document) -> list[Message]:
     spans = list(_spans(device_type))
     return [
         *_overlaps(spans, document),
+        *shared_registers_say_one_thing(device_type, document),
         *_strides(device_type, spans, document),
         *_reads(device_type, spans, document),
         *_belongs(device_type, document),
