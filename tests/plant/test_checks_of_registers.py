@@ -42,6 +42,8 @@ REFUSED = [
         "rack.insulation_resistance: {unit: ohm}",
         "insulation_low alarms at 500 kohm, but ours can only show rack.insulation_resistance from 0 to 65.53 kohm",
     ),
+    ("rack.charge_current_limit: {scale: -0.1}", "rack.charge_current_limit has a negative scale"),
+    ("cell.temperature: {offset: -400}", "cell.temperature has an offset of -400 degC: no temperature is so low"),
     ("pcs.frequency: {scale: 1}", "pcs.frequency is read in steps of 1 Hz"),
     ("meter.frequency: {as: u16, scale: 1}", "meter.frequency is read in steps of 1 Hz"),
     (
@@ -123,6 +125,10 @@ def test_a_map_without_the_states_that_matter_is_refused(changed, values, start)
         ("rack.charge_current_limit: {scale: 1}", "", "rack.charge_current_limit is read in 1 A, but rack.discharge_current_limit in 0.1 A"),
         ("rack.charge_current_limit: {scale: 10}", "", "rack.charge_current_limit is read in 10 A, but rack.discharge_current_limit in 0.1 A"),
         ("rack.cell_temperature_max: {unit: degF}", "", "rack.cell_temperature_max is read in 0.1 degF, but rack.cell_temperature_min in 0.1 degC"),
+        ("pcs.active_power_setpoint: {unit: kW}", "", "pcs.active_power is read in 1 W, but pcs.active_power_setpoint in 1 kW"),
+        ("pcs.watchdog_timeout_setting: {scale: 1}", "", "pcs.watchdog_timeout is read in 0.1 s, but pcs.watchdog_timeout_setting in 1 s"),
+        ("rack.current: {scale: -0.1, sign: charge_positive}", "", "rack.current is turned twice, by its scale and by its sign"),
+        ("rack.soc: {scale: 0.1}", "control: none\n", "ours has rack.connect_request, which is never written"),
         ("pcs.active_power_setpoint: {at: holding 0, as: i32, unit: W, writable: persistent}", "without: [points.pcs.active_power_setpoint]\n", "pcs.active_power_setpoint is persistent"),
         ("rack.connect_request: {at: holding 0, as: u16, writable: volatile, values: {1: connect}}", "control: none\nwithout: [points.rack.connect_request]\n", "rack.connect_request has no value for 'disconnect'"),
     ],
@@ -199,3 +205,17 @@ def test_what_shares_a_register_says_one_thing(changed, point, start):
 def test_a_register_that_is_shared_as_makers_do_is_silent(changed, point):
     name = point.partition(":")[0]
     assert with_points(changed, point, f"without: [points.{name}]\n").text() == ""
+
+
+def test_a_name_longer_than_its_register_is_refused(changed):
+    identity = 'identify: {at: input 900, as: string2, equals: "K1700"}\n'
+    result = with_points(changed, "rack.soc: {scale: 0.1}", identity)
+    assert said(result.errors, "'K1700' can't be read from string2: that has room for 4 letters"), result.text()
+    assert with_points(changed, "rack.soc: {scale: 0.1}", identity.replace("string2", "string3")).text() == ""
+
+
+@pytest.mark.parametrize(("pattern", "what"), [("B*", "all 24 racks"), ("PCS*", "all 2 converters")])
+def test_an_exception_that_leaves_no_plant_is_told(changed, pattern, what):
+    out = "{state: out_of_service, reason: trial, by: k.laine, until: 2099-01-01}"
+    result = changed("scada:\n", f"exceptions:\n  {pattern}: {out}\n\nscada:\n")
+    assert said(result.warnings, what), result.text()

@@ -25,6 +25,12 @@ def bms_says_what_it_does(device_type: DeviceType, document: Document) -> Iterat
     if not document.text_at(("control",)):
         message = f"{name} does not say who closes and opens its contactors, so no rack of it is ever asked to"
         yield warning(place, message, "control: rack_managed, bank_managed, or none where nobody may ask")
+    asked = next((p for p in ("rack.connect_request", "bank.connect_request") if device_type.point(p)), "")
+    if document.text_at(("control",)) == "none" and asked:
+        also = [document.place_of(("points", asked), key=True)]
+        message = f"{name} has {asked}, which is never written: 'control: none' says that nobody may ask"
+        expected = "control: rack_managed or bank_managed, or no such point"
+        yield warning(document.place_of(("control",)), message, expected, see_also=also)
 
 
 def barred_racks_hold_their_bank(context: CheckContext) -> Iterator[Message]:
@@ -49,6 +55,19 @@ def barred_racks_hold_their_bank(context: CheckContext) -> Iterator[Message]:
             yield warning(place, message, "racks that can be connected one by one", hint)
 
 
+def something_is_in_service(context: CheckContext) -> Iterator[Message]:
+    """A pattern that takes all racks or all converters out of service leaves no plant."""
+    plant = context.plant
+    for section, all_of, kind in (("racks", plant.racks, "racks"), ("pcs", plant.pcs, "converters")):
+        if len(all_of) < 2 or any(one.out_of_service is None for one in all_of):
+            continue
+        stated = (p for p, found in context.site.exceptions.items() if found.state is not None)
+        pattern = max(stated, key=lambda p: len(list(context.names.index[section].find(p))))
+        message = f"all {len(all_of)} {kind} of this site are out of service: it has no power"
+        place = context.document.place_of(("exceptions", pattern), key=True)
+        yield warning(place, message, "a pattern of those that are meant, such as B02-R05")
+
+
 def bms_trips_are_stated(context: CheckContext) -> Iterator[Message]:
     """What the BMS itself trips at is stated, or said not to be known (`bms_trips: {}`): ours are graded against it."""
     for name in dict.fromkeys(rack.battery.name for rack in context.plant.racks):
@@ -69,4 +88,4 @@ def _racks_of(banks: Sequence[Bank]) -> str:
     return f"all {sum(len(bank.racks) for bank in banks)} racks"
 
 
-BMS_CHECKS = (barred_racks_hold_their_bank, bms_trips_are_stated)
+BMS_CHECKS = (barred_racks_hold_their_bank, something_is_in_service, bms_trips_are_stated)

@@ -194,7 +194,13 @@ def _reads(device_type: DeviceType, spans: list[_Span], document: Document) -> I
         yield from _forbidden(device_type, name, (span.table, span.first, span.last), document.place_of(_loc(span)))
     identity = device_type.identity
     if identity is not None:
-        first = identity.place.address
+        first, room = identity.place.address, 2 * words_of(identity.register_type)
+        if identity.register_type.startswith("string") and len(identity.equals.encode()) > room:
+            message = (
+                f"'{identity.equals}' can't be read from {identity.register_type}: that has room for {room} letters"
+            )
+            expected = f"string{-(-len(identity.equals.encode()) // 2)} or longer"
+            yield error(document.place_of(("identify", "as")), message, expected)
         stretch = (identity.place.table, first, first + words_of(identity.register_type) - 1)
         yield from _forbidden(device_type, "identify", stretch, document.place_of(("identify", "at")))
 

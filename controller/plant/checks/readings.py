@@ -57,6 +57,7 @@ def points_can_be_read(device_type: DeviceType, document: Document) -> Iterator[
         if point.scale == 0:
             place = document.place_of(("points", name, "scale"))
             yield error(place, f"{name} has scale 0: it would read the same for ever", "such as scale: 0.1")
+        yield from _turned_as_meant(point, document)
         if 0 < words <= 4 and point.register_type != "bool":
             yield from _missing_fits(point, words, document)
         if words == 1 and document.text_at(("points", name, "words")):
@@ -65,6 +66,31 @@ def points_can_be_read(device_type: DeviceType, document: Document) -> Iterator[
             yield error(place, message, "no 'words', or a type of two registers such as u32")
         if name == "rack.soc" and point.scale != 0:
             yield from _soc_reaches_full(point, document)
+
+
+def _turned_as_meant(point: DevicePoint, document: Document) -> Iterator[Message]:
+    """What flows is turned once, what has no direction not at all, and no temperature is below absolute zero."""
+    name, unit = point.signal.name, point.signal.unit
+    scale, offset = (document.place_of(("points", name, key)) for key in ("scale", "offset"))
+    if point.scale < 0 and name not in _FLOWS:
+        yield error(scale, f"{name} has a negative scale: it would read the wrong way round", "a scale above 0")
+    elif point.scale < 0 and point.sign < 0:
+        also = [document.place_of(("points", name, "sign"))]
+        yield warning(scale, f"{name} is turned twice, by its scale and by its sign", "a scale above 0", "", also)
+    if unit == "degC" and point.offset * point.unit_factor + point.unit_offset < _ABSOLUTE_ZERO_DEGC - _HAIR:
+        message = f"{name} has an offset of {point.offset:g} {point.unit}: no temperature is so low"
+        hint = "it is added after the scale: a raw 400 of scale 0.1 is offset: -40"
+        yield error(offset, message, f"an offset in {point.unit}, such as -40", hint)
+
+
+_FLOWS = frozenset(
+    (
+        "rack.current", "pcs.active_power", "pcs.reactive_power", "pcs.active_power_setpoint",
+        "pcs.reactive_power_setpoint", "pcs.dc_current", "meter.active_power", "meter.reactive_power",
+        "meter.power_factor",
+    )
+)  # fmt: skip
+_ABSOLUTE_ZERO_DEGC = -273.15
 
 
 def _missing_fits(point: DevicePoint, words: int, document: Document) -> Iterator[Message]:

@@ -22,6 +22,8 @@ _ALIKE = (
     ("rack.cell_voltage_max", "rack.cell_voltage_min"),
     ("rack.cell_temperature_max", "rack.cell_temperature_min"),
     ("pcs.charge_power_limit", "pcs.discharge_power_limit"),
+    ("pcs.active_power", "pcs.active_power_setpoint"),
+    ("pcs.watchdog_timeout", "pcs.watchdog_timeout_setting"),
 )
 _COMPARE = "compare both with the maker's list, and with a value that is known"
 
