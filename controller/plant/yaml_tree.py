@@ -6,7 +6,6 @@ configuration files bite. Here a scalar stays what the human wrote, and the rest
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -27,6 +26,7 @@ from yaml.events import (
 
 from controller.plant.messages import Message, Place, error
 from controller.plant.text_coding import no_utf8
+from controller.plant.yaml_syntax import syntax_error
 
 MAX_DEPTH = 40
 MAX_BYTES = 1_000_000
@@ -169,7 +169,9 @@ def _read(file: str, data: bytes) -> tuple[Document, list[Message]]:
     try:
         root = builder.document(iter(yaml.parse(text, Loader=_PARSER)))
     except yaml.YAMLError as wrong:
-        builder.messages.append(_syntax_error(file, text, wrong))
+        builder.messages.append(
+            wrong.message() if isinstance(wrong, _TooDeepError) else syntax_error(file, text, wrong)
+        )
     root = None if builder.broken else root
     if root is None and not builder.messages:
         builder.messages.append(error(Place(file), "the file is empty", "keys such as 'schema: site/v1'"))
@@ -180,6 +182,9 @@ class _TooDeepError(yaml.YAMLError):
     def __init__(self, place: Place) -> None:
         super().__init__("too deep")
         self.place = place
+
+    def message(self) -> Message:
+        return error(self.place, f"more than {MAX_DEPTH} levels inside each other")
 
 
 class _Builder:
@@ -265,57 +270,3 @@ class _Builder:
 
 
 _QUOTE_STAR = "a pattern that begins with * is written in quotes"
-
-
-def _syntax_error(file: str, text: str, wrong: yaml.YAMLError) -> Message:
-    if isinstance(wrong, _TooDeepError):
-        return error(wrong.place, f"more than {MAX_DEPTH} levels inside each other")
-    if isinstance(wrong, yaml.MarkedYAMLError):
-        mark = wrong.problem_mark or wrong.context_mark
-        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        return _no_space(file, text, wrong) or _no_yaml(text, place, wrong)
-    position = getattr(wrong, "position", 0)
-    before = text[: position if isinstance(position, int) else 0]
-    place = Place(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
-    return error(place, "a character that YAML does not allow", "printable text")
-
-
-_COLON_WITHOUT_SPACE = re.compile(r"\s*(?:- +)*([A-Za-z_][\w.-]*):([^\s/].*)")
-
-
-def _no_space(file: str, text: str, wrong: yaml.MarkedYAMLError) -> Message | None:
-    """Return what is wrong where a key's colon has no space behind it: YAML sees no key there, and says so later."""
-    mark, lines = wrong.context_mark, text.splitlines()
-    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
-    found = _COLON_WITHOUT_SPACE.fullmatch(line)
-    if mark is None or found is None or "':'" not in (wrong.problem or ""):
-        return None
-    place = Place(file, mark.line + 1, found.end(1) + 1)
-    return error(place, "no space behind the colon", "a key, a colon, a space, a value", colon_hint(*found.groups()))
-
-
-def colon_hint(key: str, value: str) -> str:
-    """Return how a key is written whose colon has no space behind it."""
-    return f"write '{key}: {value.strip()}'"
-
-
-def _no_yaml(text: str, place: Place, wrong: yaml.MarkedYAMLError) -> Message:
-    lines = text.splitlines()
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
-    if "\t" in line[: place.col]:
-        tab = Place(place.file, place.line, line.index("\t") + 1)
-        return error(tab, "a tab where YAML wants spaces", "spaces, as many as the lines around have", _TABS)
-    problem = wrong.problem or "it breaks off here"
-    return error(place, f"this is not valid YAML: {problem}", hint=_syntax_hint(wrong))
-
-
-_TABS = "replace each tab by spaces; most editors can be set to insert spaces for the tab key"
-
-
-def _syntax_hint(wrong: yaml.MarkedYAMLError) -> str:
-    problem = wrong.problem or ""
-    if "mapping values are not allowed" in problem or "expected <block end>" in problem:
-        return "check the indentation and the colon of this line and the one before"
-    if "flow" in (wrong.context or "") or "',' or" in problem:
-        return "check the brackets; text with [ ] { } , # inside goes in quotes"
-    return ""

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from controller.plant.messages import Message, Place, did_you_mean, error, nearest, one_of
 from controller.plant.schema.types import COMPLAINT, Section
-from controller.plant.yaml_tree import Document, Items, Keys, Loc, Text, colon_hint, plain
+from controller.plant.yaml_syntax import colon_hint
+from controller.plant.yaml_tree import Document, Items, Keys, Loc, Text, plain
 
 SECRET_WORDS = frozenset(
     {"password", "passwd", "passphrase", "psk", "token", "api_key", "apikey", "private_key", "key"}
