@@ -134,3 +134,8 @@ source: {document: the list itself, pages: all, checked_by: k.laine, checked_on:
     assert "numbers seen in excerpts" not in changed(site_yaml=site, devices__our_yaml=own).text()
     untried = own.replace("checked_by: k.laine, checked_on: 2026-10-02", "checked_by: document only")
     assert "our-meter: numbers seen in excerpts" in changed(site_yaml=site, devices__our_yaml=untried).text()
+
+
+def test_a_power_that_no_energy_belongs_to_is_told_there(changed):
+    result = changed("rating: {power: 2.4 MW", "rating: {power: 2.4 kW")
+    assert [m for m in result.errors if "last 1880 h: no battery is so slow" in m.message], result.text()

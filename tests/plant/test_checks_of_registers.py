@@ -128,7 +128,7 @@ def test_a_map_without_the_states_that_matter_is_refused(changed, values, start)
         ("pcs.active_power_setpoint: {unit: kW}", "", "pcs.active_power is read in 1 W, but pcs.active_power_setpoint in 1 kW"),
         ("pcs.watchdog_timeout_setting: {scale: 1}", "", "pcs.watchdog_timeout is read in 0.1 s, but pcs.watchdog_timeout_setting in 1 s"),
         ("rack.current: {scale: -0.1, sign: charge_positive}", "", "rack.current is turned twice, by its scale and by its sign"),
-        ("rack.soc: {scale: 0.1}", "control: none\n", "ours has rack.connect_request, which is never written"),
+        ("rack.connect_request: {writable: volatile}", "control: none\n", "ours has rack.connect_request, which is never written"),
         ("pcs.active_power_setpoint: {at: holding 0, as: i32, unit: W, writable: persistent}", "without: [points.pcs.active_power_setpoint]\n", "pcs.active_power_setpoint is persistent"),
         ("rack.connect_request: {at: holding 0, as: u16, writable: volatile, values: {1: connect}}", "control: none\nwithout: [points.rack.connect_request]\n", "rack.connect_request has no value for 'disconnect'"),
     ],

@@ -123,3 +123,12 @@ def test_a_moment_reads_as_the_time_it_was_made_of_or_as_the_jump(zone, day, at)
     seen = moment.astimezone(zone).replace(tzinfo=None)
     before = (moment - dt.timedelta(seconds=1)).astimezone(zone).replace(tzinfo=None)
     assert seen == wall or before < wall < seen
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"), [("mo-fr", "did you mean 'mon-fri'?"), ("mon-fr", "did you mean 'mon-fri'?")]
+)
+def test_days_are_suggested_in_words_that_are_known(changed, written, hint):
+    entry = f'{{name: x, days: {written}, from: "17:00", to: "20:00", do: {{mode: idle}}}}'
+    result = changed("scada:\n", f"schedule:\n  - {entry}\n\nscada:\n")
+    assert [m.hint for m in result.errors if "can't be" in m.message] == [hint], result.text()

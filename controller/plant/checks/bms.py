@@ -26,7 +26,8 @@ def bms_says_what_it_does(device_type: DeviceType, document: Document) -> Iterat
         message = f"{name} does not say who closes and opens its contactors, so no rack of it is ever asked to"
         yield warning(place, message, "control: rack_managed, bank_managed, or none where nobody may ask")
     asked = next((p for p in ("rack.connect_request", "bank.connect_request") if device_type.point(p)), "")
-    if document.text_at(("control",)) == "none" and asked:
+    own = asked and document.place_of(("points", asked), key=True).file == document.file
+    if document.text_at(("control",)) == "none" and own:
         also = [document.place_of(("points", asked), key=True)]
         message = f"{name} has {asked}, which is never written: 'control: none' says that nobody may ask"
         expected = "control: rack_managed or bank_managed, or no such point"

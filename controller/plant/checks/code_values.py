@@ -24,6 +24,8 @@ NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Meanings (one of each group) without which a code is of no use: a state that is never seen, a request never made."""
 
+_NO_DEVICE_WITHOUT = ("rack.contactor", "bank.state", "pcs.state")
+
 WANTED: dict[str, tuple[tuple[str, ...], ...]] = {
     "rack.connect_request": (("connect",), ("disconnect",)),
     "bank.connect_request": (("connect",), ("disconnect",)),
@@ -90,7 +92,7 @@ def meanings_are_told_apart(device_type: DeviceType, document: Document) -> Iter
             yield error(place, message, "a value for yes and one for no, such as {0: no, 1: yes}")
         for group in _lacking(point, NEEDED):
             message = f"{name} has no value for {_quoted(group)}: {_never(point)}"
-            hint = "where the maker's list has none, leave the point out"
+            hint = "" if name in _NO_DEVICE_WITHOUT else "where the maker's list has none, leave the point out"
             yield error(place, message, f"values: {{...: {group[0]}}}", hint)
         for group in _lacking(point, WANTED):
             message = f"{name} has no value for '{group[0]}': {_never(point)}"

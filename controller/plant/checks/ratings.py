@@ -13,6 +13,8 @@ from controller.plant.model import DcBus, Pcs, Plant, Transformer, UnloadsContac
 
 VOLTAGE_TOLERANCE = 0.05
 AMPLE_ENERGY = 2.0
+LONGEST_DISCHARGE_H = 100.0
+"""Lithium cells last 1 to 10 h, the slowest of other kinds about 100 h."""
 AMPLE_TRANSFORMER, ABSURD_TRANSFORMER = 5.0, 50.0
 MOST_LOSS = 0.05
 FAR_OFF_CURRENT = 4.0
@@ -220,8 +222,17 @@ def energy_makes_rating(context: CheckContext) -> Iterator[Message]:
     window = plant.control.soc_max_ratio - plant.control.soc_min_ratio
     if window <= 0.0:
         return  # reported at the window
-    usable_wh = installed_wh * window * efficiency - _transformer_losses_wh(plant)
     place, sold_wh = context.at("site", "rating", "energy"), plant.poi.energy_wh
+    if sold_wh > LONGEST_DISCHARGE_H * plant.poi.power_w:
+        lasts_h = number(sold_wh / plant.poi.power_w, 3)
+        message = (
+            f"{quantity(sold_wh, 'Wh')} at {quantity(plant.poi.power_w, 'W')} last {lasts_h} h: no battery is so slow"
+        )
+        yield error(
+            context.at("site", "rating", "power"), message, "the power and the energy of one contract", "", [place]
+        )
+        return
+    usable_wh = installed_wh * window * efficiency - _transformer_losses_wh(plant)
     if usable_wh < sold_wh:
         message = f"the racks deliver {quantity(usable_wh, 'Wh')}, less than the plant's {quantity(sold_wh, 'Wh')}"
         losses = "SOC window x efficiency - transformer losses"

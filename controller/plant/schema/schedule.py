@@ -57,8 +57,8 @@ def _days_of(word: str) -> list[int]:
     for name in (first, last or first):
         if name not in WEEKDAYS:
             known = [*WEEKDAYS, *_GROUPS]
-            near = nearest(word if name == word else name, known)
-            hint = f"did you mean '{word.replace(name, near)}'?" if near else one_of(known)
+            near = [nearest(end, known) if end not in WEEKDAYS else end for end in word.split("-")]
+            hint = f"did you mean '{'-'.join(filter(None, near))}'?" if all(near) else one_of(known)
             fail(f"can't be '{word}'", _DAYS_EXPECTED, hint)
     start = WEEKDAYS.index(first)
     length = (WEEKDAYS.index(last or first) - start) % len(WEEKDAYS) + 1
