@@ -128,3 +128,10 @@ def test_cells_in_parallel_make_the_capacity_of_the_rack(changed, parallel, capa
     found = [m for m in told if m.message.startswith(start)]
     assert [(m.place.file, m.see_also[1].file) for m in found] == [("site.yaml", "own.yaml")] * warned, told
     assert not [m for m in changed(site_yaml=site).messages if m.message.startswith(start)]
+
+
+def test_a_wrong_chemistry_is_mended_in_the_cell_file_where_the_voltage_is_right(changed):
+    site = demo_site_files()["site.yaml"].replace("cell: generic_280_lfp", "cell: cells/own.yaml")
+    text = (CELLS / "generic_280_lfp.yaml").read_text(encoding="utf-8").replace("chemistry: lfp", "chemistry: nmc")
+    result = changed(site_yaml=site, cells__own_yaml=text)
+    assert [m.expected.partition(" of cell")[0] for m in result.errors] == ["chemistry: lfp in the file"]

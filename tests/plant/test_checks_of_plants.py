@@ -28,7 +28,7 @@ def with_transformers(ct: str, vt: str = "12470/120") -> tuple[str, str]:
         (("break: 400 A", "break: 100 A"), "the contactors of lfp280 open under 100 A at most, but carry 200 A"),
         (("type: generic-meter", "type: janitza-umg604"), "janitza-umg604: numbers seen in excerpts of the address list: compare"),
         (("type: generic-pcs", "type: abb-pqstori"), "abb-pqstori: numbers seen in excerpts of the manual: compare"),
-        (("type: generic-pcs", "type: sunspec-pcs-1xx"), "sunspec-pcs-1xx has no time-out that can be read back"),
+        (("type: generic-pcs", "type: sunspec-pcs-1xx"), "sunspec-pcs-1xx does nothing when we fall silent (then: none)"),
         (("load_loss: 13 kW", "load_loss: 40 kW"), "the racks deliver 4.435 MWh, less than the plant's 4.5 MWh"),
     ],
 )  # fmt: skip

@@ -205,7 +205,18 @@ def preset_fits_cells(context: CheckContext) -> Iterator[Message]:
         message = (
             f"preset {preset[0]} is for another chemistry: the cells of {name} are {_spoken(battery.cell.chemistry)}"
         )
-        yield error(preset[1], message, f"base: {right}", see_also=[context.at("batteries", name, "cell")])
+        expected, cell = f"base: {right}", battery.cell
+        if _looks_made_for(preset[0], nominal_voltage_v(cell)):
+            volts = quantity(nominal_voltage_v(cell), "V", 3)
+            expected = (
+                f"chemistry: {_family(preset[0])} in the file of cell {cell.name}, as its {volts} say; or {expected}"
+            )
+        yield error(preset[1], message, expected, see_also=[context.at("batteries", name, "cell")])
+
+
+def _looks_made_for(preset: str, cell_v: float) -> bool:
+    """Tell whether a cell has the voltage of the library's cells for which a preset is made."""
+    return any(name.split("_")[-1] == _family(preset) and _has_voltage(name, cell_v) for name in library_names("cells"))
 
 
 def _preset(context: CheckContext) -> tuple[str, Place] | None:

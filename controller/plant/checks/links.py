@@ -49,9 +49,12 @@ def writes_are_in_time(context: CheckContext) -> Iterator[Message]:
     for device in context.plant.devices:
         timeout = device.type.communication_timeout
         if any(binding.owner is Owner.PCS for binding in device.bindings) and not _is_armable(device.type):
-            message = f"{device.type.name} has no time-out that can be read back: nobody writes zero if we die,"
+            ends = timeout is None or timeout.then is not TimeoutAction.NONE
+            what = "has no time-out that can be read back" if ends else "does nothing when we fall silent (then: none)"
+            message = f"{device.type.name} {what}: nobody writes zero if we die,"
             message += " so this controller watches it and never starts it"
             expected = "communication_timeout and the point pcs.watchdog_timeout in the device file"
+            expected = expected if ends else "communication_timeout.then: zero or stop, as its manual says"
             yield warning(place_of_device(context, device, "type"), message, expected)
         if timeout is None:
             continue
