@@ -10,8 +10,8 @@ import numpy as np
 from controller.commissioning.offline_estimation import INSUFFICIENT, EstimatedRecording
 from controller.estimation.offline import OfflineResult, quality_word
 from controller.estimation.warranty import SOC_EDGES, TEMPERATURE_EDGES_DEGC
+from controller.image.quantities import POWER_HORIZONS
 
-HORIZONS = "2s", "10s", "30s", "15min"
 LEAST_UNCOUNTED_S = 60.0
 """The first sample and the last seconds are never counted: not worth a word."""
 
@@ -46,7 +46,7 @@ def _state_words(result: OfflineResult, last: Mapping[str, float]) -> Iterator[s
     yield f"SOH capacity {_percent(last, 'soh')}, resistance {_percent(last, 'soh_resistance')}{leaning}"
     yield f"energy to empty {_size(last['energy_to_empty_wh'], 'Wh')}, to full {_size(last['energy_to_full_wh'], 'Wh')}"
     for way in ("discharge", "charge"):
-        limits = (f"{horizon} {_size(last[f'power_{way}_{horizon}_w'], 'W')}" for horizon in HORIZONS)
+        limits = (f"{horizon} {_size(last[f'power_{way}_{horizon}_w'], 'W')}" for horizon in POWER_HORIZONS)
         yield f"{way} power for {', '.join(limits)}"
     yield f"hottest core {_size(last['core_degc'], 'degC')}"
     uncounted_s = last["uncounted_s"]

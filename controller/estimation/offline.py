@@ -16,6 +16,7 @@ from controller.estimation.samples import RackSample
 from controller.estimation.state import INITIAL_SOC_SIGMA, initial
 from controller.estimation.warranty import Meter, Warranty
 from controller.image.quality import Quality
+from controller.image.quantities import POWER_HORIZONS
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +61,6 @@ OUTPUT_COLUMNS = (
 """Power and energy are at the terminals of all cells; the SOHs as in `Estimate`. What flowed counts from the first row,
 `uncounted_s` of which nothing was (gaps, doubted currents, rows more than two minutes apart)."""
 HOUR_S, LONGEST_S = 3600.0, 3.2e9
-TWO_SECONDS, TEN_SECONDS, HALF_MINUTE, QUARTER_HOUR = range(4)  # indices into HORIZONS_S
 
 
 class RecordError(ValueError):
@@ -171,7 +171,7 @@ def estimate_recording(
     for k, now_ns in enumerate(times_ns.tolist()):
         doubt, time_s = state.doubt, float(recording.time_s[k])
         last = estimate(config, state, _sample(recording, k, now_ns), now_ns)
-        rows[k] = _row(time_s, last) + _health(last) + _limits(last) + _flowed(last.warranty, state.meter, config)
+        rows[k] = _row(time_s, last, _flowed(last.warranty, state.meter, config))
         if last.misfit.found[0]:
             misfit = _worse(misfit, last.misfit, time_s)
         if state.doubt is not doubt and state.doubt.jumped_v[0] > 0.0:
@@ -210,57 +210,25 @@ def _sample(recording: Recording, k: int, now_ns: int) -> RackSample:
     )
 
 
-def _row(time_s: float, e: Estimate) -> tuple[float, ...]:
-    return (
-        time_s,
-        float(e.soc_ratio[0]),
-        float(e.soc_low_ratio[0]),
-        float(e.soc_high_ratio[0]),
-        float(e.voltage_residual_v[0]),
-        float(e.capacity_ah[0]),
-        float(e.capacity_low_ah[0]),
-        float(e.capacity_high_ah[0]),
-        float(e.resistance_ohm[0]),
-        float(e.power_discharge_w[0, TEN_SECONDS]),
-        float(e.power_charge_w[0, TEN_SECONDS]),
-        float(e.quality[0]),
-        float(e.anchor_age_s[0]),
-        float(e.resistance_low_ohm[0]),
-        float(e.resistance_high_ohm[0]),
-    )
+def _row(time_s: float, e: Estimate, flowed: dict[str, float]) -> list[float]:
+    """Return a row of OUTPUT_COLUMNS: what is neither a power nor has flowed is called as in the estimate."""
+    row = {"time_s": time_s, **flowed}
+    for way, power_w in (("discharge", e.power_discharge_w), ("charge", e.power_charge_w)):
+        row |= {f"power_{way}_{horizon}_w": power_w[0, k] for k, horizon in enumerate(POWER_HORIZONS)}
+    return [float(row[name] if name in row else getattr(e, name)[0]) for name in OUTPUT_COLUMNS]
 
 
-def _health(e: Estimate) -> tuple[float, ...]:
-    return (
-        float(e.soh_ratio[0]),
-        float(e.soh_low_ratio[0]),
-        float(e.soh_high_ratio[0]),
-        float(e.soh_resistance_ratio[0]),
-        float(e.soh_resistance_low_ratio[0]),
-        float(e.soh_resistance_high_ratio[0]),
-    )
-
-
-def _limits(e: Estimate) -> tuple[float, ...]:
-    powers = [
-        float(power_w[0, horizon])
-        for horizon in (TWO_SECONDS, HALF_MINUTE, QUARTER_HOUR)
-        for power_w in (e.power_discharge_w, e.power_charge_w)
-    ]
-    return float(e.energy_to_empty_wh[0]), float(e.energy_to_full_wh[0]), *powers, float(e.core_degc[0])
-
-
-def _flowed(counted: Warranty, open_meter: Meter, config: EstimatorConfig) -> tuple[float, ...]:
+def _flowed(counted: Warranty, open_meter: Meter, config: EstimatorConfig) -> dict[str, float]:
     """Return charge and energy out and in, cycles and what was not counted, with what is not yet in the counters."""
     (out_ah, out_wh), (in_ah, in_wh) = open_meter.flow_out[:, 0], open_meter.flow_in[:, 0]
-    return (
-        float(counted.out_ah[0] + out_ah),
-        float(counted.in_ah[0] + in_ah),
-        float(counted.out_wh[0] + out_wh),
-        float(counted.in_wh[0] + in_wh),
-        float(counted.cycles[0] + 0.5 * (out_ah + in_ah) / config.capacity_ah[0]),
-        float(counted.uncounted_s[0]),
-    )
+    return {
+        "charge_out_ah": counted.out_ah[0] + out_ah,
+        "charge_in_ah": counted.in_ah[0] + in_ah,
+        "energy_out_wh": counted.out_wh[0] + out_wh,
+        "energy_in_wh": counted.in_wh[0] + in_wh,
+        "cycles": counted.cycles[0] + 0.5 * (out_ah + in_ah) / config.capacity_ah[0],
+        "uncounted_s": counted.uncounted_s[0],
+    }
 
 
 def quality_word(code: float) -> str:
