@@ -2,10 +2,10 @@
 
 Rule: whatever load and generation nobody meters stands between the converters' sum and the meter, as far as the site
 states (`poi_trim`). More than that is *apart*: latched until it has been a tenth less for ten seconds, and no answer is
-missed. Less is told
-from a wrong meter by what the meter does when the converters move: each time their sum has moved by 4 % of the rating
-and stands again, the meter must have moved with it, by half to one and a half of that. Where it has not, the loop goes
-back to where it was; twice in a row, and the meter is *doubted* until it has answered twice, or until a reset.
+missed. Less is told from a wrong meter by what the meter does when the converters move: each time their sum has moved
+by 4 % of the rating and stands again, the meter must have moved with it, by half to one and a half of that. Where it
+has not, the loop goes back to where it was; twice in a row, and the meter is *doubted* until it has answered twice, or
+until a reset.
 
 An answer is *exact* within a tenth. A load that changes makes one inexact, by another amount each time; a meter of the
 wrong scale makes all of them so, by the same: after three like answers it is doubted too, and then only exact ones end
@@ -14,8 +14,8 @@ and the converters give no more than the limits by their own sum (`gains_room`).
 
 So that no wrong meter is followed far, the loop goes 10 % of the rating at most from where the meter stood last, 5 %
 after an answer that it missed. A load that changes spoils an answer: a movement that began just after the meter had
-jumped by itself is not judged, after a jump of 4 % the loop waits until the meter is calm, and one miss
-alone is no verdict.
+jumped by itself is not judged, after a jump of 4 % the loop waits until the meter is calm, and one miss alone is no
+verdict.
 
 What flows beside the converters (`background_w`) is read while their sum stands; while it moves, only what is certain
 whatever the delays is taken over, and only for the worse.

@@ -197,9 +197,9 @@ def _grace_ns(plant: Plant, signal: str) -> IntArray:
 
 def _poi_period_s(plant: Plant) -> float:
     periods = data_periods(plant)
-    of_meter = periods["meter.active_power"].period_ns[plant.poi.meter : plant.poi.meter + 1]
-    both_ns = np.concatenate([periods["pcs.active_power"].period_ns, of_meter])
-    return int(both_ns.max(initial=0, where=both_ns < NEVER_NS)) * 1e-9
+    of_meter_ns = periods["meter.active_power"].period_ns[plant.poi.meter : plant.poi.meter + 1]
+    read_ns = int(of_meter_ns.max(initial=0, where=of_meter_ns < NEVER_NS))
+    return max(read_ns, periods["pcs.active_power"].longest_ns) * 1e-9
 
 
 def _rack_grace_ns(plant: Plant, arrays: PlantArrays) -> IntArray:

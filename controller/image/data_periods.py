@@ -32,6 +32,11 @@ class Ages:
     uncertain_after_ns: NDArray[np.int64]
     bad_after_ns: NDArray[np.int64]
 
+    @property
+    def longest_ns(self) -> int:
+        """Return the longest period in which it is served; 0 where it is nowhere."""
+        return int(self.period_ns.max(initial=0, where=self.period_ns < NEVER_NS))
+
     def quality_now(self, quality: NDArray[np.uint8], time_ns: NDArray[np.int64], now_ns: int) -> NDArray[np.uint8]:
         """Return the quality as it is now; cell arrays [n, cells] share one time per rack."""
         if quality.ndim == 1:

@@ -121,7 +121,7 @@ class StillMeters(_Still):
     def __init__(self, plant: Plant, image: Image, periods: DataPeriods) -> None:
         """Nothing seen yet."""
         moved_w = np.full(len(plant.meters), MOVED_RATIO * plant.poi.power_w)
-        super().__init__(plant, image, periods, moved_w, _longest_ns(periods, "pcs.active_power"))
+        super().__init__(plant, image, periods, moved_w, periods["pcs.active_power"].longest_ns)
         self._served &= np.array([m.is_at_poi for m in plant.meters], np.bool_)
         self._dead_v = DEAD_GRID_RATIO * np.array([m.voltage_v for m in plant.meters], np.float64)
         self._power, self._voltage, self._breaker = (
@@ -152,7 +152,7 @@ class StillConverters(_Still):
         of_bus_w = self._of_bus(self._bus, np.array([p.power_w for p in plant.pcs], np.float64))
         shared = np.bincount(self._bus, minlength=self._buses) > 1
         moved_w: FloatArray = (np.where(shared, SHARED_MOVED_RATIO, MOVED_RATIO) * of_bus_w)[self._bus]
-        witness_ns = max(_longest_ns(periods, name) for name in ("rack.current", "rack.voltage", "pcs.active_power"))
+        witness_ns = max(periods[name].longest_ns for name in ("rack.current", "rack.voltage", "pcs.active_power"))
         super().__init__(plant, image, periods, moved_w, witness_ns)
         self._power, self._voltage, self._current = (
             image[name] for name in ("pcs.active_power", "rack.voltage", "rack.current")
@@ -174,12 +174,6 @@ class StillConverters(_Still):
 
     def _of_bus(self, bus: IntArray, each: FloatArray | BoolArray) -> FloatArray:
         return np.bincount(bus, weights=each, minlength=self._buses).astype(np.float64, copy=False)
-
-
-def _longest_ns(periods: DataPeriods, name: str) -> int:
-    """Return the longest period in which a quantity is served; 0 where it is nowhere."""
-    period_ns = periods[name].period_ns
-    return int(period_ns.max(initial=0, where=period_ns < NEVER_NS))
 
 
 def _steps_w(plant: Plant, owner: Owner, count: int) -> FloatArray:
