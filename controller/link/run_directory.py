@@ -200,6 +200,13 @@ def prepare(run: RunDirectory) -> None:
     run.folder.chmod(_MODE)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file aside and put it in its place, so that nobody reads half of it; OSError where there is no room."""
+    aside = path.with_suffix(".new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
 def filesystem_type(path: Path) -> str | None:
     """Return the type of the file system that holds `path` (`tmpfs`, `ext4`), None if the kernel does not say."""
     device = path.stat().st_dev

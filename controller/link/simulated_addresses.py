@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from controller.link.run_directory import write_whole
 from controller.plant.model import Plant, TcpAddress
 
 
 def write_addresses(path: Path, addresses: Mapping[int, TcpAddress]) -> None:
-    """Write each link's address by its index, so that nobody reads half of it."""
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps({str(link): str(address) for link, address in addresses.items()}), encoding="utf-8")
-    aside.replace(path)
+    """Write each link's address by its index."""
+    write_whole(path, json.dumps({str(link): str(address) for link, address in addresses.items()}))
 
 
 def read_addresses(path: Path) -> dict[int, TcpAddress]:

@@ -35,7 +35,7 @@ from controller.image.quantities import Section
 from controller.link.command_queue import CommandQueue
 from controller.link.command_socket import CommandServer
 from controller.link.plant_view import RunState
-from controller.link.run_directory import prepare
+from controller.link.run_directory import prepare, write_whole
 from controller.link.sealed_site import load_sealed, seal
 from controller.link.simulated_addresses import moved, read_addresses
 from controller.link.snapshot_file import SnapshotFile
@@ -336,12 +336,9 @@ class ControlProcess:
 
     async def _tell_of_links(self) -> None:
         """Leave for `bess status` how the links fare; where there is no room for it the plant runs on."""
-        links = self._folders.run.links
-        aside = links.with_suffix(".new")
         while True:
             with contextlib.suppress(OSError):
-                aside.write_text(json.dumps(summary(self._field.links)), encoding="utf-8")
-                aside.replace(links)
+                write_whole(self._folders.run.links, json.dumps(summary(self._field.links)))
             await asyncio.sleep(LINKS_TOLD_EACH_S)
 
     def _save(self, *, ended: bool = False) -> None:

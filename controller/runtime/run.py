@@ -17,7 +17,7 @@ from typing import Protocol
 
 from controller.commissioning.validation import validate_site
 from controller.link.control_lock import AlreadyControlledError, ControlLock
-from controller.link.run_directory import RunDirectoryError, discard, hold, prepare, sweep
+from controller.link.run_directory import RunDirectoryError, discard, hold, prepare, sweep, write_whole
 from controller.link.state_folder import in_words, make_state_folder
 from controller.plant.model import Plant
 from controller.plant.site_loader import load_site, site_file
@@ -279,10 +279,8 @@ def _write_processes(supervisor: Supervisor, folders: Folders, started_ns: int) 
         for role, c in supervisor.children.items()
     }
     about = {"pid": os.getpid(), "started_mono_ns": started_ns, "state": str(folders.state)}
-    aside = folders.processes.with_suffix(".new")
     with contextlib.suppress(OSError):  # a tmpfs that is full: status is old then, the plant runs on
-        aside.write_text(json.dumps({"supervisor": about, **children}), encoding="utf-8")
-        aside.replace(folders.processes)
+        write_whole(folders.processes, json.dumps({"supervisor": about, **children}))
 
 
 def _about(supervisor: Supervisor) -> dict[str, object]:
