@@ -188,10 +188,8 @@ def _uncontrolled(
     np.copyto(memory.power_w, measured_w, where=~unheard)
     if findings.surplus_w is not None or anywhere(write_failed):
         surplus_w = np.zeros(len(measured_w)) if findings.surplus_w is None else findings.surplus_w
-        beside_w = np.nan_to_num(np.where(write_failed & ~unheard, measured_w, surplus_w))
-        total_w = float(beside_w.sum())
-        not_following = int(np.flatnonzero(beside_w)[0]) if beside_w.any() else None
-        return Uncontrolled((lowest_w + total_w, highest_w + total_w), assumed_w, not_following)
+        beside_w = np.nan_to_num(np.where(write_failed & ~unheard, measured_w, surplus_w)).tolist()
+        return Uncontrolled((lowest_w + sum(beside_w), highest_w + sum(beside_w)), assumed_w, beside_w)
     return Uncontrolled((lowest_w, highest_w), assumed_w)
 
 

@@ -103,10 +103,9 @@ class MeterWitness:
         """Whether the meter has not made a great jump by itself just now."""
         return self._now_s - self._shaken_s >= self._rest_s
 
-    @property
-    def stood_at_w(self) -> float:
-        """What the converters gave when they stood last, as far as the meter answers; zero where it does not."""
-        return 0.0 if self._rest is None or self._missed or self.doubted else self._rest[0]
+    def stood_at_w(self, surplus_w: float) -> float:
+        """What they gave but for a surplus when they stood last, as far as the meter answers; zero where it doesn't."""
+        return 0.0 if self._rest is None or self._missed or self.doubted else self._rest[0] - surplus_w
 
     @property
     def is_sure(self) -> bool:

@@ -36,7 +36,7 @@ class PowerResult(NamedTuple):
     reactive_clips: tuple[Clip, ...]
     available_w: tuple[float, float]  # (charge, discharge) at the POI
     reactive_available_var: float
-    reference_w: float  # what the converters' sum had to be
+    controlled_w: float  # what the converters that take commands had to give in sum
     uncontrolled: Uncontrolled
 
     @property
@@ -69,7 +69,10 @@ def set_power(
     available_w = _available_w(state, limits, sample, uncontrolled)
     active_w = _active_in_effect_w(plant, state, limits, available_w, active_clips, dt_s)
     reference_w = _reference_w(plant, state, active_w, sample, dt_s, frozen=frozen)
-    reference_w = _within_limits_w(plant, state, reference_w, uncontrolled, active_clips, dt_s)
+    room_w = room_for(reference_w, uncontrolled)
+    controlled_w, cut_by = _within_limits(plant, state, room_w, uncontrolled, dt_s)
+    if cut_by is not LimitReason.NONE:
+        active_clips.append(Clip(cut_by, room_w, controlled_w))
     if plant.poi.meter >= 0 and is_at_its_bound(state.active_loop, _bounds(plant, plant.poi.power_w)):
         active_clips.append(Clip(LimitReason.POI_TRIM, active_w, sample.active_w))
     if not active_clips and (deaf := uncontrolled.not_following) is not None:
@@ -80,7 +83,9 @@ def set_power(
         active_clips.append(Clip(LimitReason.POI_UNKNOWN, active_w, active_w))
     if not active_clips and state.witness.is_told:
         active_clips.append(Clip(LimitReason.POI_APART, active_w, active_w))
-    pcs_w = _share(limits, pcs_soc_ratio, reference_w, uncontrolled)
+    against_w = uncontrolled.surplus_w if cut_by is not LimitReason.NONE else None
+    pcs_w = _share(limits, pcs_soc_ratio, controlled_w, uncontrolled.assumed_w, against_w)
+    _hold(pcs_w, limits, reference_w + controlled_w - room_w, uncontrolled.assumed_w)
     capability_var = _reactive_capability_var(plant, limits, pcs_w)
     available_var = sum(capability_var)
     reactive_var = _reactive_in_effect_var(plant, state, active_w, available_var, reactive_clips, dt_s)
@@ -94,7 +99,7 @@ def set_power(
         reactive_clips=tuple(reactive_clips),
         available_w=available_w,
         reactive_available_var=available_var,
-        reference_w=reference_w,
+        controlled_w=controlled_w,
         uncontrolled=uncontrolled,
     )
 
@@ -103,16 +108,15 @@ def _available_w(
     state: ControlState, limits: PcsLimits, sample: PoiSample, uncontrolled: Uncontrolled
 ) -> tuple[float, float]:
     """Return what can be had at the POI (charge, discharge) beside the losses at the present power."""
-    charge_w, discharge_w = (sum(of_all) for of_all in _controlled(limits.allowed_w.tolist(), uncontrolled))
+    charge_w, discharge_w = (sum(of_all) for of_all in _controlled(limits.allowed_w.tolist(), uncontrolled.assumed_w))
     loss_w = state.losses.loss_w(state.plant.in_effect_w, sample.auxiliary_w) + state.active_loop.trim
     flows_w = uncontrolled.total_w
     at_poi_charge_w = charge_w - flows_w[CHARGE] + loss_w if charge_w > 0.0 else 0.0
     return max(at_poi_charge_w, 0.0), max(discharge_w + flows_w[DISCHARGE] - loss_w, 0.0)
 
 
-def _controlled(both_w: list[list[float]], uncontrolled: Uncontrolled) -> list[list[float]]:
+def _controlled(both_w: list[list[float]], assumed_w: list[tuple[float, float]] | None) -> list[list[float]]:
     """Return [direction][converter] with nothing for the converters that are not heard."""
-    assumed_w = uncontrolled.assumed_w
     if assumed_w is None:
         return both_w
     return [[w if math.isnan(a) else 0.0 for w, (a, _) in zip(of_all, assumed_w, strict=True)] for of_all in both_w]
@@ -125,19 +129,30 @@ def _unheard(uncontrolled: Uncontrolled) -> int | None:
 
 
 def _share(
-    limits: PcsLimits, soc_ratio: Sequence[float], reference_w: float, uncontrolled: Uncontrolled
+    limits: PcsLimits,
+    soc_ratio: Sequence[float],
+    controlled_w: float,
+    assumed_w: list[tuple[float, float]] | None,
+    against_w: list[float] | None,
 ) -> list[float]:
-    """Return each converter's power: those that are not heard hold theirs, the others share what that leaves."""
-    way = DISCHARGE if reference_w > 0.0 else CHARGE
-    allowed_w = limits.allowed_w.tolist()
-    controlled_w = _controlled(allowed_w, uncontrolled)[way]
-    weight_w = _controlled(limits.weight_w.tolist(), uncontrolled)[way]
-    pcs_w = share_active_power(room_for(reference_w, uncontrolled), controlled_w, weight_w, soc_ratio)
-    for index, assumed_w in enumerate(uncontrolled.assumed_w or ()):
-        if not math.isnan(assumed_w[0]):
-            charge_w, discharge_w = allowed_w[CHARGE][index], allowed_w[DISCHARGE][index]
-            pcs_w[index] = held_command(assumed_w, reference_w, charge_w, discharge_w)
-    return pcs_w
+    """Return each converter's power; one that flows against a limit (`against_w`, None: none) has no part in it."""
+    way = DISCHARGE if controlled_w > 0.0 else CHARGE
+    allowed_w = _controlled(limits.allowed_w.tolist(), assumed_w)[way]
+    weight_w = _controlled(limits.weight_w.tolist(), assumed_w)[way]
+    for index, surplus_w in enumerate(against_w or ()):
+        if surplus_w * controlled_w < 0.0:
+            allowed_w[index] = 0.0
+    return share_active_power(controlled_w, allowed_w, weight_w, soc_ratio)
+
+
+def _hold(
+    pcs_w: list[float], limits: PcsLimits, reference_w: float, assumed_w: list[tuple[float, float]] | None
+) -> None:
+    """Let the converters that are not heard hold theirs, in place."""
+    charge_w, discharge_w = limits.allowed_w.tolist()
+    for index, flows_w in enumerate(assumed_w or ()):
+        if not math.isnan(flows_w[0]):
+            pcs_w[index] = held_command(flows_w, reference_w, charge_w[index], discharge_w[index])
 
 
 def _active_in_effect_w(
@@ -230,27 +245,19 @@ def _reference_w(
     return active_w + state.losses.fed_w(active_w, sample.auxiliary_w, meter_tells=not untold) + trim_w
 
 
-def _within_limits_w(
-    plant: Plant,
-    state: ControlState,
-    reference_w: float,
-    uncontrolled: Uncontrolled,
-    clips: list[Clip],
-    dt_s: float,
-) -> float:
-    """Return what the limits at the meter leave of the converters' sum."""
+def _within_limits(
+    plant: Plant, state: ControlState, controlled_w: float, uncontrolled: Uncontrolled, dt_s: float
+) -> tuple[float, LimitReason]:
+    """Return what the limits at the meter leave of the controlled converters' sum, and the limit that cut it."""
     if plant.poi.meter < 0 or state.plant.sequence not in _FOLLOWS:
-        return reference_w
+        return controlled_w, LimitReason.NONE
     at = AtMeter(
         limits_w=(state.import_limits.lowest_w, state.export_limits.lowest_w),
-        unheard_w=uncontrolled.unheard_w,
+        surplus_w=sum(uncontrolled.surplus_w or ()),
         beyond_zero_w=plant.control.poi_trim_ratio * plant.poi.power_w,
         ramp_w=plant.control.ramp_w_per_s * dt_s,
     )
-    left_w, reason = hold_limits(state.guard, state.witness, reference_w, at)
-    if reason is not LimitReason.NONE:
-        clips.append(Clip(reason, reference_w, left_w))
-    return left_w
+    return hold_limits(state.guard, state.witness, controlled_w, at)
 
 
 def _bounds(plant: Plant, rating: float) -> Trimmed:

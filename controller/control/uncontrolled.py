@@ -6,7 +6,8 @@ that, until the converter's own watchdog must have brought it to zero, or until 
 while the meters show that its power still flows. The watchdog runs from when its heartbeat is withheld; the meters may
 say sooner, once it can have acted, that the power is gone. An unheard converter is commanded no more than it may be
 giving, and the others leave room for it. Of a converter that gives more than it was commanded the surplus counts, of
-one that takes no commands all that it gives. Others make room, they never push harder to make up for a wrong sign.
+one that takes no commands all that it gives. Others make room, they never push harder to make up for a wrong sign;
+beyond zero they go only where a limit at the POI asks for it (`poi_guard`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Uncontrolled(NamedTuple):
 
     total_w: tuple[float, float]
     assumed_w: list[tuple[float, float]] | None  # None: all are heard
-    not_following: int | None = None  # the first converter that is heard and gives what it was not asked for
+    surplus_w: list[float] | None = None  # of each that is heard, what it was not asked for; None: nothing of any
 
     @property
     def any(self) -> bool:
@@ -39,10 +40,9 @@ class Uncontrolled(NamedTuple):
         return self.total_w != NOTHING_W
 
     @property
-    def unheard_w(self) -> tuple[float, float]:
-        """Return the part of those that are not heard."""
-        flows_w = [each for each in self.assumed_w or () if not math.isnan(each[0])]
-        return sum(low for low, _ in flows_w), sum(high for _, high in flows_w)
+    def not_following(self) -> int | None:
+        """The first converter that is heard and gives what it was not asked for."""
+        return next((index for index, surplus_w in enumerate(self.surplus_w or ()) if surplus_w), None)
 
     def towards(self, reference_w: float) -> float:
         """Return the sum that leaves the others the least room on the way to `reference_w`."""

@@ -15,7 +15,6 @@ from controller.control.commands import STOPS, Action, Command
 from controller.control.limits.reasons import LimitReason
 from controller.control.power import resting_reason
 from controller.control.sequences.plant import PlantState
-from controller.control.uncontrolled import room_for
 from controller.plant.signals import ContactorState, PcsState
 
 DISTURBANCES: dict[str, Callable[[Any, int], object]] = {
@@ -109,8 +108,7 @@ def check(rig, result, commands) -> None:
     if not (rig.protection.pcs_stop.any() or rig.protection.bus_zero.any() or rig.state.plant.fast_stop):
         assumed_w = np.array(result.uncontrolled.assumed_w or [(math.nan, math.nan)] * len(p))
         heard = np.isnan(assumed_w[:, 0])
-        wanted_w = room_for(result.reference_w, result.uncontrolled)
-        possible_w = max(-charge_w[heard].sum(), min(discharge_w[heard].sum(), wanted_w))
+        possible_w = max(-charge_w[heard].sum(), min(discharge_w[heard].sum(), result.controlled_w))
         assert p[heard].sum() == pytest.approx(possible_w, abs=1.0)
         assert np.all(np.abs(p[~heard]) <= np.abs(assumed_w[~heard]).max(axis=1, initial=0.0) + 1e-6)
     if rig.state.plant.sequence not in {PlantState.RUNNING, PlantState.RAMPING_DOWN}:

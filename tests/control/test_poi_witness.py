@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -157,7 +156,7 @@ def test_without_meter_or_converter_nothing_is_known_and_nothing_judged(site):
     assert site.witness.fits
 
 
-AT = AtMeter((2.4 * MW, 2.4 * MW), (0.0, 0.0), 1.2 * MW, 0.1 * MW)
+AT = AtMeter((2.4 * MW, 2.4 * MW), 0.0, 1.2 * MW, 0.1 * MW)
 
 
 def test_a_limit_leaves_what_the_background_leaves(site):
@@ -204,8 +203,15 @@ def test_unheard_converters_leave_less(site):
     site.all_heard = False
     site.background_w = 1.0 * MW  # 0.6 MW of it from a converter that is not heard
     site.stand(given_w=1.2 * MW)
-    at = replace(AT, unheard_w=(0.0, 0.6 * MW))
-    assert hold_limits(LimitGuard(), site.witness, 2.4 * MW, at)[0] == pytest.approx(2.0 * MW), "in sum, 0.6 included"
+    assert hold_limits(LimitGuard(), site.witness, 2.4 * MW, AT)[0] == pytest.approx(1.4 * MW)
+
+
+def test_against_a_converter_that_does_not_follow_the_others_go_beyond_zero_in_steps(site):
+    site.stand(given_w=0.5 * MW)
+    at = AtMeter((0.2 * MW, 0.2 * MW), 0.5 * MW, 1.2 * MW, 0.1 * MW)
+    assert hold_limits(LimitGuard(), site.witness, 0.0, at)[0] == pytest.approx(-0.24 * MW)
+    site.stand(given_w=0.26 * MW)
+    assert hold_limits(LimitGuard(), site.witness, 0.0, at)[0] == pytest.approx(-0.3 * MW)
 
 
 def test_a_meter_that_says_nothing_holds_nothing(site):

@@ -183,6 +183,24 @@ def test_a_limit_of_the_poi_is_held_against_what_others_make(
     assert given_mw(running) == pytest.approx(power_mw, abs=0.06)
 
 
+@pytest.mark.parametrize("way", [1.0, -1.0])
+@pytest.mark.parametrize("fault", ["ignore PCS01", "refuse PCS01"])
+def test_a_limit_is_held_against_a_converter_that_does_not_follow(running: PlantRig, fault: str, way: float) -> None:
+    """It gives 0.5 MW where 0.2 MW may flow: the other one must go the other way."""
+    running.hold(way * MW, 10.0)
+    running.fault(fault)
+    for limits in (running.local.state.control.export_limits, running.local.state.control.import_limits):
+        limits.set("test", Limit(0.2 * MW))
+    running.hold(way * MW, 8.0)
+    deaf, other = running.local.fake.devices.virtual.converters
+    assert way * deaf.active_power_w > 0.48 * MW
+    assert way * other.active_power_w < -0.2 * MW
+    for _ in range(40):
+        running.hold(way * MW, 0.25)
+        assert way * given_mw(running) < 0.21
+    assert "Demo plant poi_limit_broken" not in running.alarms()
+
+
 def test_a_limit_that_the_batteries_cannot_hold_is_told_with_the_figure(running: PlantRig) -> None:
     running.fault("load 5MW")
     running.hold(0.0, 25.0)

@@ -125,7 +125,7 @@ def report(
             "plant.grid_voltage": facts.sample.voltage_v,
             "plant.grid_frequency": facts.sample.frequency_hz,
         },
-        reference_w=facts.power.reference_w,
+        controlled_w=facts.power.controlled_w,
         uncontrolled=facts.power.uncontrolled,
         active_clips=facts.power.active_clips,
         reactive_clips=facts.power.reactive_clips,

@@ -132,7 +132,7 @@ class ControlResult(NamedTuple):
     withhold_heartbeat: BoolArray  # [P] converters that do not stop, or are lost: their own watchdogs shall act
     conditions: Mapping[str, BoolArray]
     condition_values: Mapping[str, float]  # what an alarm of that condition shows
-    reference_w: float  # what the converters were to give in sum
+    controlled_w: float  # what the converters that take commands were to give in sum
     uncontrolled: Uncontrolled
     active_clips: tuple[Clip, ...]
     reactive_clips: tuple[Clip, ...]
