@@ -3,11 +3,13 @@
 Rules. Control starts first; faces follow once it runs. Each child holds a pipe as its standard input (end of file =
 stop cleanly, so nothing outlives a killed supervisor) and a second pipe into which it writes a byte each 0.2 s (control
 also after each scan) and one line of JSON when it is ready: control is once all its links have begun and a scan has
-succeeded since. Silence kills: before ready 120 s, then as the child's role says. A face that dies is
-restarted for ever, after 0.1 s doubling to 30 s, back to 0.1 s after 10 s of health; it never stops the plant. Control
-is restarted at once; three starts in a row that did not stay up for 10 s end the whole run with a failure, and so does
-a first start that can't have what it needs (exit code 2, which is then the run's). Exit code 75 asks for an immediate
-restart. A supervisor that stood still itself blames nobody for it. Nothing heavy is imported here.
+succeeded since. Silence kills: before ready 120 s, then as the child's role says; time in which
+it waits for a processor is none, for on a crowded machine a restart only crowds it more. Who was asked to end has 10 s,
+silent or not. A face that dies is restarted for ever, after 0.1 s doubling to 30 s, back to 0.1 s after 10 s of health;
+it never stops the plant. Control is restarted at once; three starts in a row that did not stay up for 10 s end the
+whole run with a failure, and so does a first start that can't have what it needs (exit code 2, which is then the
+run's). Exit code 75 asks for an immediate restart. A supervisor that stood still itself blames nobody for it. Nothing
+heavy is imported here.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 from controller.plant.clock import Clock
@@ -169,7 +172,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 listening = group.create_task(self._listen(child, reader))
                 guarding = group.create_task(self._kill_when_silent(child, process))
-                ending = group.create_task(self._end_on_request(child, process))
+                ending = group.create_task(self._end_on_request(child, process, guarding))
                 await process.wait()
                 for task in (listening, guarding, ending):
                     task.cancel()
@@ -191,9 +194,12 @@ class Supervisor:
                 self._report()
 
     async def _kill_when_silent(self, child: ChildState, process: asyncio.subprocess.Process) -> None:
+        waited_ns = waited_for_processor_ns(process.pid)
         while True:
-            slept_ns = self._clock.mono_ns()
+            slept_ns, waited_before_ns = self._clock.mono_ns(), waited_ns
             await asyncio.sleep(0.1)
+            waited_ns = waited_for_processor_ns(process.pid)
+            child.heard_ns += waited_ns - waited_before_ns
             if self._clock.mono_ns() - slept_ns > OVERSLEPT_NS:
                 child.heard_ns = self._clock.mono_ns()  # we stood still, not the child
             allowed_s = child.spec.silence_s if child.ready.is_set() else STARTING_SILENCE_S
@@ -203,7 +209,9 @@ class Supervisor:
                     process.kill()
                 return
 
-    async def _end_on_request(self, child: ChildState, process: asyncio.subprocess.Process) -> None:
+    async def _end_on_request(
+        self, child: ChildState, process: asyncio.subprocess.Process, guarding: asyncio.Task[None]
+    ) -> None:
         """On stop: close the child's input once everything that was started after it has ended; then insist."""
         await self._stopping.wait()
         for later in self.children.values():
@@ -211,6 +219,7 @@ class Supervisor:
                 await later.process.wait()
         assert process.stdin is not None
         process.stdin.close()
+        guarding.cancel()  # who saves and takes down what a large plant needs is silent meanwhile
         await asyncio.sleep(STOP_PATIENCE_S)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -244,3 +253,13 @@ class Supervisor:
     async def _sleep_unless_stopped(self, duration_s: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), duration_s)
+
+
+def waited_for_processor_ns(pid: int) -> int:
+    """Return for how long a process could have run and had no processor, in ns; 0 where the kernel does not tell.
+
+    That is of its main thread, which runs its loop: the second number of `/proc/PID/schedstat` (sched-stats.rst).
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1])
+    return 0

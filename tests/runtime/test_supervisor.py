@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -22,7 +23,8 @@ if mode == "dies": sys.exit(3)
 os.write(pipe, b"..{\\"mode\\": \\"%s\\"}\\n" % " ".join([mode, *more]).encode())
 while True:
     os.write(pipe, b".")
-    if select.select([0], [], [], 0.05)[0] and not os.read(0, 100): sys.exit(0)
+    if select.select([0], [], [], 0.05)[0] and not os.read(0, 100): break
+if mode == "dawdles": time.sleep(1.5)
 """
 
 
@@ -59,6 +61,14 @@ async def test_a_face_waits_for_control_and_both_stop_cleanly() -> None:
     assert face.process.returncode == 0
 
 
+async def test_a_child_that_was_asked_to_end_may_be_silent_while_it_does() -> None:
+    async with _running(_child("control", "dawdles")) as supervisor:
+        control = supervisor.children["control"]
+        await _until(control.ready.is_set)
+    assert control.process is not None
+    assert control.process.returncode == 0
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_killed_or_silent_face_comes_back(sign: signal.Signals) -> None:
     async with _running(_child("modbus")) as supervisor:
@@ -69,6 +79,44 @@ async def test_a_killed_or_silent_face_comes_back(sign: signal.Signals) -> None:
         await _until(lambda: face.pid != first and face.ready.is_set())
 
         assert face.starts == 2
+
+
+_STARVED = """
+import os, sys, time, select
+pipe = int(sys.argv[1])
+os.write(pipe, b'{"worked": false}\\n')
+begun = time.process_time()
+while time.process_time() - begun < 0.4: pass
+os.write(pipe, b'{"worked": true}\\n')
+while not select.select([0], [], [], 0.05)[0]: os.write(pipe, b".")
+"""
+_HOG = "import time; end = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
+
+
+@contextlib.contextmanager
+def _crowded(processor: int, others: int) -> Iterator[None]:
+    """Pin what is started in the block to one processor, beside so many others that want it for themselves."""
+    was = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    hogs = [subprocess.Popen([sys.executable, "-c", _HOG]) for _ in range(others)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+        os.sched_setaffinity(0, was)
+
+
+async def test_a_child_that_only_waits_for_a_processor_is_not_silent() -> None:
+    """It needs 0.4 s of a processor that five share: 2 s of silence, of which it could have broken 0.4."""
+    with _crowded(min(os.sched_getaffinity(0)), others=4):
+        starved = ChildSpec(role="control", command=(sys.executable, "-c", _STARVED), silence_s=1.0)
+        async with _running(starved) as supervisor:
+            child = supervisor.children["control"]
+            await _until(lambda: child.about.get("worked") is True)
+
+            assert child.starts == 1
 
 
 async def test_a_child_that_was_ready_is_told_when_it_starts_again() -> None:
