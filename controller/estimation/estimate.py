@@ -53,6 +53,10 @@ ANCHOR_SIGMA = 0.0125
 KNEE_PLACE_RATIO = 0.02
 """1-sigma of where on the SOC axis each rack's curve bends."""
 LEAST_SLOPE_V = 1e-3
+SLOW_PER_H, SLOW_FROM_S = (0.005, 0.1), 3600.0
+"""Charge per hour over the capacity of a slow test, and for how long nothing larger has flowed."""
+SLOW_GAP_SHARE = 0.5
+"""What of the half gap between the branches is unknown in it (1-sigma)."""
 
 
 def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
@@ -85,7 +89,7 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     """Correct every rack with the voltages of its open block, and start a new block."""
     take_temperatures(state, sample)
     curves = curves_at(config.tables, config.cell_index, state.temperature_degc)
-    state.curves = curves
+    curves = state.curves = _with_slow_error(state, curves)
     means = state.block_sums / np.maximum(state.block_samples, 1)[:, None]
     mean_v, current_a, hysteresis, drawn, *_ = means.T
     pair_a = means[:, FIRST_PAIR_SUM:]
@@ -102,6 +106,26 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     _store_soc(config, state, mixture, curves, before)
     _follow_capacity(config, state, means, has_voltage)
     _start_block(state)
+
+
+def _with_slow_error(state: EstimatorState, curves: Floats) -> Floats:
+    """Return the curves with a larger model error [rack, SOC point] where small currents alone have flowed for an hour.
+
+    The model's error was measured under loads. A slow test stays for hours at each place of the curve, on a branch that
+    the loads' mean is not quite: a part of the gap is unknown, and so is the place of each bend.
+    """
+    took_s = np.maximum(state.time_ns - state.block_start_ns, 1) * 1e-9
+    per_h = state.block_moved_ratio * 3600.0 / took_s
+    slower = (per_h < SLOW_PER_H[1]) & (state.block_extra_ratio == 0.0)
+    state.slow_s = np.where(slower, state.slow_s + took_s, 0.0)
+    slow = (state.slow_s > SLOW_FROM_S) & (per_h > SLOW_PER_H[0])
+    if not slow.any():
+        return curves
+    slope_v = np.gradient(curves[:, OCV], 1.0 / (SOC_POINTS - 1), axis=1)
+    parts = curves[:, MODEL_ERROR], SLOW_GAP_SHARE * curves[:, HALF_GAP], KNEE_PLACE_RATIO * slope_v
+    wider = curves.copy()
+    wider[:, MODEL_ERROR] = np.where(slow[:, None], np.sqrt(np.sum(np.square(parts), axis=0)), curves[:, MODEL_ERROR])
+    return wider
 
 
 def _corrected(

@@ -26,7 +26,7 @@ from controller.estimation.past_differences import Past
 from controller.estimation.state import NEVER, EstimatorState, initial
 from controller.estimation.unseen import LOST_RATIO, bled_ratio, unseen_current_a, unseen_ratio, with_unseen
 
-FORMAT = 7
+FORMAT = 8
 NOT_SAVED = {"curves", "meter", "warranty", "life", "remaining", "gain_error"}
 
 Part = TypeVar("Part")

@@ -70,6 +70,7 @@ class EstimatorState:
     soc_low_ratio: Floats
     soc_high_ratio: Floats
     lasting_ratio: Floats  # 1-sigma of SOC that no repetition averages away
+    slow_s: Floats  # for how long no large current has flowed
     anchor_time_ns: Times
     residual_v: Floats
     updated_ns: Times
@@ -142,6 +143,7 @@ def initial(
         soc_low_ratio=np.maximum(low, 0.0),
         soc_high_ratio=np.minimum(high, 1.0),
         lasting_ratio=zeros,
+        slow_s=zeros,
         anchor_time_ns=never,
         residual_v=zeros,
         updated_ns=never,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from controller.estimation.misfit import FOUND, MOST, SETTLES_S, Misfit, Residua
 from controller.estimation.offline import OfflineResult
 from controller.image.quality import Quality
 from controller.plant.cell_loader import packaged_cell_type
+from controller.plant.cell_types import CellType
 from tests.estimation.test_bad_samples import CELLS, Drive, driven, result
 
 BLOCK_S = np.array([30.0])
@@ -102,3 +105,26 @@ def test_a_sensor_that_is_off_by_50_mv_from_some_moment_on_does_not_fit_within_a
     assert found.misfit is not None
     assert 3000.0 < found.misfit.time_s < 6600.0
     assert not lying(found, true.soc)[found.misfit.time_s < TIME_S].any()
+
+
+def bent_elsewhere(cell: CellType, gap_share: float, shift_ratio: float) -> CellType:
+    """A cell of the type whose branches lie nearer to each other, and its curve further down."""
+    soc = np.array(cell.ocv.soc_ratio)
+    rows = []
+    for up, down in zip(cell.ocv.charge_v, cell.ocv.discharge_v, strict=True):
+        middle, half = 0.5 * (np.array(up) + np.array(down)), 0.5 * gap_share * (np.array(up) - np.array(down))
+        rows.append(
+            [tuple(np.interp(soc + shift_ratio, soc, part).tolist()) for part in (middle + half, middle - half)]
+        )
+    charge_v, discharge_v = zip(*rows, strict=True)
+    return replace(cell, ocv=replace(cell.ocv, charge_v=charge_v, discharge_v=discharge_v))
+
+
+@pytest.mark.parametrize(("gap_share", "shift_ratio"), [(0.5, 0.01), (0.3, 0.02), (0.0, 0.0)])
+def test_a_slow_test_of_a_cell_that_bends_elsewhere_is_no_misfit(gap_share: float, shift_ratio: float) -> None:
+    cell, time_s = packaged_cell_type("a123_26650_lfp"), np.arange(0.0, 9.0 * 3600.0, 30.0)
+    current_a = np.full(len(time_s), cell.capacity_ah / 30.0)
+    true = driven(bent_elsewhere(cell, gap_share, shift_ratio), time_s, current_a, 0.9)
+    found = result(time_s, true.current_a, true.voltage_v, cell, (0.9, 0.03))
+    assert found.misfit is None
+    assert not lying(found, true.soc).any()
