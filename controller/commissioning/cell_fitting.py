@@ -15,7 +15,16 @@ import numpy as np
 import yaml
 
 from controller.commissioning.estimation_options import check_numbers
-from controller.commissioning.fit_checks import SLOW_PER_H, check_dynamic, check_test
+from controller.commissioning.fit_checks import (
+    GAP_S,
+    SLOW_PER_H,
+    SLOW_SPANS,
+    check_above_empty,
+    check_counter,
+    check_dynamic,
+    check_slow_span,
+    check_test,
+)
 from controller.commissioning.recording_files import Columns, FileError, Floats, column, mapped, read_columns
 from controller.estimation.cell_model import CellTest
 from controller.estimation.cell_yaml import cell_yaml
@@ -36,10 +45,11 @@ from controller.plant.cell_types import CellType, scaled
 PLAN_SCHEMA = "cell_fit/v1"
 PLAN_KEYS = {"schema", "name", "like", "chemistry", "origin", "capacity_ah", "columns", "tests"}
 TEST_KEYS = {"file", "use", "columns", "where", "between_s", "temperature_degc", "start_soc_ratio", "capacity_ah"}
-SLOW_SPAN = 0.95
-GAP_S = 30.0
 LEAST_ROWS = 10
 IDLE_PER_H = 0.005
+VERIFIED_SIGMAS = 3.0
+"""A type that is off by more of its stated errors, on a test that was not fitted, is not what it says."""
+KNEE_RATIO = 0.1
 FLAT_CELL_V = 3.45
 """A cell whose middle voltage lies below is taken for LFP, above for a layered oxide, where nothing else is said."""
 BINS = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.001])
@@ -207,12 +217,15 @@ def fit_cell_type(request: FitRequest) -> FitResult:
     for file in request.tests:
         test, own_ah = cell_test(file, capacity_ah), file.capacity_ah or capacity_ah
         check_test(test, own_ah, file.path)
-        runs = _slow_runs(test, own_ah)
+        runs = _slow_runs(test, own_ah, file.path)
         slow += runs
         if not runs:
             if file.use == "auto":
                 check_dynamic(test, own_ah, file.path)
             dynamic.append((file, test))
+    if slow:
+        for file, test in dynamic:
+            check_above_empty(test, file.capacity_ah or capacity_ah, file.path)
     fit, held = _roles(dynamic)
     if not fit:
         raise FileError("fit-cell: expected at least one pulse or drive test to fit")
@@ -224,13 +237,15 @@ def fit_cell_type(request: FitRequest) -> FitResult:
     cell = with_unmeasured_errors(cell, float(np.mean(warmth))) if alone else cell
     bins = tuple(b for test in held for b in judge_fit(cell, test, BINS))
     names = tuple(sorted({f"slow {t.temperature_degc:g} degC" for t in slow})) + tuple(t.name for t in fit)
+    far = [word for test in held for word in _far_words(cell, test)]
+    leans = [*_leans(base, warmth, slow=bool(slow), alone=alone), *far]
     cell = replace(
         cell,
         name=request.name,
         chemistry=request.chemistry or cell.chemistry,
         origin=request.origin or cell.origin,
-        verified=bool(held and slow),
-        fit_report="; ".join([_sentence(fit, held, bins), *_leans(base, warmth, slow=bool(slow), alone=alone)]),
+        verified=bool(held and slow and not far),
+        fit_report="; ".join([_sentence(fit, held, bins), *leans]),
     )
     return FitResult(cell, bins, names, tuple(t.name for t in held))
 
@@ -254,6 +269,7 @@ def cell_test(file: FitFile, capacity_ah: float) -> CellTest:
     drawn = np.concatenate(([0.0], np.cumsum(current[1:] * np.diff(time_s)))) / 3600.0
     if "charge_ah" in table:
         drawn = table["charge_ah"][rising][0] - table["charge_ah"][rising]
+        check_counter(time_s, current, drawn, capacity_ah, path)
     soc = file.start_soc_ratio - drawn / (file.capacity_ah or capacity_ah)
     name = path.stem + "".join(f" {key}={value:g}" for key, value in file.where.items())
     test = CellTest(name, time_s, current, column(table, "voltage_v", path)[rising], warmth[rising], soc)
@@ -274,7 +290,7 @@ def _bridged(test: CellTest, drawn_ah: Floats) -> CellTest:
     )
 
 
-def _slow_runs(test: CellTest, capacity_ah: float) -> list[SlowTest]:
+def _slow_runs(test: CellTest, capacity_ah: float, path: Path) -> list[SlowTest]:
     """Return the slow discharge and charge of a test over most of the SOC range, none if it is a dynamic one."""
     if np.quantile(np.abs(test.current_a), 0.98) > SLOW_PER_H * capacity_ah:
         return []
@@ -282,8 +298,9 @@ def _slow_runs(test: CellTest, capacity_ah: float) -> list[SlowTest]:
     for charge in (False, True):
         on = (test.current_a * (-1.0 if charge else 1.0) > IDLE_PER_H * capacity_ah) & np.isfinite(test.voltage_v)
         soc = test.soc_ratio[on]
-        if on.sum() < 100 or np.ptp(soc) < SLOW_SPAN:
+        if on.sum() < 100 or np.ptp(soc) < SLOW_SPANS[0]:
             continue
+        check_slow_span(float(np.ptp(soc)), capacity_ah, path)
         soc = (soc - soc.min()) / np.ptp(soc)
         runs.append(SlowTest(float(np.mean(test.temperature_degc)), charge, soc, test.voltage_v[on]))
     return runs
@@ -341,6 +358,20 @@ def _sentence(fit: Sequence[CellTest], held: Sequence[CellTest], bins: Sequence[
         told.append(f"{np.mean(test.temperature_degc):.0f} degC {1e3 * power**0.5:.1f}")
     judged = f"mV RMSE above 10 % SOC on what was not fitted: {', '.join(told)}" if told else "nothing held out"
     return f"fitted to {len(fit)} dynamic tests; {judged}"
+
+
+def _far_words(cell: CellType, test: CellTest) -> Iterator[str]:
+    """Yield what says that a held-out test lies far beyond the errors that the cell type states, above its knee."""
+    part = cell.impedance
+    off_v, warmth = held_out_error(cell, test), float(np.mean(test.temperature_degc))
+    stated_v = np.array([np.interp(warmth, part.temperature_degc, column) for column in np.transpose(part.error_v)])
+    use = np.isfinite(off_v) & (np.array(part.soc_ratio) > KNEE_RATIO)
+    if use.any() and np.sqrt(np.mean(np.square(off_v[use] / stated_v[use]))) > VERIFIED_SIGMAS:
+        off_mv, stated_mv = (1e3 * np.sqrt(np.mean(np.square(errors[use]))) for errors in (off_v, stated_v))
+        yield (
+            f"not verified: {test.name} is off by {off_mv:.0f} mV where {stated_mv:.0f} mV are stated: does each test"
+            " start where it is told to, and has it the same cell, sensors and temperatures as the others?"
+        )
 
 
 def _leans(base: CellType, warmth_degc: Sequence[float], *, slow: bool, alone: bool) -> Iterator[str]:

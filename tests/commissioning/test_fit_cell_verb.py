@@ -194,6 +194,7 @@ MISTAKES = {
     "mV": (lambda: scaled_column(slow(1.0, 1), 2, 1000.0), "the median voltage is .*millivolts"),
     "sign": (lambda: scaled_column(slow(1.0, 1), 1, -1.0), "starts at 100 % goes from 100 to 200 %; .*sign reversed"),
     "exchanged": (lambda: drive(25.0, 3)[:, [0, 2, 1, 3]], "exchanged"),
+    "degF": (lambda: drive(79.0, 3), "the temperature is 79 in the mean, expected degC .*degF are 26.1 degC"),
     "nothing": (lambda: scaled_column(slow(1.0, 1), 2, np.nan), "no voltage is a number"),
 }
 
@@ -209,6 +210,41 @@ def test_a_test_that_can_not_be_so_is_refused_with_its_cause(tmp_path: Path, mis
 def test_twice_the_capacity_is_told_by_the_slow_test(laboratory: tuple[list[str], list[str]], tmp_path: Path):
     fit, _ = laboratory
     assert "is --capacity right (it counts 4.998 Ah)" in refused(tmp_path, *fit, "--capacity", "10")
+
+
+def test_a_slow_test_tells_a_capacity_that_is_too_small_and_a_drive_of_another_size(
+    laboratory: tuple[list[str], list[str]], tmp_path: Path
+):
+    fit, _ = laboratory
+    assert "counts 4.998 Ah, 1.16 times the capacity of 4.3 Ah" in refused(tmp_path, *fit, "--capacity", "4.3")
+    larger = changed(tmp_path, scaled_column(drive(25.0, 3), 1, 1.2))
+    found = refused(tmp_path, fit[0], larger, "--capacity", "5")
+    assert re.search(r"changed.csv: it counts down to -\d+ % of the 5 Ah that the slow test has", found), found
+
+
+def test_times_in_minutes_contradict_the_testers_counter(tmp_path: Path):
+    rows = drive(25.0, 3)
+    counted = -np.cumsum(rows[:, 1]) / 3600.0
+    rows[:, 0] /= 60.0
+    path = write(
+        tmp_path / "minutes.csv",
+        np.column_stack((rows, counted)),
+        "time_s,current_a,voltage_v,temperature_degc,charge_ah",
+    )
+    assert "is time_s in s, and current_a in A?" in refused(tmp_path, path, "--capacity", "5")
+
+
+def test_a_held_out_drive_far_beyond_what_the_file_states_leaves_it_unverified(
+    laboratory: tuple[list[str], list[str]], tmp_path: Path
+):
+    (slow_down, _, pulses_25, _), (_, held) = laboratory
+    later, out = drive(25.0, 3)[3000:], tmp_path / "late.yaml"
+    run(slow_down, pulses_25, "--hold-out", changed(tmp_path, later), "--capacity", "5", "--out", str(out))
+    cell = parse_cell_type(out.read_text(encoding="utf-8"), str(out))
+    assert not cell.verified
+    assert re.search(r"not verified: changed is off by \d+ mV where \d+ mV are stated", cell.fit_report)
+    run(slow_down, pulses_25, "--hold-out", held, "--capacity", "5", "--out", str(out))
+    assert parse_cell_type(out.read_text(encoding="utf-8"), str(out)).verified
 
 
 def test_options_and_folders_are_looked_at_first(laboratory: tuple[list[str], list[str]], tmp_path: Path):
