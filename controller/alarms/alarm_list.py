@@ -1,8 +1,8 @@
 """The alarm list: what an operator has to look at now, in words, made from the arrays that every snapshot holds.
 
 Rule (ISA-18.2): listed is what stands or still waits for an acknowledge. What stands and waits comes first, then what
-stands, then what is gone and only waits; among these by priority, then the newest. So what is gone never pushes out
-what stands. What is shelved, suppressed by design or out of service is hidden.
+stands, then what is gone and only waits; among these what came first of a trip's episode, then by priority, then the
+newest. So what is gone never pushes out what stands. What is shelved, suppressed by design or out of service is hidden.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from controller.alarms.equipment import Axis
 from controller.alarms.events import EventKind, EventRecord
+from controller.alarms.first_out import FirstOut
 from controller.alarms.groups import Priority
 from controller.alarms.states import STANDING, UNACKED, AlarmState
 from controller.alarms.table import AlarmTable
@@ -52,7 +53,8 @@ def listed_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]]) -> NDAr
     state, since_ns = arrays["alarm.state"], arrays["alarm.time_ns"]
     listed = np.flatnonzero(_UNACKED[state] | _STANDING[state])
     stands, waits = _STANDING[state[listed]], _UNACKED[state[listed]]
-    order = np.lexsort((-since_ns[listed], table.priority[listed], ~waits, ~stands))
+    follows = arrays["alarm.first_out"][listed] == FirstOut.NO
+    order = np.lexsort((-since_ns[listed], table.priority[listed], follows, ~waits, ~stands))
     return listed[order]
 
 

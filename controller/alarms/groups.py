@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from controller.alarms.equipment import AXIS_OF_OWNER, Axis, EquipmentList
-from controller.alarms.system_alarms import SYSTEM_ALARMS, Definition, SystemAlarm
+from controller.alarms.system_alarms import (
+    COMMUNICATION_OFF_DELAY_S,
+    OF_COMMUNICATION,
+    SYSTEM_ALARMS,
+    Definition,
+    SystemAlarm,
+)
 from controller.plant.model import Plant
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Reduction, ResetClass
 from controller.plant.signals import SIGNALS, SignalForm
@@ -51,6 +57,7 @@ class AlarmGroup:
     element: str = ""  # what a cell index means: "cell", "sensor" or nothing
     row: int = -1
     start: int = 0
+    off_delay_s: float = 0.0  # beyond what the condition itself waits
 
     @property
     def priority(self) -> Priority:
@@ -112,6 +119,7 @@ def _system_group(name: SystemAlarm, definition: Definition, counts: dict[Axis, 
         response=definition.response,
         unit=definition.unit,
         element="cell" if name.value.startswith("cell_") else "",
+        off_delay_s=COMMUNICATION_OFF_DELAY_S if name in OF_COMMUNICATION else 0.0,
     )
 
 

@@ -52,8 +52,10 @@ class Alarms:
     conditions: Conditions  # as they were at the last update
     episode: NDArray[np.bool_]  # trips that belong to a first-out episode not yet over
     held: NDArray[np.bool_]  # stood before a restart
+    gone_ns: IntArray  # since when the condition of those that wait to return is over
     fresh_ns: IntArray  # since when those that wait for an explanation do
     explained_until_ns: IntArray  # 0: not any more
+    any_gone: bool = False
     any_fresh: bool = False
     next_explained_end_ns: int = NEVER_NS
     flood: Flood = field(default_factory=Flood)
@@ -94,6 +96,7 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
         conditions=Conditions(table),
         episode=np.zeros(size, np.bool_),
         held=np.zeros(size, np.bool_),
+        gone_ns=np.full(size, NEVER_NS, np.int64),
         fresh_ns=np.full(size, NEVER_NS, np.int64),
         explained_until_ns=np.zeros(size, np.int64),
     )
@@ -106,6 +109,7 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
 def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
     """Take this scan's conditions over and return what changed."""
     state = _held(alarms, conditions.state, now_ns) if alarms.held_until_ns else conditions.state
+    state = _stays_or_returns(table, alarms, state, now_ns)
     state = _explained_or_late(table, alarms, state, now_ns)
     found = _find_cells(table, alarms, conditions, now_ns)
     next_end_ns = min(alarms.next_shelf_end_ns, alarms.next_explained_end_ns)
@@ -197,6 +201,20 @@ def _held(alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.u
     if not alarms.held.any():
         alarms.held_until_ns = 0
     return np.where(alarms.held, np.maximum(state, alarms.conditions.state), state)
+
+
+def _stays_or_returns(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
+    """Keep active what has not been over for its off-delay."""
+    gone = (alarms.conditions.state == Condition.ACTIVE) & (state != Condition.ACTIVE) & (table.off_delay_ns > 0)
+    if not gone.any():
+        if alarms.any_gone:
+            alarms.gone_ns.fill(NEVER_NS)
+            alarms.any_gone = False
+        return state
+    alarms.any_gone = True
+    alarms.gone_ns = np.where(gone, np.minimum(alarms.gone_ns, now_ns), NEVER_NS)
+    stays = gone & (now_ns - alarms.gone_ns < table.off_delay_ns)
+    return np.where(stays, alarms.conditions.state, state)
 
 
 def _explained_or_late(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
@@ -300,18 +318,38 @@ def _overlay(table: AlarmTable, alarms: Alarms, touched: IntArray) -> IntArray:
 
 
 def _mark_first_out(table: AlarmTable, alarms: Alarms, raised: IntArray, now_ns: int) -> list[EventRecord]:
-    trips = raised[table.first_out_group[raised] != NONE]
-    alarms.episode[trips] = True
+    """Mark the first of each episode; what has brought about a trip stands for it, whichever was seen first."""
+    alarms.episode[raised[table.first_out_group[raised] != NONE]] = True
+    causes, trips = table.causes[:, _are_brought_about(table, alarms)]
+    alarms.episode[causes] = True
+    touched = np.concatenate([raised, trips[np.isin(causes, raised)]])
     events: list[EventRecord] = []
-    for group in np.unique(table.first_out_group[trips]):
+    for group in np.unique(table.first_out_group[touched]):
+        if group == NONE:
+            continue
         members = np.flatnonzero(alarms.episode & (table.first_out_group == group))
-        conditions = alarms.conditions
-        marks = first_out.mark(conditions.time_ns[members], conditions.uncertainty_ns[members])
-        newly = members[(marks != FirstOut.NO) & (marks != alarms.first_out[members])]
-        alarms.first_out[members] = marks
-        number = float(np.count_nonzero(marks))
-        events += [_record(table, alarms, int(i), EventKind.FIRST_OUT, now_ns, number) for i in newly]
+        caused = np.isin(trips, members)
+        first = np.setdiff1d(np.concatenate([members, causes[caused]]), trips[caused])
+        alarms.first_out[trips[caused]] = FirstOut.NO
+        events += _mark(table, alarms, first, now_ns)
     return events
+
+
+def _are_brought_about(table: AlarmTable, alarms: Alarms) -> NDArray[np.bool_]:
+    """Return which pairs of cause and trip [pair] belong to an episode."""
+    causes, trips = table.causes
+    stands = (alarms.conditions.state[causes] == Condition.ACTIVE) | alarms.episode[causes]
+    brought_about: NDArray[np.bool_] = stands & alarms.episode[trips]
+    return brought_about
+
+
+def _mark(table: AlarmTable, alarms: Alarms, members: IntArray, now_ns: int) -> list[EventRecord]:
+    conditions = alarms.conditions
+    marks = first_out.mark(conditions.time_ns[members], conditions.uncertainty_ns[members])
+    newly = members[(marks != FirstOut.NO) & (marks != alarms.first_out[members])]
+    alarms.first_out[members] = marks
+    number = float(np.count_nonzero(marks))
+    return [_record(table, alarms, int(i), EventKind.FIRST_OUT, now_ns, number) for i in newly]
 
 
 def _end_episodes(table: AlarmTable, alarms: Alarms) -> None:

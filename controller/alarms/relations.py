@@ -121,6 +121,15 @@ def _measuring(plant: Plant) -> Iterator[tuple[int, Owner, int]]:
             yield device.index, binding.owner, binding.equipment
 
 
+def causes(groups: Sequence[AlarmGroup]) -> IntArray:
+    """Return which alarms bring about which trips [(cause, trip), pair]: what the grid does stops its converters."""
+    by_name = {g.name: g for g in groups if g.row < 0}
+    tripped = by_name[SystemAlarm.PCS_TRIPPED]
+    trips = np.arange(tripped.start, tripped.start + tripped.count)
+    of_grid = (by_name[SystemAlarm.GRID_VOLTAGE_OUTSIDE].start, by_name[SystemAlarm.GRID_FREQUENCY_OUTSIDE].start)
+    return np.stack([np.repeat(of_grid, len(trips)), np.tile(trips, len(of_grid))])
+
+
 def first_out_groups(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
     """Return the first-out group of each alarm [A]: its block, or `len(plant.blocks)` for the plant's own trips."""
     blocks = {

@@ -17,7 +17,6 @@ import numpy as np
 from controller.alarms.equipment import Axis
 from controller.alarms.first_out import FirstOut
 from controller.alarms.life_cycle import Alarms
-from controller.alarms.relations import NONE
 from controller.alarms.states import UNACKED, AlarmState, Condition
 from controller.alarms.system_alarms import SystemAlarm
 from controller.alarms.table import AlarmTable
@@ -95,7 +94,7 @@ def _restore(table: AlarmTable, alarms: Alarms, record: dict[str, Any], now_ns: 
     state = AlarmState(record["state"])
     shelved_for_ns, out_of_service = int(record["shelved_for_ns"]), bool(record["out_of_service"])
     if state in _CONDITION:
-        _restore_state(table, alarms, alarm, record, state, then_ns)
+        _restore_state(alarms, alarm, record, state, then_ns)
     if shelved_for_ns:
         alarms.state[alarm], alarms.shelved_until_ns[alarm] = AlarmState.SHELVED, now_ns + shelved_for_ns
     if out_of_service:
@@ -104,9 +103,7 @@ def _restore(table: AlarmTable, alarms: Alarms, record: dict[str, Any], now_ns: 
     return ""
 
 
-def _restore_state(
-    table: AlarmTable, alarms: Alarms, alarm: int, record: dict[str, Any], state: AlarmState, then_ns: int
-) -> None:
+def _restore_state(alarms: Alarms, alarm: int, record: dict[str, Any], state: AlarmState, then_ns: int) -> None:
     if record["name"] in _OVER_BY_THEN:
         state = AlarmState.RETURNED_UNACKED if state in UNACKED else AlarmState.NORMAL
     conditions, condition = alarms.conditions, _CONDITION.get(state, Condition.NORMAL)
@@ -120,5 +117,5 @@ def _restore_state(
     alarms.cell[alarm] = conditions.cell[alarm] = int(record["cell"])
     conditions.time_ns[alarm] = then_ns - int(record["sampled_ns"])
     conditions.uncertainty_ns[alarm] = int(record["uncertainty_ns"])
-    if first_out is not None and table.first_out_group[alarm] != NONE:
+    if first_out is not None:
         alarms.episode[alarm], alarms.first_out[alarm] = True, FirstOut(first_out)

@@ -84,6 +84,31 @@ class SystemAlarm(StrEnum):
     RECORDING_INCOMPLETE = "recording_incomplete"
 
 
+COMMUNICATION_OFF_DELAY_S = 15.0
+"""So long must it be over before an alarm of lost communication returns: a link that comes and goes is one alarm.
+
+Source: ISA-18.2, delay-off against chattering; its starting point for fast signals (flow, pressure).
+"""
+OF_COMMUNICATION = frozenset(
+    {
+        SystemAlarm.FIRST_DATA_MISSING,
+        SystemAlarm.LINK_LOST,
+        SystemAlarm.DEVICE_LOST,
+        SystemAlarm.FIELD_LOST,
+        SystemAlarm.WRITE_FAILED,
+        SystemAlarm.PROTECTION_DATA_LOST,
+        SystemAlarm.PCS_DATA_LOST,
+        SystemAlarm.PCS_TAKES_NO_COMMAND,
+        SystemAlarm.BUS_AT_ZERO,
+        SystemAlarm.RACK_LIMITS_LOST,
+        SystemAlarm.CELLS_MISSING,
+        SystemAlarm.INTERLOCK_UNKNOWN,
+        SystemAlarm.POI_UNKNOWN,
+    }
+)
+"""What a link that comes and goes raises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One fixed alarm: over which axis, how bad, in which words, what to do. `unit` is that of its value."""
@@ -225,7 +250,7 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.PCS,
         Level.TRIP,
         "has stopped in fault, unasked",
-        "Look at its DC bus first: racks that their BMS opens fault it too. Then read its fault code; clear it, reset.",
+        "Look at grid and DC bus first: racks that their BMS opens fault it too. Then read its fault code; reset it.",
     ),
     SystemAlarm.START_FAILED: _alarm(Axis.PCS, "did not start in time", "Read its state and fault code; then start."),
     SystemAlarm.POI_MISSED: _alarm(

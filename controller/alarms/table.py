@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from controller.alarms.equipment import AXIS_OF_OWNER, Axis, EquipmentList
 from controller.alarms.groups import AlarmGroup, alarm_groups
-from controller.alarms.relations import ancestors, first_out_groups, out_of_service, parents, waiting
+from controller.alarms.relations import ancestors, causes, first_out_groups, out_of_service, parents, waiting
 from controller.alarms.system_alarms import SystemAlarm
 from controller.image.layout import Field
 from controller.image.quantities import Section
@@ -25,7 +25,8 @@ class AlarmTable:
     `ancestors[depth, A]`: parents of parents suppress too. `waits[A]`: is raised only when nothing has explained it for
     a moment (`life_cycle.EXPLAINED_WITHIN_NS`).
     `first_out_group[A]`: trips of one block belong together, those of the plant in a group behind the blocks; NONE
-    for all that is no trip.
+    for all that is no trip. `causes[(cause, trip), pair]`: first-out is the cause.
+    `off_delay_ns[A]`: so long must its condition be over before it is.
     """
 
     def __init__(self, plant: Plant) -> None:
@@ -40,6 +41,7 @@ class AlarmTable:
         self.level = np.repeat(np.array([g.level for g in self.groups], np.uint8), counts)
         self.priority = np.repeat(np.array([g.priority for g in self.groups], np.uint8), counts)
         self.shelvable = np.repeat(np.array([g.shelvable for g in self.groups], np.bool_), counts)
+        self.off_delay_ns = np.repeat(np.array([round(g.off_delay_s * 1e9) for g in self.groups], np.int64), counts)
         self.limit = np.repeat(np.array([g.limit for g in self.groups], np.float64), counts)
         self.equipment_number = np.concatenate(
             [self.equipment.starts[g.axis] + np.arange(g.count) for g in self.groups] or [np.zeros(0, np.int64)]
@@ -48,6 +50,7 @@ class AlarmTable:
         self.ancestors = ancestors(self.parent)
         self.waits = waiting(plant, self.groups)
         self.first_out_group = first_out_groups(plant, self.groups)
+        self.causes = causes(self.groups)
         self.out_of_service = out_of_service(plant, self.groups)
 
     def system(self, name: SystemAlarm) -> AlarmGroup:

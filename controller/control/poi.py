@@ -39,7 +39,7 @@ UNKNOWN_AFTER_S = 2.0
 VOLTAGE_WINDOW_RATIO = 0.1
 FREQUENCY_WINDOW_HZ = 1.5
 GRID_OUTSIDE_AFTER_S = 1.0
-"""It is told only then: one sample is none."""
+"""It is told only then: one sample is none, unless a converter bears it out."""
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from controller.plant.signals import Owner
 
 LINES_AT_MOST, GONE_AT_MOST = 200, 20
 _NAMED = {Owner.RACK: Axis.RACK, Owner.BUS: Axis.BUS, Owner.PCS: Axis.PCS}
-_FIELDS = ("alarm.state", "alarm.time_ns", "alarm.value", "alarm.cell")
+_FIELDS = ("alarm.state", "alarm.first_out", "alarm.time_ns", "alarm.value", "alarm.cell")
 
 
 class AlarmWords:

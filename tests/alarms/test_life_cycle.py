@@ -27,7 +27,7 @@ from controller.alarms.life_cycle import (
     why_not_shelved,
 )
 from controller.alarms.states import AlarmState, Condition
-from controller.alarms.system_alarms import SystemAlarm
+from controller.alarms.system_alarms import COMMUNICATION_OFF_DELAY_S, SystemAlarm
 from controller.alarms.table import alarm_fields
 from controller.image.image import Image
 from controller.image.layout import plant_layout
@@ -36,6 +36,7 @@ from controller.plant.signals import Owner
 
 S = 10**9
 MINUTE = 60 * S
+OFF_DELAY = round(COMMUNICATION_OFF_DELAY_S * S)
 
 
 def group(table, level, name="cell_voltage_high"):
@@ -53,7 +54,7 @@ def raise_row(table, conditions, level, rack, time_ns, uncertainty_ns=0):
 
 
 def listed_arrays(alarms):
-    return {f"alarm.{name}": getattr(alarms, name) for name in ("state", "time_ns", "value", "cell")}
+    return {f"alarm.{name}": getattr(alarms, name) for name in ("state", "first_out", "time_ns", "value", "cell")}
 
 
 def kinds(events):
@@ -137,14 +138,37 @@ def test_racks_that_are_missed_before_their_bank_wait_for_it_and_come_back_after
     raised = kinds(update(table, alarms, conditions, 2 * S + EXPLAINED_WITHIN_NS))
     assert sorted(raised) == sorted([EventKind.RAISED, *[EventKind.SUPPRESSED] * racks.sum()])
 
+    over_ns = 60 * S + OFF_DELAY
     conditions.hold_one(bank, device.index, active=False, now_ns=60 * S)
-    assert kinds(update(table, alarms, conditions, 60 * S)) == [EventKind.RETURNED]
+    assert update(table, alarms, conditions, 60 * S) == ()
     still = racks & (np.arange(len(racks)) % 2 == 0)
     conditions.hold(table.system(SystemAlarm.PROTECTION_DATA_LOST), still, 61 * S)
-    back = set(kinds(update(table, alarms, conditions, 61 * S)))
+    assert update(table, alarms, conditions, 61 * S) == ()
+    assert kinds(update(table, alarms, conditions, over_ns)) == [EventKind.RETURNED]
+    back = set(kinds(update(table, alarms, conditions, over_ns + S)))
     assert back == {EventKind.UNSUPPRESSED}, "half of them are back, the others may be on their way"
-    late = kinds(update(table, alarms, conditions, 61 * S + EXPLAINED_FOR_NS))
+    late = kinds(update(table, alarms, conditions, over_ns + EXPLAINED_FOR_NS))
     assert late.count(EventKind.RAISED) == still.sum(), "what stays away has another cause"
+
+
+def test_a_link_that_comes_and_goes_is_one_alarm(table, alarms, conditions):
+    """Each device of a flapping I/O module was told fifteen times in two minutes."""
+    unknown = table.system(SystemAlarm.POI_UNKNOWN)
+    raised = []
+    for second in range(120):
+        conditions.hold_one(unknown, 0, active=second % 8 < 4, now_ns=second * S)
+        raised += kinds(update(table, alarms, conditions, second * S))
+    assert raised == [EventKind.RAISED]
+    assert update(table, alarms, conditions, 116 * S + OFF_DELAY - 1) == ()
+    assert kinds(update(table, alarms, conditions, 116 * S + OFF_DELAY)) == [EventKind.RETURNED]
+
+
+def test_what_is_no_matter_of_communication_returns_at_once(table, alarms, conditions):
+    missed = table.system(SystemAlarm.POI_MISSED)
+    conditions.hold_one(missed, 0, active=True, now_ns=S)
+    update(table, alarms, conditions, S)
+    conditions.hold_one(missed, 0, active=False, now_ns=2 * S)
+    assert kinds(update(table, alarms, conditions, 2 * S)) == [EventKind.RETURNED]
 
 
 def test_one_rack_that_nothing_explains_is_raised_after_a_moment(table, alarms, conditions):
@@ -215,6 +239,28 @@ def test_an_alarm_out_of_service_is_hidden_until_it_returns(table, alarms, condi
     assert count_alarms(table, alarms).out_of_service == 1
     events = set_out_of_service(table, alarms, alarm, 2 * S, out=False)
     assert kinds(events) == [EventKind.RETURNED_TO_SERVICE, EventKind.RAISED]
+
+
+def test_what_the_grid_does_is_first_out_whenever_its_alarm_comes(table, alarms, conditions):
+    """At 63 Hz the converters stopped 0.75 s before the grid's alarm came, and were named as the cause."""
+    tripped, grid = table.system(SystemAlarm.PCS_TRIPPED), table.system(SystemAlarm.GRID_FREQUENCY_OUTSIDE)
+    conditions.hold(tripped, np.array([True, True]), 10 * S)
+    update(table, alarms, conditions, 10 * S)
+    assert alarms.first_out[tripped.place].tolist() == [FirstOut.FIRST] * 2, "nothing else is known yet"
+    conditions.hold_one(grid, 0, active=True, now_ns=11 * S)
+    events = update(table, alarms, conditions, 11 * S)
+    assert [(e.kind, e.code) for e in events][-1] == (EventKind.FIRST_OUT, grid.start)
+    assert alarms.first_out[tripped.place].tolist() == [FirstOut.NO] * 2
+    assert alarms.first_out[grid.start] == FirstOut.FIRST
+    assert listed_alarms(table, listed_arrays(alarms))[0] == grid.start, "the first to look at"
+
+    conditions.state[:] = Condition.NORMAL
+    update(table, alarms, conditions, 60 * S)
+    acknowledge(table, alarms, 61 * S)
+    assert not alarms.first_out.any()
+    conditions.hold_one(grid, 0, active=True, now_ns=70 * S)
+    update(table, alarms, conditions, 70 * S)
+    assert not alarms.first_out.any(), "without a trip there is no episode"
 
 
 def test_the_earliest_trip_of_a_block_is_marked_first_out(table, alarms, conditions):

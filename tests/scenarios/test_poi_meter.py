@@ -54,7 +54,7 @@ def test_a_power_at_the_poi_that_is_not_known_freezes_the_loop_and_is_told(runni
     running.hold(-0.6 * MW, 10.0)
     assert running.number("Plant.PcsPower") == pytest.approx(-0.6 + before - 0.68, abs=0.02), "followed without it"
     running.fault("clear GRID")
-    running.hold(0.68 * MW, 15.0)
+    running.hold(0.68 * MW, 20.0)
     assert running.alarms() == set()
     assert running.value("Plant.LimitReason") == LimitReason.NONE
     assert running.number("Plant.ActivePower") == pytest.approx(0.68, abs=0.02)

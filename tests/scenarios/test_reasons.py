@@ -26,7 +26,7 @@ def test_a_lost_limit_names_its_rack_and_is_an_alarm(running: PlantRig) -> None:
     running.fault("clear")
     running.hold(0.6 * MW, 6.0)
     assert running.value(PCS01) == WELL
-    running.hold(0.6 * MW, 8.0)
+    running.hold(0.6 * MW, 12.0)
     assert running.alarms() == set()
 
 

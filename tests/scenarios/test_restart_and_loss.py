@@ -232,7 +232,7 @@ def test_a_chain_that_nobody_reads_is_told_for_as_long_as_it_is_so(running: Plan
         assert "ESTOP interlock_unknown" in running.alarms()
     running.do(Action.ACKNOWLEDGE_ALARMS)
     running.fault("clear IO01")
-    for _ in range(40):
+    for _ in range(80):
         running.hold(0.6 * MW, 0.25)
         assert running.alarms(unacknowledged=True) == set()
     assert running.alarms() == set()

@@ -328,11 +328,24 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
         "bus.circulating_current": facts.buses.circulating_a > state.relations.bus_circulating_max_a,
         "rack.current_sign_wrong": state.racks.balance.wrong,
         "rack.voltage_wrong": state.racks.voltages.apart,
-        "plant.grid_voltage": _one(yes=state.grid_s[0] > GRID_OUTSIDE_AFTER_S),
-        "plant.grid_frequency": _one(yes=state.grid_s[1] > GRID_OUTSIDE_AFTER_S),
+        **_grid_outside(state),
         "rack.left_out": _racks_left_out(arrays, state, facts.racks),
         "pcs.left_out": _pcs_left_out(arrays, state),
     }
+
+
+def _grid_outside(state: ControlState) -> dict[str, BoolArray]:
+    """Voltage and frequency outside their windows for a second; at once where a converter has stopped by itself."""
+    after_s = 0.0 if _stopped_by_itself(state).any() else GRID_OUTSIDE_AFTER_S
+    of_voltage_s, of_frequency_s = state.grid_s
+    return {
+        "plant.grid_voltage": _one(yes=of_voltage_s > after_s),
+        "plant.grid_frequency": _one(yes=of_frequency_s > after_s),
+    }
+
+
+def _stopped_by_itself(state: ControlState) -> BoolArray:
+    return state.pcs.stopped_by_itself | np.array([s is PcsSequenceState.TRIPPED for s in state.pcs.sequence], np.bool_)
 
 
 LEFT_OUT_AFTER_NS = 30_000_000_000
@@ -386,7 +399,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "pcs.not_armed": (sequences == int(PcsSequenceState.ARMING)) & ~converters.armed,
         "pcs.start_failed": pcs.start_failed.copy(),
         "pcs.stop_failed": pcs.stop_failed.copy(),
-        "pcs.stopped_by_itself": pcs.stopped_by_itself | (sequences == int(PcsSequenceState.TRIPPED)),
+        "pcs.stopped_by_itself": _stopped_by_itself(state),
         "pcs.runs_unasked": converters.runs & (sequences == int(PcsSequenceState.OFF)),
         "pcs.write_failed": facts.pcs_conditions.write_failed,
         "plant.setpoint_ran_out": _one(yes=state.active.misses_its_master or state.reactive.misses_its_master),
