@@ -73,7 +73,7 @@ def control(
     carry = rack_limits(state.relations, measured, soc, racks.candidates, state.racks.held, now_ns)
     buses = bus_limits(state.relations, arrays, measured, carry, racks.connections)
     balance = state.racks.balance
-    balance.look(measured, racks.connections, now_ns)
+    balance.look(measured, racks.connections, state.pcs.command_w, now_ns)
     state.racks.voltages.look(measured, now_ns)
     events += step_racks(plant, arrays, state, measured, protection, buses, racks)
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+from controller.control.bus_balance import BusBalance
 from controller.control.commands import Action
+from controller.control.relations import relations_of
+from controller.image.plant_arrays import plant_arrays
 from controller.plant.model import Plant
 from controller.runtime.local_plant import LocalPlant, local_plant
 from controller.simulator.faults.menu import FaultMenu
@@ -55,6 +61,29 @@ def test_a_converter_that_measures_too_much_is_no_rack_s_fault(plant_at_work: Lo
     assert FaultMenu(plant_at_work.fake.devices).execute("scale PCS02 ActivePower 1.5") == "ok"
 
     assert _found(plant_at_work, MW, 30) == set()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("reads_w", "racks_w", "named"), [(-20e3, 20e3, "PCS01"), (20e3, -20e3, "racks"), (20e3, 20e3, "")]
+)
+def test_who_runs_against_the_command_is_named(
+    demo_plant: Plant, sign: float, reads_w: float, racks_w: float, named: str
+) -> None:
+    """At 20 kW, below what is judged as power beyond its command, a converter's racks were named in its place."""
+    arrays = plant_arrays(demo_plant)
+    balance = BusBalance(relations_of(demo_plant, arrays), arrays)
+    of_first = arrays.rack_bus == 0
+    measured = SimpleNamespace(
+        rack_voltage_v=np.full(len(of_first), 800.0),
+        rack_current_a=np.where(of_first, sign * racks_w / 800.0 / of_first.sum(), 0.0),
+        pcs_active_power_w=np.array([sign * reads_w, 0.0]),
+    )
+    connections = SimpleNamespace(on_bus=np.ones(len(of_first), np.bool_))
+    for second in range(1, 12):
+        balance.look(measured, connections, np.array([sign * 20e3, 0.0]), second * 10**9)  # type: ignore[arg-type]
+    assert balance.turned.tolist() == [named == "PCS01", False]
+    assert balance.wrong.tolist() == (of_first & (named == "racks")).tolist()
 
 
 def test_a_current_that_hardly_flows_explains_no_gap(plant_at_work: LocalPlant) -> None:
