@@ -4,9 +4,10 @@ Rule: a quiet plant may stand still, to the last digit of a coarse meter, for as
 shown for six periods of a device, at least 3 s, that the power through it is another than when it last moved, by a
 twentieth of its rating (a tenth of all converters, where several share a bus) and by three steps of its own register,
 it should have moved too. If none of its numbers has, it is frozen, whatever its heartbeat does, and stays so until one
-moves. The others are: of a meter at the POI all converters; of a converter the racks of its bus, and the other
-converters there. What they showed at its last move is taken once their samples had time to follow, and anew where one
-of them comes or goes. A meter behind an open breaker or without voltage is not judged: the plant may run an island.
+moves. The others are: of a meter at the POI all converters, and the racks of those that are silent; of a converter the
+racks of its bus, and the other converters there. What they showed at its last move is taken once their samples had time
+to follow; of a converter anew where one of them comes or goes. A meter behind an open breaker or without voltage is not
+judged: the plant may run an island.
 """
 
 from __future__ import annotations
@@ -114,7 +115,10 @@ class _Still(ABC):
 
 
 class StillMeters(_Still):
-    """The meters at the POI, by what all converters give."""
+    """The meters at the POI, by what all converters give; by its racks what a bus gives whose converters are silent.
+
+    What they show is followed step by step, so that a converter that comes or goes in between is no step.
+    """
 
     owner = Owner.METER
 
@@ -124,19 +128,50 @@ class StillMeters(_Still):
         super().__init__(plant, image, periods, moved_w, periods["pcs.active_power"].longest_ns)
         self._served &= np.array([m.is_at_poi for m in plant.meters], np.bool_)
         self._dead_v = DEAD_GRID_RATIO * np.array([m.voltage_v for m in plant.meters], np.float64)
-        self._power, self._voltage, self._breaker = (
-            image[name] for name in ("pcs.active_power", "meter.voltage", "meter.breaker")
-        )
-        self._heard = np.zeros(len(plant.pcs), np.bool_)
+        self._voltage, self._breaker = image["meter.voltage"], image["meter.breaker"]
+        self._given = _Given(plant, image)
+        self._pcs_w, self._racks_w = self._given.look()
+        self._sum_w = 0.0
 
     def _witness(self) -> tuple[FloatArray, BoolArray]:
-        heard = usable(self._power.quality)
-        same = bool((heard == self._heard).all())
-        self._heard = heard
+        pcs_w, racks_w = self._given.look()
+        bus = self._given
+        stepped_w = bus.of_pcs(pcs_w - self._pcs_w)  # NaN where one of its converters is not heard, or was not
+        by_racks_w = bus.of_racks(np.nan_to_num(racks_w - self._racks_w))
+        self._sum_w += float(np.where(np.isnan(stepped_w), by_racks_w, stepped_w).sum())
+        self._pcs_w, self._racks_w = pcs_w, racks_w
         dead = usable(self._voltage.quality) & (self._voltage.value < self._dead_v)
         apart = usable(self._breaker.quality) & (self._breaker.value != BreakerState.CLOSED)
-        sum_w = float(np.where(heard, self._power.value, 0.0).sum())
-        return np.full(len(dead), sum_w), same & ~dead & ~apart
+        return np.full(len(dead), self._sum_w), ~dead & ~apart
+
+
+class _Given:
+    """What converters and racks show that they give; NaN where that is not known."""
+
+    def __init__(self, plant: Plant, image: Image) -> None:
+        self.pcs_bus = np.array([p.bus for p in plant.pcs], np.int64)
+        self.rack_bus = np.array([r.bus for r in plant.racks], np.int64)
+        self._buses = len(plant.buses)
+        self._power, self._voltage, self._current = (
+            image[name] for name in ("pcs.active_power", "rack.voltage", "rack.current")
+        )
+
+    def look(self) -> tuple[FloatArray, FloatArray]:
+        """Return the powers of all converters [P] and racks [R] now."""
+        racks_heard = usable(self._voltage.quality) & usable(self._current.quality)
+        pcs_w = np.where(usable(self._power.quality), self._power.value, np.nan)
+        return pcs_w, np.where(racks_heard, self._voltage.value * self._current.value, np.nan)
+
+    def of_pcs(self, each: FloatArray | BoolArray) -> FloatArray:
+        """Return the sums of something of converters by bus [B]."""
+        return self._by(self.pcs_bus, each)
+
+    def of_racks(self, each: FloatArray | BoolArray) -> FloatArray:
+        """Return the sums of something of racks by bus [B]."""
+        return self._by(self.rack_bus, each)
+
+    def _by(self, bus: IntArray, each: FloatArray | BoolArray) -> FloatArray:
+        return np.bincount(bus, weights=each, minlength=self._buses).astype(np.float64, copy=False)
 
 
 class StillConverters(_Still):
@@ -146,34 +181,22 @@ class StillConverters(_Still):
 
     def __init__(self, plant: Plant, image: Image, periods: DataPeriods) -> None:
         """Nothing seen yet."""
-        self._bus = np.array([p.bus for p in plant.pcs], np.int64)
-        self._rack_bus = np.array([r.bus for r in plant.racks], np.int64)
-        self._buses = len(plant.buses)
-        of_bus_w = self._of_bus(self._bus, np.array([p.power_w for p in plant.pcs], np.float64))
-        shared = np.bincount(self._bus, minlength=self._buses) > 1
-        moved_w: FloatArray = (np.where(shared, SHARED_MOVED_RATIO, MOVED_RATIO) * of_bus_w)[self._bus]
+        self._given = given = _Given(plant, image)
+        of_bus_w = given.of_pcs(np.array([p.power_w for p in plant.pcs], np.float64))
+        shared = given.of_pcs(np.ones(len(plant.pcs))) > 1.0
+        moved_w: FloatArray = (np.where(shared, SHARED_MOVED_RATIO, MOVED_RATIO) * of_bus_w)[given.pcs_bus]
         witness_ns = max(periods[name].longest_ns for name in ("rack.current", "rack.voltage", "pcs.active_power"))
         super().__init__(plant, image, periods, moved_w, witness_ns)
-        self._power, self._voltage, self._current = (
-            image[name] for name in ("pcs.active_power", "rack.voltage", "rack.current")
-        )
-        self._heard = np.zeros(len(plant.pcs), np.bool_)
-        self._racks_heard = np.zeros(len(plant.racks), np.bool_)
+        self._heard, self._racks_heard = (np.isfinite(each_w) for each_w in given.look())
 
     def _witness(self) -> tuple[FloatArray, BoolArray]:
-        heard = usable(self._power.quality)
-        racks_heard = usable(self._voltage.quality) & usable(self._current.quality)
-        changed = self._of_bus(self._bus, heard != self._heard) + self._of_bus(
-            self._rack_bus, racks_heard != self._racks_heard
-        )
+        given, (pcs_w, racks_w) = self._given, self._given.look()
+        heard, racks_heard = np.isfinite(pcs_w), np.isfinite(racks_w)
+        changed = given.of_pcs(heard != self._heard) + given.of_racks(racks_heard != self._racks_heard)
         self._heard, self._racks_heard = heard, racks_heard
-        racks_w = self._of_bus(self._rack_bus, np.where(racks_heard, self._voltage.value * self._current.value, 0.0))
-        pcs_w = np.where(heard, self._power.value, 0.0)
-        others_w = self._of_bus(self._bus, pcs_w)[self._bus] - pcs_w
-        return racks_w[self._bus] - others_w, changed[self._bus] == 0.0
-
-    def _of_bus(self, bus: IntArray, each: FloatArray | BoolArray) -> FloatArray:
-        return np.bincount(bus, weights=each, minlength=self._buses).astype(np.float64, copy=False)
+        of_pcs_w = np.nan_to_num(pcs_w)
+        others_w = given.of_pcs(of_pcs_w)[given.pcs_bus] - of_pcs_w
+        return given.of_racks(np.nan_to_num(racks_w))[given.pcs_bus] - others_w, changed[given.pcs_bus] == 0.0
 
 
 def _steps_w(plant: Plant, owner: Owner, count: int) -> FloatArray:

@@ -30,6 +30,33 @@ def test_a_frozen_poi_meter_is_not_followed(running: PlantRig) -> None:
     assert running.number("Plant.ActivePower") == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.parametrize("faults", [("silent PCS01", "freeze GRID"), ("freeze GRID", "silent PCS01")])
+def test_a_frozen_poi_meter_is_found_beside_a_silent_converter(running: PlantRig, faults: tuple[str, str]) -> None:
+    """It showed 1.000 MW, good, while 0.016 MW flowed the other way: what a silent one gives, its racks show."""
+    running.hold(1.0 * MW, 10.0)
+    for fault in faults:
+        running.fault(fault)
+        running.hold(1.0 * MW, 2.0)
+    running.hold(1.0 * MW, 10.0)
+    assert running.local.fake.devices.virtual.poi_w < 1.05 * MW
+    assert running.quality("Plant.ActivePower") is Quality.NO_COMMUNICATION
+    running.hold(0.0, 10.0)
+    assert "Demo plant poi_unknown" in running.alarms()
+    running.fault("clear")
+    running.hold(0.5 * MW, 30.0)
+    assert running.number("Plant.ActivePower") == pytest.approx(0.5, abs=0.02)
+    assert running.alarms() == set()
+
+
+def test_a_converter_that_comes_and_goes_freezes_no_meter(running: PlantRig) -> None:
+    running.fault("frequency 60Hz")
+    running.fault("flap PCS01 3s")
+    for power_mw in (0.0, 0.8, 0.8, -0.8, 0.0):
+        for _ in range(60):
+            running.hold(power_mw * MW, 0.25)
+            assert running.quality("Plant.ActivePower") is Quality.GOOD
+
+
 def test_a_frozen_converter_is_lost_once_its_racks_show_another_power(running: PlantRig) -> None:
     running.hold(0.2 * MW, 10.0)
     running.fault("freeze PCS01")
