@@ -97,6 +97,7 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     expected = rack_filter.expectation(curves, hysteresis, current_a, pair_a)
     mixture = rack_filter.respread(_moved(config, state, curves))
     before = rack_filter.soc_variance(mixture)
+    state.blind_s = np.where(has_voltage, 0.0, state.blind_s + _took_s(state))
     lasted_s = np.clip((state.time_ns - state.block_start_ns) * 1e-9, 1.0, 300.0)
     noise = config.voltage_noise_v / np.sqrt(np.maximum(state.block_samples, 1))
     seen = SeenVoltage(np.nan_to_num(mean_v), noise, lasted_s, state.block_drawn_ratio - drawn, has_voltage)
@@ -108,13 +109,18 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     _start_block(state)
 
 
+def _took_s(state: EstimatorState) -> Floats:
+    """Return how long the open block is [rack], above zero."""
+    return np.asarray(np.maximum(state.time_ns - state.block_start_ns, 1) * 1e-9)
+
+
 def _with_slow_error(state: EstimatorState, curves: Floats) -> Floats:
     """Return the curves with a larger model error [rack, SOC point] where small currents alone have flowed for an hour.
 
     The model's error was measured under loads. A slow test stays for hours at each place of the curve, on a branch that
     the loads' mean is not quite: a part of the gap is unknown, and so is the place of each bend.
     """
-    took_s = np.maximum(state.time_ns - state.block_start_ns, 1) * 1e-9
+    took_s = _took_s(state)
     per_h = state.block_moved_ratio * 3600.0 / took_s
     slower = (per_h < SLOW_PER_H[1]) & (state.block_extra_ratio == 0.0)
     state.slow_s = np.where(slower, state.slow_s + took_s, 0.0)
@@ -171,8 +177,8 @@ def _follow_misfit(
     expected_v = np.sqrt(np.sum(np.square(parts), axis=0))
     residual_v = state.residual_v + (state.resistance.ratio - 1.0) * before.resistive_v
     measured = np.where(state.resistance.measured, state.resistance.ratio, np.nan)
-    unseen = state.block_extra_ratio > 0.0
-    use = seen.use & ~state.doubt.suspected & ~unseen
+    unseen = state.block_extra_ratio
+    use = seen.use & ~state.doubt.suspected & (unseen == 0.0)
     block = misfit.Residual(residual_v, expected_v, seen.duration_s, unseen, use)
     state.misfit = misfit.follow_misfit(state.misfit, block, measured)
 
@@ -269,7 +275,8 @@ def _store_soc(
     lasting = LASTING_SHARE * look_up(curves[:, MODEL_ERROR], at)[:, 0] / np.maximum(slope, FLAT_V)
     taught = np.clip(1.0 - sigma**2 / variance_before, 0.0, 1.0)
     state.lasting_ratio = state.lasting_ratio + taught * (lasting - state.lasting_ratio)
-    wider = state.misfit.widening * np.hypot(sigma, state.lasting_ratio) / sigma
+    known_to = state.misfit.widening * np.hypot(sigma, state.lasting_ratio)
+    wider = np.hypot(known_to, state.misfit.soc_error_ratio(_slope_v(state))) / sigma
     low, high = soc - wider * (soc - low), soc + wider * (high - soc)
     state.soc_ratio, state.soc_sigma_ratio = np.clip(soc, 0.0, 1.0), sigma
     state.soc_low_ratio = np.clip(low, 0.0, state.soc_ratio)

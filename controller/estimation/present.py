@@ -24,6 +24,8 @@ Mask = NDArray[np.bool_]
 
 UNCERTAIN_WIDTH = 0.12
 """Width of the 95 % interval above which a SOC is stated as uncertain."""
+BLIND_S = 900.0
+"""So long without a voltage, a wrong current would not be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,11 @@ def _soc_used(config: EstimatorConfig, soc: Floats, bms: Floats) -> Floats:
 
 
 def _quality(state: EstimatorState, low: Floats, high: Floats) -> NDArray[np.uint8]:
-    """Return good; uncertain where bounds are wide, the current in doubt or the cell another; never-read at first."""
-    doubtful = (high - low > UNCERTAIN_WIDTH) | state.doubt.suspected | state.misfit.found
+    """Return the quality: never-read at first, else good or uncertain.
+
+    Uncertain where bounds are wide, the current in doubt, the cell another, or no voltage has spoken for the current.
+    """
+    doubtful = (high - low > UNCERTAIN_WIDTH) | state.doubt.suspected | state.misfit.found | (state.blind_s > BLIND_S)
     quality = doubtful * _UNCERTAIN
     return np.asarray(np.maximum(quality, (state.updated_ns == NEVER) * _NEVER_READ))
 

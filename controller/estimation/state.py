@@ -71,6 +71,7 @@ class EstimatorState:
     soc_high_ratio: Floats
     lasting_ratio: Floats  # 1-sigma of SOC that no repetition averages away
     slow_s: Floats  # for how long no large current has flowed
+    blind_s: Floats  # for how long no voltage has been seen
     anchor_time_ns: Times
     residual_v: Floats
     updated_ns: Times
@@ -144,6 +145,7 @@ def initial(
         soc_high_ratio=np.minimum(high, 1.0),
         lasting_ratio=zeros,
         slow_s=zeros,
+        blind_s=zeros,
         anchor_time_ns=never,
         residual_v=zeros,
         updated_ns=never,

@@ -7,7 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controller.estimation.misfit import FOUND, MOST, SETTLES_S, Misfit, Residual, follow_misfit, initial_misfit
+from controller.estimation.misfit import (
+    FOUND,
+    LEAST_S,
+    MOST,
+    SETTLES_S,
+    Misfit,
+    Residual,
+    follow_misfit,
+    initial_misfit,
+)
 from controller.estimation.offline import OfflineResult
 from controller.image.quality import Quality
 from controller.plant.cell_loader import packaged_cell_type
@@ -15,13 +24,13 @@ from controller.plant.cell_types import CellType
 from tests.estimation.test_bad_samples import CELLS, Drive, driven, result
 
 BLOCK_S = np.array([30.0])
-YES, NO = np.array([True]), np.array([False])
+YES = np.array([True])
 NAN = np.array([np.nan])
 TIME_S = np.arange(0.0, 7200.0, 5.0)
 
 
 def after(was: Misfit, residual_v: float, hours: float, resistance: float = np.nan) -> Misfit:
-    block = Residual(np.array([residual_v]), np.array([0.01]), BLOCK_S, NO, YES)
+    block = Residual(np.array([residual_v]), np.array([0.01]), BLOCK_S, np.zeros(1), YES)
     for _ in range(round(hours * 120)):
         was = follow_misfit(was, block, np.array([resistance]))
     return was
@@ -36,7 +45,7 @@ def test_a_residual_of_three_sigma_is_one_within_an_hour_once_settled() -> None:
     assert not settled.found[0]
     found = after(settled, 0.03, 1.0)
     assert found.found[0]
-    assert FOUND < found.ratio[0] < MOST
+    assert FOUND < found.ratio[0] <= MOST
     assert found.widening[0] == pytest.approx(np.sqrt(found.ratio[0]))
     assert not after(found, 0.005, 2.0).found[0]
 
@@ -45,10 +54,24 @@ def test_what_is_off_for_minutes_is_none_however_far() -> None:
     assert not after(after(initial_misfit(1), 0.0, 1.0), 10.0, 0.1).found[0]
 
 
-def test_a_current_that_nobody_saw_begins_anew() -> None:
-    gap = Residual(np.array([0.0]), np.array([0.01]), BLOCK_S, YES, NO)
-    gone = follow_misfit(after(initial_misfit(1), 0.005, 2.0), gap, NAN)
-    assert not after(gone, 0.1, SETTLES_S / 3600.0 - 0.02).found[0]
+def after_gap(unseen_ratio: float, minutes: float) -> Misfit:
+    """The state when a voltage has been ten sigma off for some minutes, beginning at a gap."""
+    gap = Residual(np.array([0.0]), np.array([0.01]), BLOCK_S, np.array([unseen_ratio]), YES)
+    return after(follow_misfit(after(initial_misfit(1), 0.005, 2.0), gap, NAN), 0.1, minutes / 60.0)
+
+
+def test_after_a_gap_in_which_all_may_have_flowed_it_waits_anew() -> None:
+    assert not after_gap(1.0, SETTLES_S / 60.0 - 1.0).found[0]
+    assert after_gap(1.0, SETTLES_S / 60.0 + 20.0).found[0]
+
+
+def test_after_a_gap_of_seconds_it_does_not() -> None:
+    assert after_gap(0.002, 20.0).found[0]
+
+
+def test_a_file_of_less_than_an_hour_tells_a_misfit() -> None:
+    assert not after(initial_misfit(1), 0.03, (SETTLES_S + LEAST_S) / 3600.0 - 0.02).found[0]
+    assert after(initial_misfit(1), 0.03, (SETTLES_S + LEAST_S) / 3600.0 + 0.02).found[0]
 
 
 def test_a_resistance_of_half_the_types_is_one_at_once() -> None:
@@ -68,10 +91,15 @@ def estimated(true: Drive, current_a: np.ndarray | None = None, voltage_v: np.nd
     return result(TIME_S[: len(current_a)], current_a, voltage_v, true.cell, (0.9, 0.02))
 
 
+def lost(found: OfflineResult, soc: np.ndarray) -> np.ndarray:
+    """Rows whose truth lies outside the bounds."""
+    low, high = found.columns["soc_low_ratio"], found.columns["soc_high_ratio"]
+    return np.asarray((soc < low) | (soc > high))
+
+
 def lying(found: OfflineResult, soc: np.ndarray) -> np.ndarray:
     """Rows whose quality is good although the truth lies outside the bounds."""
-    low, high = found.columns["soc_low_ratio"], found.columns["soc_high_ratio"]
-    return np.asarray(((soc < low) | (soc > high)) & (found.columns["quality"] < Quality.UNCERTAIN))
+    return np.asarray(lost(found, soc) & (found.columns["quality"] < Quality.UNCERTAIN))
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -88,7 +116,25 @@ def test_a_current_of_twice_the_size_does_not_fit(name: str) -> None:
     true = long_drive(name)
     found = estimated(true, 2.0 * true.current_a)
     assert found.misfit is not None
-    assert (found.columns["quality"][found.misfit.time_s < TIME_S] >= Quality.UNCERTAIN).mean() > 0.95
+    told = found.misfit.time_s < TIME_S
+    assert (found.columns["quality"][told] >= Quality.UNCERTAIN).mean() > 0.95
+    assert lost(found, true.soc)[told].mean() < 0.15
+
+
+def test_seconds_that_are_missing_each_quarter_of_an_hour_hide_no_misfit() -> None:
+    true = long_drive("ncr18650pf_nca")
+    kept = TIME_S % 900.0 >= 10.0
+    found = result(TIME_S[kept], 2.0 * true.current_a[kept], true.voltage_v[kept], true.cell, (0.9, 0.02))
+    assert found.misfit is not None
+    assert found.misfit.time_s < 3600.0
+    assert not lost(found, true.soc[kept])[found.misfit.time_s < TIME_S[kept]].any()
+
+
+def test_a_voltage_that_is_gone_for_a_quarter_of_an_hour_leaves_nothing_good() -> None:
+    true = long_drive("ncr18650pf_nca")
+    found = estimated(true, voltage_v=np.where(TIME_S < 2400.0, true.voltage_v, np.nan))
+    assert (found.columns["quality"][TIME_S > 3360.0] >= Quality.UNCERTAIN).all()
+    assert (found.columns["quality"][(TIME_S > 600.0) & (TIME_S < 3240.0)] < Quality.UNCERTAIN).all()
 
 
 def test_charge_that_flowed_while_the_times_hide_it_is_seen_by_the_jump_it_left() -> None:
