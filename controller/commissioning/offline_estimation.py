@@ -160,7 +160,7 @@ def _config(cell: CellType, sensors: SensorSpec, recording: Recording) -> Estima
 def load_sensors(path: Path, cell: CellType) -> SensorSpec:
     """Return the sensor errors of a YAML or JSON file; each a 1-sigma or `{bound: x}`; what it lacks is the cell's."""
     if not path.is_file():
-        raise FileError(f"{path}: no such file")
+        raise FileError(f"{path}: {'this is no file' if path.exists() else 'no such file'}")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -233,9 +233,12 @@ def _misfit_words(result: OfflineResult, cell: CellType) -> Iterator[str]:
     """Yield what says that these are no measurements of this cell type."""
     if (seen := result.misfit) is None:
         return
-    how = f"rms {1e3 * seen.rms_v:.0f} mV against {1e3 * seen.expected_v:.0f} mV expected"
+    told = []
+    if seen.rms_v > seen.expected_v or not np.isfinite(seen.resistance_ratio):
+        told.append(f"rms {1e3 * seen.rms_v:.0f} mV against {1e3 * seen.expected_v:.0f} mV expected")
     if np.isfinite(seen.resistance_ratio):
-        how += f", a resistance of {seen.resistance_ratio:.2f} times the type's"
+        told.append(f"a resistance of {seen.resistance_ratio:.2f} times the type's")
+    how = ", ".join(told)
     yield (
         f"from {seen.time_s:,.13g} s on the measurements do not fit the cell type {cell.name} ({how}): are --cell and"
         " --capacity the right ones, current_a in A and time_s in s? The SOC is uncertain"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.commissioning.recording_files import CELL_PREFIX, FileError, Floats
+from controller.commissioning.temperature_checks import check_temperature_steps, temperature_words
 from controller.estimation.config import IMPOSSIBLE_CURRENT_SHARE, series_at_25_ohm
 from controller.estimation.offline import Recording
 from controller.plant.cell_types import CellType, SensorSpec
@@ -85,6 +86,7 @@ def checked_recording(
     _check_current(recording, cell, path)
     _check_charge(recording, cell, sensors, path)
     _check_swing(recording, cell, path)
+    check_temperature_steps(recording, cell, path)
     _check_sign(recording, cell, path)
     low_v, high_v = _voltage_limits_v(cell, SAMPLE_SHARES)
     voltage, warmth, current = recording.cell_voltage_v, recording.temperature_degc, recording.current_a
@@ -110,6 +112,7 @@ def checked_recording(
     unusable = np.sum(~np.isfinite(cleaned.cell_voltage_v), axis=0)
     cells = MappingProxyType({int(cell): int(unusable[cell]) for cell in np.flatnonzero(unusable)})
     rows = len(recording.time_s)
+    remarks = (*temperature_words(cleaned, cell), *remarks)
     told = (*remarks, *_cell_words(cells, rows)) if voltage.shape[1] > 1 else remarks
     return cleaned, BadSamples(rows, MappingProxyType(kinds), told, cells)
 
@@ -118,8 +121,8 @@ def _cell_words(cells: Mapping[int, int], rows: int) -> Iterator[str]:
     """Yield which cells have no usable voltage, the worst first."""
     worst = sorted(cells, key=lambda cell: -cells[cell])
     for cell in worst[:CELLS_TOLD]:
-        often = "in no row" if cells[cell] == rows else f"not in {cells[cell]:,} of {rows:,} rows"
-        yield f"cell {cell} has a voltage {often}: its column is {CELL_PREFIX}{cell:03d}"
+        often = "any row" if cells[cell] == rows else f"{cells[cell]:,} of {rows:,} rows"
+        yield f"cell {cell} lacks a voltage in {often}: its column is {CELL_PREFIX}{cell:03d}"
     if len(worst) > CELLS_TOLD:
         yield f"and {len(worst) - CELLS_TOLD} more cells lack voltages"
 

@@ -167,6 +167,7 @@ def _number(text: str) -> float:
 def mapped(columns: Columns, mapping: str, path: Path) -> Columns:
     """Return the columns under the interface's names after `time_s=t_s,current_a=-I_A`: renamed, flipped by a minus."""
     out = Columns(columns, columns.others)
+    taken = {name: name for name in columns}
     for pair in filter(None, (part.strip() for part in mapping.split(","))):
         name, equals, source = (text.strip() for text in pair.partition("="))
         flipped = source.startswith("-")
@@ -174,6 +175,7 @@ def mapped(columns: Columns, mapping: str, path: Path) -> Columns:
         if not equals or not _is_known(name):
             known = ", ".join((*NAMES, f"{CELL_PREFIX}000", f"{SENSOR_PREFIX}000"))
             raise FileError(f"--columns {pair!r}: expected NAME=COLUMN, NAME one of {known}")
+        taken[name] = source
         if source in columns:
             out[name] = -columns[source] if flipped else columns[source]
         elif source in columns.others:
@@ -181,7 +183,19 @@ def mapped(columns: Columns, mapping: str, path: Path) -> Columns:
             out.others[name] = columns.others[source]
         else:
             raise FileError(f"{path}: column {source!r} of the mapping {pair!r} is not there; it has {_names(columns)}")
+    _check_used_once(taken, path)
     return out
+
+
+def _check_used_once(source_of: Mapping[str, str], path: Path) -> None:
+    """Refuse a column that would be two quantities."""
+    quantity_of: dict[str, str] = {}
+    for name, source in source_of.items():
+        if not _is_known(name):
+            continue
+        quantity = name.removeprefix("cell_").rstrip("0123456789_")
+        if quantity_of.setdefault(source, quantity) != quantity:
+            raise FileError(f"{path}: column {source!r} is taken for {quantity_of[source]} and for {quantity}")
 
 
 def _is_known(name: str) -> bool:

@@ -118,8 +118,11 @@ def checked(recording: Recording) -> Recording:
     rows = len(recording.time_s)
     if rows < 2:
         raise RecordError("recording: expected at least two rows")
-    if not np.isfinite(recording.time_s).all():
-        raise RecordError("recording: time_s has values that are no number")
+    if len(no_time := np.flatnonzero(~np.isfinite(recording.time_s))):
+        raise RecordError(
+            f"recording: row {no_time[0]} (the first is 0): time_s is no number, nor in {len(no_time) - 1:,} more rows"
+            " (a second header, or a row of units?)"
+        )
     if recording.time_s[-1] == recording.time_s[0]:
         at_s = recording.time_s[0]
         raise RecordError(f"recording: time_s is {at_s:.13g} in the first and in the last row; expected rising times")

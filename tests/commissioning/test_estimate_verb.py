@@ -264,6 +264,48 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
     assert "two columns have the name 'voltage_v'" in str(bess("estimate", data, "--cell", CELL).exception)
 
 
+def refused(tmp_path: Path, columns: dict[str, np.ndarray], *words: str) -> str:
+    return str(bess("estimate", written(tmp_path / "run.csv", columns), "--cell", CELL, *words).exception)
+
+
+def test_a_column_is_not_two_quantities(tmp_path: Path) -> None:
+    twice = MAP.replace("current_a=-I_A", "current_a=V")
+    assert "column 'V' is taken for current_a and for voltage_v" in refused(tmp_path, recording(), "--columns", twice)
+    plain = {name: np.arange(60.0) for name in ("time_s", "current_a", "voltage_v")}
+    assert "column 'voltage_v' is taken for" in refused(tmp_path, plain, "--columns", "current_a=voltage_v")
+
+
+def test_a_row_that_is_no_time_is_named(tmp_path: Path) -> None:
+    data = tmp_path / "units.csv"
+    rows = "".join(f"{k},1.0,3.7,25\n" for k in range(40))
+    data.write_text(f"time_s,current_a,voltage_v,temperature_degc\ns,A,V,degC\n{rows}", encoding="utf-8")
+    told = str(bess("estimate", data, "--cell", CELL).exception)
+    assert (
+        "row 0 (the first is 0): time_s is no number, nor in 0 more rows (a second header, or a row of units?)" in told
+    )
+
+
+def test_temperature_and_current_exchanged_are_refused(tmp_path: Path) -> None:
+    columns = recording()
+    columns["I_A"] = np.repeat(np.random.default_rng(1).normal(0.0, 4.0, 40), 5)
+    exchanged = "time_s=t_s,current_a=T_C,voltage_v=V,temperature_degc=I_A"
+    assert "are the two exchanged?" in refused(tmp_path, columns, "--columns", exchanged)
+
+
+def test_degrees_fahrenheit_are_told(tmp_path: Path) -> None:
+    data = written(tmp_path / "run.csv", recording())
+    told = bess("estimate", data, "--cell", CELL, "--columns", MAP, "--temperature", "77").stdout
+    assert f"beyond the -20 to 60 degC of {CELL}: is it in degF (77 degF are 25 degC)?" in told
+
+
+def test_a_temperature_that_is_gone_for_long_is_told(tmp_path: Path) -> None:
+    columns = recording()
+    columns["t_s"] *= 20.0
+    columns["T_C"][80:] = np.nan
+    told = bess("estimate", written(tmp_path / "run.csv", columns), "--cell", CELL, "--columns", MAP).stdout
+    assert "no temperature for 40 min from 101,580 s on: the last one before counts" in told
+
+
 def rack(cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"time_s": np.arange(60.0), "current_a": np.full(60, 10.0), "temperature_degc": np.full(60, 25.0), **cells}
 
@@ -273,8 +315,8 @@ def test_a_dead_cell_is_named(tmp_path: Path) -> None:
     cells["cell_voltage_v_005"][:], cells["cell_voltage_v_007"][20:30] = 0.0, np.nan
     data = written(tmp_path / "rack.csv", rack(cells))
     text, answer = (bess("estimate", data, "--cell", "generic_280_lfp", *more).stdout for more in ((), ("--json",)))
-    assert "cell 5 has a voltage in no row: its column is cell_voltage_v_005" in text
-    assert "cell 7 has a voltage not in 10 of 60 rows" in text
+    assert "cell 5 lacks a voltage in any row: its column is cell_voltage_v_005" in text
+    assert "cell 7 lacks a voltage in 10 of 60 rows" in text
     assert json.loads(answer)["cells_without_voltage"] == {"5": 60, "7": 10}
 
 

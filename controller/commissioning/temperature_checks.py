@@ -1,0 +1,52 @@
+"""Whether a recording's temperatures can be so: a unit, a column exchanged with the current, a sensor that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from controller.commissioning.recording_files import FileError
+from controller.estimation.offline import Recording
+from controller.plant.cell_types import CellType
+
+BEYOND_K = 10.0
+"""So far beyond what the cell bears no recording stands in the middle."""
+JUMP_K, JUMPS_SHARE = 2.0, 0.02
+"""From row to row: a temperature does not move so, but for a sensor that fails now and then."""
+STEP_PER_H = 0.1
+GONE_S = 1800.0
+
+
+def check_temperature_steps(recording: Recording, cell: CellType, path: Path) -> None:
+    """Refuse a temperature that steps as a current does beside a current that creeps as a temperature does."""
+    steps_k = np.abs(np.diff(recording.temperature_degc, axis=0))
+    steps_a = np.abs(np.diff(recording.current_a))
+    jumps = float(np.mean(steps_k > JUMP_K))
+    if jumps > JUMPS_SHARE and not np.any(steps_a > STEP_PER_H * cell.capacity_ah):
+        raise FileError(
+            f"{path}: temperature_degc jumps by more than {JUMP_K:g} K in {100 * jumps:.0f} % of the rows while"
+            " current_a never steps: are the two exchanged?"
+        )
+
+
+def temperature_words(recording: Recording, cell: CellType) -> Iterator[str]:
+    """Yield what is to be told of temperatures: beyond what the cell bears, or gone for long."""
+    known = np.isfinite(recording.temperature_degc).any(axis=1)
+    if not known.any():
+        return
+    usual = float(np.nanmedian(recording.temperature_degc))
+    low, high = cell.limits.discharge_temperature_min_degc, cell.limits.discharge_temperature_max_degc
+    if not low - BEYOND_K <= usual <= high + BEYOND_K:
+        yield (
+            f"the temperature is usually {usual:.3g} degC, beyond the {low:g} to {high:g} degC of {cell.name}:"
+            f" is it in degF ({usual:.3g} degF are {(usual - 32.0) / 1.8:.3g} degC)?"
+        )
+    seen_s = recording.time_s[known]
+    edges_s = np.concatenate((recording.time_s[:1], seen_s, recording.time_s[-1:]))
+    gone_s = np.diff(edges_s)
+    at = int(np.argmax(gone_s))
+    if gone_s[at] > GONE_S:
+        minutes = gone_s[at] / 60.0
+        yield f"no temperature for {minutes:,.0f} min from {edges_s[at]:,.13g} s on: the last one before counts"
