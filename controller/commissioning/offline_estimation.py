@@ -25,6 +25,7 @@ from controller.commissioning.recording_files import (
     read_columns,
     write_columns,
 )
+from controller.commissioning.temperature_checks import ASSUMED_DEGC, unsure_of_temperature
 from controller.estimation import EstimatorConfig, Finding, RackSpec, Severity, estimator_config
 from controller.estimation.offline import (
     OfflineResult,
@@ -38,7 +39,6 @@ from controller.plant.cell_loader import CellTypeError, packaged_cell_names, pac
 from controller.plant.cell_types import BOUND_TO_SIGMA, CellType, SensorSpec, scaled
 
 HINT_SIGMA = 0.1
-ASSUMED_DEGC = 25.0
 MOST_JUMPS = 5
 WIDE = (0.5, 0.5)
 INSUFFICIENT = "insufficient data"
@@ -85,7 +85,7 @@ def run_estimation(request: EstimationRequest) -> EstimatedRecording:
         as_read, assumed = load_recording(request)
         recording, bad = checked_recording(checked(as_read), cell, sensors, request.data)
         bad = replace(bad, remarks=(*told, *assumed, *bad.remarks))
-        config = _config(cell, sensors, recording)
+        config = _config(unsure_of_temperature(cell) if assumed else cell, sensors, recording)
         result = estimate_recording(config, recording, *parse_hint(request.initial_soc))
         bad = replace(bad, remarks=(*bad.remarks, *_misfit_words(result, cell), *_jump_words(result)))
         write_result(request, result)

@@ -1,22 +1,50 @@
-"""Whether a recording's temperatures can be so: a unit, a column exchanged with the current, a sensor that is gone."""
+"""Whether a recording's temperatures can be so, and what nobody knows of a cell where there are none.
+
+A unit, a column exchanged with the current, a sensor that is gone are refused or told. Without any temperature one is
+assumed, and the cell's resistance and its model's error are those of any temperature near it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from controller.commissioning.recording_files import FileError
+from controller.commissioning.recording_files import FileError, Floats
 from controller.estimation.offline import Recording
-from controller.plant.cell_types import CellType
+from controller.plant.cell_types import CellType, Table
 
+ASSUMED_DEGC, ASSUMED_SIGMAS_K = 25.0, (-25.0, -12.5, 0.0, 12.5, 25.0)
+"""What is assumed without any temperature, and within what (two sigma) the cell may be."""
 BEYOND_K = 10.0
 """So far beyond what the cell bears no recording stands in the middle."""
 JUMP_K, JUMPS_SHARE = 2.0, 0.02
 """From row to row: a temperature does not move so, but for a sensor that fails now and then."""
 STEP_PER_H = 0.1
 GONE_S = 1800.0
+
+
+def unsure_of_temperature(cell: CellType) -> CellType:
+    """Return the cell type for a recording without any temperature.
+
+    Its model's error is the largest, the 1-sigma of its resistance half of what the resistance changes by, within 25 K.
+    """
+    part = cell.impedance
+    warmth_degc = ASSUMED_DEGC + np.array(ASSUMED_SIGMAS_K)
+    ohm = np.sum([_at(part.temperature_degc, t, warmth_degc) for t in (part.series_ohm, *part.pair_ohm)], axis=(0, 2))
+    sigma = 0.5 * float(np.max(np.abs(ohm / ohm[ASSUMED_SIGMAS_K.index(0.0)] - 1.0)))
+    worst_v = _at(part.temperature_degc, part.error_v, warmth_degc).max(axis=0)
+    error_v = tuple(tuple(np.maximum(row, worst_v).tolist()) for row in part.error_v)
+    known_to = float(np.hypot(cell.ageing.resistance_sigma_ratio, sigma))
+    ageing = replace(cell.ageing, resistance_sigma_ratio=known_to)
+    return replace(cell, impedance=replace(part, error_v=error_v), ageing=ageing)
+
+
+def _at(axis_degc: tuple[float, ...], table: Table, warmth_degc: Floats) -> Floats:
+    """Return a table's rows at some temperatures [temperature, SOC]."""
+    return np.stack([np.interp(warmth_degc, axis_degc, column) for column in np.transpose(table)], axis=1)
 
 
 def check_temperature_steps(recording: Recording, cell: CellType, path: Path) -> None:

@@ -292,6 +292,20 @@ def test_temperature_and_current_exchanged_are_refused(tmp_path: Path) -> None:
     assert "are the two exchanged?" in refused(tmp_path, columns, "--columns", exchanged)
 
 
+def test_without_a_temperature_the_bounds_cover_a_cell_in_the_cold(tmp_path: Path) -> None:
+    cell, time_s = packaged_cell_type(CELL), np.arange(0.0, 5400.0, 5.0)
+    current = np.repeat(np.random.default_rng(2).normal(0.4, 0.5, len(time_s) // 12) * cell.capacity_ah, 12)
+    soc = 0.9 - np.cumsum(current) * 5.0 / 3600.0 / cell.capacity_ah
+    cold = np.full(len(time_s), 5.0)
+    volts = simulate_voltage(cell, CellTest("drive", time_s, current, np.zeros_like(time_s), cold, soc))
+    data = written(tmp_path / "run.csv", {"time_s": time_s, "current_a": current, "voltage_v": volts})
+    answer = bess("estimate", data, "--cell", CELL, "--initial-soc", "0.9", "--out", tmp_path / "out.csv")
+    out = read_columns(tmp_path / "out.csv")
+    lost = (soc < out["soc_low_ratio"]) | (soc > out["soc_high_ratio"])
+    assert answer.exit_code == 0, answer.stdout
+    assert lost[time_s > 900.0].mean() < 0.05
+
+
 def test_degrees_fahrenheit_are_told(tmp_path: Path) -> None:
     data = written(tmp_path / "run.csv", recording())
     told = bess("estimate", data, "--cell", CELL, "--columns", MAP, "--temperature", "77").stdout
