@@ -24,9 +24,11 @@ from controller.alarms.groups import Priority
 from controller.alarms.relations import NONE
 from controller.alarms.states import ACKNOWLEDGED, STANDING, TRANSITIONS, UNACKED, AlarmState, Condition, Overlay
 from controller.alarms.table import AlarmTable
+from controller.image.masks import anywhere
 from controller.image.quality import Quality
 
 NEVER_NS = 2**62
+_ACTIVE = np.uint8(Condition.ACTIVE)
 EXPLAINED_WITHIN_NS = 2_000_000_000
 """How long what may be a consequence of silence waits for its cause."""
 EXPLAINED_FOR_NS = 10_000_000_000
@@ -113,7 +115,7 @@ def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: in
     state = _explained_or_late(table, alarms, state, now_ns)
     found = _find_cells(table, alarms, conditions, now_ns)
     next_end_ns = min(alarms.next_shelf_end_ns, alarms.next_explained_end_ns)
-    if np.array_equal(alarms.conditions.state, state) and now_ns < next_end_ns:
+    if not anywhere(alarms.conditions.state != state) and now_ns < next_end_ns:
         return (*found, *_count_flood(alarms, 0, now_ns))
     changed = np.flatnonzero(alarms.conditions.state != state)
     _explain_on(table, alarms, changed, now_ns)
@@ -222,8 +224,8 @@ def _explained_or_late(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint
 
     A bank or a switch that falls silent is found out of by its racks first: they would all be raised before it.
     """
-    fresh = table.waits & (state == Condition.ACTIVE) & (alarms.conditions.state != Condition.ACTIVE)
-    if not fresh.any():
+    fresh = table.waits & (state == _ACTIVE) & (alarms.conditions.state != _ACTIVE)
+    if not anywhere(fresh):
         if alarms.any_fresh:
             alarms.fresh_ns.fill(NEVER_NS)
             alarms.any_fresh = False
@@ -269,7 +271,7 @@ def _copy_details(source: Conditions, target: Conditions, changed: IntArray) -> 
 def _find_cells(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
     """Take over which cell it is where an active alarm did not know when it was raised; told where it is listed."""
     kept = alarms.conditions
-    if np.array_equal(kept.cell, conditions.cell):
+    if not anywhere(kept.cell != conditions.cell):
         return ()
     active = (kept.state == Condition.ACTIVE) & (conditions.state == Condition.ACTIVE)
     found = np.flatnonzero(active & (kept.cell < 0) & (conditions.cell >= 0))

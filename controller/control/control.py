@@ -21,7 +21,6 @@ from controller.control.limits.buses import BusLimits, bus_limits
 from controller.control.limits.pcs import PcsConditions, PcsLimits, pcs_limits, standing_limits
 from controller.control.limits.racks import RackLimits, rack_limits
 from controller.control.limits.reasons import LimitReason
-from controller.control.masks import anywhere
 from controller.control.measurements import ABSENT, USABLE, Measurements, Reader
 from controller.control.mismatch import MismatchFindings
 from controller.control.orders import ask_converters, clear_reset_requests
@@ -43,6 +42,7 @@ from controller.control.state import ControlState
 from controller.control.status import PcsStatus, RackStatus
 from controller.control.uncontrolled import Commanded, Uncontrolled, Unheard, assume_power, unseen_power_w
 from controller.image.image import Image
+from controller.image.masks import anywhere, everywhere
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
 from controller.plant.signals import BreakerState, Owner
@@ -181,7 +181,7 @@ def _uncontrolled(
     unheard = converters.unseen | np.isnan(measured_w)
     lowest_w = highest_w = 0.0
     assumed_w = None
-    if anywhere(unheard) or not np.isnan(memory.assumed_w).all():
+    if anywhere(unheard) or not everywhere(np.isnan(memory.assumed_w)):
         _assume(state, measured, converters, unheard, sample)
         lowest_w, highest_w = np.nansum(memory.assumed_w, axis=1).tolist()
         assumed_w = list(zip(*memory.assumed_w.tolist(), strict=True))
@@ -218,7 +218,7 @@ def _watch_meter(plant: Plant, state: ControlState, measured: Measurements, samp
     power_w = state.pcs.mismatch.believed_w(measured.pcs_active_power_w, state.racks.balance.shown_w)
     heard = ~np.isnan(power_w)
     commanded_w = float(state.pcs.command_w.sum(where=heard))
-    of_pcs = Converters(float(power_w.sum(where=heard)), commanded_w, all_heard=bool(heard.all()))
+    of_pcs = Converters(float(power_w.sum(where=heard)), commanded_w, all_heard=everywhere(heard))
     state.witness.follow(of_pcs, sample.active_w, unseen_power_w(power_w, sample, state.losses), dt_s)
     outside_v, outside_hz = are_outside(plant, sample)
     of_voltage_s, of_frequency_s = state.grid_s

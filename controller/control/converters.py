@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
 from controller.control.limits.buses import BusLimits
-from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.relations import Relations
@@ -16,6 +15,7 @@ from controller.control.sequences.pcs import RUNS, PcsInputs, PcsSequenceState, 
 from controller.control.sequences.plant import PlantState
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus
+from controller.image.masks import anywhere
 from controller.image.outputs import WriteState
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
@@ -245,7 +245,7 @@ def failed_writes(state: ControlState, now_ns: int) -> BoolArray:
     """Return whose set-points failed twice [P]; the first failure is answered by asking again, later ones every 2 s."""
     line, memory = state.outputs["pcs.active_power_setpoint"], state.pcs
     states = line.state.tobytes()
-    if _FAILED in states or memory.retries.any():
+    if _FAILED in states or anywhere(memory.retries > 0):
         memory.retries[line.state == _CONFIRMED] = 0
         for index in (i for i, write in enumerate(states) if write == _FAILED):
             if memory.retries[index] == 0 or now_ns - int(memory.retried_ns[index]) > _RETRY_NS:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.masks import anywhere
 from controller.image.image import Image
+from controller.image.masks import anywhere
 from controller.image.matrix import Matrix, matrix_of
 from controller.image.quality import Quality
 from controller.plant.signals import PcsState

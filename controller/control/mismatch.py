@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.masks import anywhere
+from controller.image.masks import anywhere
 from controller.protection.command_envelope import CommandEnvelope
 
 FloatArray = NDArray[np.float64]

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.masks import anywhere
+from controller.image.masks import anywhere
 from controller.plant.signals import ContactorState
 
 BoolArray = NDArray[np.bool_]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.measurements import CELL_VOLTAGE_MAX, CELL_VOLTAGE_MIN, VOLTAGE, Measurements
+from controller.image.masks import anywhere
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -46,5 +47,5 @@ class RackVoltages:
         self._seen_s[otherwise] += min(passed_ns, 2 * LOOK_EACH_NS) * 1e-9
         self._seen_s[~otherwise] = 0.0
         turned = self._seen_s >= APART_AFTER_S
-        if turned.any():
+        if anywhere(turned):
             self.apart, self._seen_s = self.apart ^ turned, np.where(turned, 0.0, self._seen_s)

@@ -12,7 +12,6 @@ from controller.control.events import Event, sequence_changed
 from controller.control.inputs import ProtectionOrders
 from controller.control.limits.buses import BusLimits, connections_of
 from controller.control.limits.racks import standing_candidates
-from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.open_racks import Sampled
 from controller.control.relations import FLOWING_RATIO
@@ -20,6 +19,7 @@ from controller.control.sequences.rack import MOVING, RackInputs, RackSequenceSt
 from controller.control.sequences.states import OperatingState
 from controller.control.state import ControlState
 from controller.control.status import RackStatus
+from controller.image.masks import anywhere
 from controller.image.outputs import Requests, WriteState
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant

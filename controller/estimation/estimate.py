@@ -36,6 +36,7 @@ from controller.estimation.thermal import cell_heat_w, follow_core, follow_rise
 from controller.estimation.unseen import forgotten, held_v2, with_unseen
 from controller.estimation.warranty import FOLD_PERIOD_S, folded
 from controller.estimation.watch import watch_cells
+from controller.image.masks import anywhere
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -68,7 +69,7 @@ def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample,
     integrate(config, state, sample)
     take_voltages(config, state, sample)
     first = (state.updated_ns == NEVER) & (state.block_samples > 0)
-    due = now_ns - state.updated_ns.max() >= config.update_period_s * 1e9 or first.any()
+    due = now_ns - state.updated_ns.max() >= config.update_period_s * 1e9 or anywhere(first)
     if due:
         correct(config, state, sample)
         state.updated_ns = np.where(state.time_ns == NEVER, NEVER, now_ns)

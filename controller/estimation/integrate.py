@@ -15,6 +15,7 @@ from controller.estimation.samples import RackSample, cell_means
 from controller.estimation.state import NEVER, EstimatorState
 from controller.estimation.unseen import LOST_RATIO, unseen_current_a, unseen_ratio, with_unseen
 from controller.estimation.warranty import LONGEST_SAMPLE_S, metered
+from controller.image.masks import anywhere, everywhere
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -30,10 +31,10 @@ def integrate(config: EstimatorConfig, state: EstimatorState, sample: RackSample
     seen = state.time_ns != NEVER
     possible = np.abs(sample.current_a) < config.impossible_current_a
     new: Mask = sample.valid & possible & (~seen | (elapsed_s > 0.0))
-    if not new.any():
+    if not anywhere(new):
         return new
     current_a, before_a, time_ns = sample.current_a, state.current_a, sample.source_time_ns
-    if not (new & seen).all():
+    if not everywhere(new & seen):
         elapsed_s = np.where(new & seen, elapsed_s, 0.0)
         current_a = np.where(new, current_a, before_a)
         before_a = np.where(seen, before_a, current_a)
@@ -69,7 +70,7 @@ def _count(config: EstimatorConfig, state: EstimatorState, elapsed_s: Floats, me
         state.unseen = with_unseen(config, state.unseen, unseen_current_a(config), missed_s, unseen)
         state.block_extra_ratio = np.hypot(state.block_extra_ratio, unseen)
         _forget_voltages(state, gap_s > 0.0)
-    if not (elapsed_s == state.period_s).all():
+    if not everywhere(elapsed_s == state.period_s):
         pace = np.where(known, state.period_s + 0.1 * (elapsed_s - state.period_s), elapsed_s)
         state.period_s = np.where((elapsed_s > 0.0) & (gap_s <= 0.0), pace, state.period_s)
     moved = np.abs(drawn)
@@ -93,13 +94,13 @@ def take_voltages(config: EstimatorConfig, state: EstimatorState, sample: RackSa
     """Add new cell voltages to the open block's means; returns which racks had new cells."""
     fresh = sample.cell_time_ns > state.cell_time_ns
     near = np.abs(sample.cell_time_ns - state.time_ns) < (VOLTAGE_AGE_S + state.period_s) * 1e9
-    if not fresh.any():
+    if not anywhere(fresh):
         return fresh
     mean_v, count = cell_means(sample.cell_voltage_v, sample.cell_valid)
     use = fresh & near & (count >= CELLS_NEEDED_SHARE * config.cells_in_series)
     scalars = (mean_v, state.current_a, state.hysteresis, state.block_drawn_ratio)
     row = np.concatenate((np.stack(scalars, axis=1), state.pair_current_a), axis=1)
-    state.block_sums = state.block_sums + (row if use.all() else np.where(use[:, None], row, 0.0))
+    state.block_sums = state.block_sums + (row if everywhere(use) else np.where(use[:, None], row, 0.0))
     state.block_samples = state.block_samples + use
     state.steps = with_sample(
         state.steps,

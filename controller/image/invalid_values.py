@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from controller.image.data_periods import NEVER_NS, binding_owner, data_periods, flat_ages
 from controller.image.image import Image
+from controller.image.masks import anywhere
 from controller.image.quality import Quality, usable
 from controller.image.quantities import QUANTITIES
 from controller.plant.model import Plant
@@ -56,7 +57,7 @@ class InvalidValues:
         self._unwell_ns[self._device[self._group[failing]]] = now_ns
         told = self.told & (now_ns - self._unwell_ns < OVER_AFTER_NS)
         told[self._device[self._group[failing & (now_ns - began_ns >= self._after_ns)]]] = True
-        if not np.array_equal(told, self.told):
+        if anywhere(told != self.told):
             self.told = told
         return self.told
 

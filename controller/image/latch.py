@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from controller.image.data_periods import NEVER_NS, Ages, DataPeriods, binding_owner, data_periods, flat_ages
 from controller.image.image import Image
 from controller.image.liveness import Liveness
+from controller.image.masks import anywhere, everywhere
 from controller.image.possible import IMPEACH, Possibility, largest_possible, smallest_possible
 from controller.image.quality import Quality, judge
 from controller.image.quantities import QUANTITIES, Section
@@ -36,6 +37,7 @@ NOBODY = -1
 CHOICES_KEPT = 64
 """Polls of several periods meet in some dozens of patterns; what disturbed devices add is worked out anew."""
 _ALL = slice(None)
+_GOOD_ROW = np.uint8(RowState.GOOD)
 _QUALITY_OF_VALID = np.array([Quality.DEVICE_FAILURE, Quality.GOOD], np.uint8)
 
 
@@ -120,11 +122,11 @@ class _ScalarLatch:
             return
         arrivals = np.concatenate([raw.arrivals for raw in self._raw])
         arrived = arrivals != self._taken
-        if not arrived.any():
+        if not anywhere(arrived):
             return
         self._taken = arrivals
         self._decoder.decode()
-        good = arrived & (np.concatenate([raw.state for raw in self._raw]) == RowState.GOOD)
+        good = arrived & (np.concatenate([raw.state for raw in self._raw]) == _GOOD_ROW)
         valid = np.concatenate([self._decoder.quantities.valid, self._decoder.wholes.valid])
         time_ns = np.concatenate([raw.time_ns for raw in self._raw])
         rated = self._rated
@@ -138,7 +140,7 @@ class _ScalarLatch:
         valid &= chosen.good
         self._quality[chosen.arrived_flat] = _QUALITY_OF_VALID.take(valid.take(chosen.arrived).view(np.uint8))
         sampled = chosen.good_flat, chosen.good_rows
-        if not np.array_equal(valid, chosen.good):
+        if anywhere(valid != chosen.good):
             sampled = self._flat[valid], self._rows[valid]
         self._time_ns[sampled[0]] = time_ns.take(sampled[1])
 
@@ -263,7 +265,7 @@ class _CellLatch:
         if not arrived.size:
             return False
         self._taken[arrived] = self._raw.arrivals[arrived]
-        good = self._raw.state[arrived] == RowState.GOOD
+        good = self._raw.state[arrived] == _GOOD_ROW
         self._store(arrived[good])
         self._fail(arrived[~good])
         return True
@@ -275,7 +277,7 @@ class _CellLatch:
         for name, equipment in self._racks:
             values, decoded, whose = self._image[name], found[name], equipment[rows]
             count = min(decoded.values.shape[2], values.value.shape[1])
-            bound: BoolArray | slice = _ALL if (whose != NOBODY).all() else (whose != NOBODY).ravel()
+            bound: BoolArray | slice = _ALL if everywhere(whose != NOBODY) else (whose != NOBODY).ravel()
             racks = whose.ravel()[bound]
             valid = decoded.valid.reshape(whose.size, -1)[bound, :count]
             values.value[racks, :count] = decoded.values.reshape(whose.size, -1)[bound, :count]

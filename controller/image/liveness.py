@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from controller.image.data_periods import NEVER_NS, DataPeriods
 from controller.image.image import Image
+from controller.image.masks import anywhere
 from controller.image.quality import usable
 from controller.image.quantities import QUANTITIES
 from controller.image.witnesses import StillConverters, StillMeters
@@ -42,6 +43,7 @@ FROZEN_PERIODS = 10
 CELLS_MISSED_PERIODS = 3
 """After so many of their periods without a sample, cells do not speak for their rack any more."""
 FROZEN_WITHOUT_CELLS_S = 30.0
+_OPEN, _CLOSED = int(ContactorState.OPEN), int(ContactorState.CLOSED)
 _KINDS = (Owner.RACK, Owner.BANK, Owner.PCS, Owner.METER)
 UNDER_LOAD_RATIO = 0.05
 """Of the rated discharge current: below it a coarse sensor may well stand still."""
@@ -104,7 +106,7 @@ class _Heartbeats:
         moved = usable(quality) & ((value != self._value) | (self.moved_ns == 0))
         self._value[moved], self.moved_ns[moved] = value[moved], time_ns[moved]
         self.stands = (self.moved_ns > 0) & (time_ns - self.moved_ns > self._longest_ns)
-        self._any = bool(self.stands.any())
+        self._any = anywhere(self.stands)
         return self._any
 
 
@@ -126,9 +128,9 @@ class _Load:
     def look(self) -> BoolArray:
         """Return which racks are under load now."""
         own: BoolArray = np.abs(self._current_a) > self._least_a
-        connected: BoolArray = self._contactor == ContactorState.CLOSED
-        connected[self._banked] &= self._bank_state[self._bank] != ContactorState.OPEN
-        if not connected.any():
+        connected: BoolArray = self._contactor == _CLOSED
+        connected[self._banked] &= self._bank_state[self._bank] != _OPEN
+        if not anywhere(connected):
             return own
         loaded: BoolArray = np.bincount(self._bus[own], minlength=self._buses) > 0
         result: BoolArray = own | (connected & (loaded[self._bus] | (self._share_a(connected) > self._least_a)))
@@ -167,7 +169,7 @@ class _RackValues:
     def follow(self, *, cells_changed: bool) -> bool:
         """Take new samples; return whether any stands."""
         arrived = self._time_ns != self._left_ns
-        if not (cells_changed or arrived.any()):
+        if not (cells_changed or anywhere(arrived)):
             return self._any
         moved = ~(self._load.look() | self.stands)
         for value, last in zip(self._values, self._last, strict=True):
@@ -181,7 +183,7 @@ class _RackValues:
         stands &= self._cells_stand | (self._time_ns - self._cells.time_ns > self._cells_missed_ns)
         np.copyto(self.stands, stands, where=arrived)
         self.stands[moved] = False
-        self._any = bool(self.stands.any())
+        self._any = anywhere(self.stands)
         return self._any
 
     def leave(self) -> None:

@@ -24,6 +24,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.image.masks import anywhere
 from controller.plant.model import Meter, Pcs, Plant
 
 FloatArray = NDArray[np.float64]
@@ -72,7 +73,7 @@ class Possibility:
         """Return which readings of these times are to be believed; `outside`: of the range that their map states."""
         size = np.abs(values)
         impossible = outside | (size > self._most) | ((size < self._least) & (size > 0.0))
-        if impossible.any():
+        if anywhere(impossible):
             doubted = impossible | np.isin(self._device, self._device[impossible & self._impeaches])
             self._believed_from_ns[doubted] = time_ns[doubted] + DOUBTED_NS
         believed: BoolArray = time_ns >= self._believed_from_ns

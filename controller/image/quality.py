@@ -12,6 +12,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.image.masks import anywhere
+
 
 class Quality(IntEnum):
     """Quality codes as stored (u1)."""
@@ -49,7 +51,7 @@ def judge(
     """
     age_ns = now_ns - time_ns
     late = age_ns > uncertain_after_ns
-    if not late.any():
+    if not anywhere(late):
         return quality
     aged = late.astype(np.uint8) * np.uint8(Quality.UNCERTAIN)
     aged[age_ns > bad_after_ns] = Quality.NO_COMMUNICATION

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from controller.image.data_periods import NEVER_NS, DataPeriods
 from controller.image.image import Image
+from controller.image.masks import anywhere
 from controller.image.matrix import matrix_of
 from controller.image.quality import usable
 from controller.plant.model import Plant
@@ -38,6 +39,7 @@ FOLLOW_PERIODS = 3
 FOLLOW_S = 2.0
 """Delay and averaging of a measurement, beside its period."""
 DEAD_GRID_RATIO = 0.1
+_CLOSED = int(BreakerState.CLOSED)
 _NUMBERS = {
     Owner.PCS: (
         "active_power",
@@ -94,7 +96,7 @@ class _Still(ABC):
     def follow(self) -> bool:
         """Take new samples; return whether any stands."""
         arrived = self._time_ns != self._left_ns
-        if not arrived.any():
+        if not anywhere(arrived):
             return self._any
         shown_w, comparable = self._witness()
         moved = (self._values != self._last).any(axis=0) | (self.moved_ns == 0)
@@ -106,7 +108,7 @@ class _Still(ABC):
         np.copyto(self._agreed_ns, self._time_ns, where=agrees & arrived)
         self.stands |= self._served & arrived & (self._time_ns - self._agreed_ns > self._longest_ns)
         self.stands &= ~moved
-        self._any = bool(self.stands.any())
+        self._any = anywhere(self.stands)
         return self._any
 
     def leave(self) -> None:
@@ -141,7 +143,7 @@ class StillMeters(_Still):
         self._sum_w += float(np.where(np.isnan(stepped_w), by_racks_w, stepped_w).sum())
         self._pcs_w, self._racks_w = pcs_w, racks_w
         dead = usable(self._voltage.quality) & (self._voltage.value < self._dead_v)
-        apart = usable(self._breaker.quality) & (self._breaker.value != BreakerState.CLOSED)
+        apart = usable(self._breaker.quality) & (self._breaker.value != _CLOSED)
         return np.full(len(dead), self._sum_w), ~dead & ~apart
 
 

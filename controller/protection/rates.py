@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.image.image import Values
+from controller.image.masks import anywhere, everywhere
 from controller.image.quality import usable
 
 BoolArray = NDArray[np.bool_]
@@ -51,13 +52,13 @@ class RateHistory:
             return
         self._taken_ns = newest_ns
         fresh = values.time_ns != self.last_ns
-        rows: Rows = _ALL if fresh.all() else np.flatnonzero(fresh)
+        rows: Rows = _ALL if everywhere(fresh) else np.flatnonzero(fresh)
         time_ns = self.last_ns[rows] = values.time_ns[rows]
         shape = (len(time_ns), present.shape[1])
         valid = usable(values.quality[rows].reshape(shape)) & present[rows]
         sample = np.where(valid, values.value[rows].reshape(shape), np.nan)
         seen = valid.any(axis=1)
-        if not seen.all():
+        if not everywhere(seen):
             rows, time_ns, sample = self._each[rows][seen], time_ns[seen], sample[seen]
         self._compare(rows, time_ns, sample)
         self._push(self._each[rows], time_ns, sample)
@@ -78,7 +79,7 @@ class RateHistory:
     def _push(self, rows: IntArray, now_ns: IntArray, values: NDArray[np.floating]) -> None:
         """Keep a sample each quarter of the window, to compare later ones with."""
         due = now_ns - self.pushed_ns[rows] >= self.window_ns // 4
-        if not due.any():
+        if not anywhere(due):
             return
         rows, slot = rows[due], self.next_slot[rows[due]]
         self.time_ns[slot, rows] = self.pushed_ns[rows] = now_ns[due]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.image.image import Values
+from controller.image.masks import everywhere
 from controller.image.quality import usable
 from controller.plant.protection_rows import Reduction
 from controller.plant.signals import Owner
@@ -37,7 +38,7 @@ class Counter:
             return
         moved = usable(values.quality) & ((values.value != self.value) | (self.changed_ns == 0))
         self.value[moved], self.changed_ns[moved] = values.value[moved], values.time_ns[moved]
-        self.stands = bool((self.changed_ns > 0).all())
+        self.stands = everywhere(self.changed_ns > 0)
 
 
 class ProtectionState:

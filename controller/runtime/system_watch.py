@@ -20,6 +20,7 @@ from controller.alarms.equipment import Axis
 from controller.alarms.system_alarms import SystemAlarm
 from controller.alarms.table import AlarmTable
 from controller.field_io.link_status import LinkStatus
+from controller.image.masks import everywhere
 from controller.plant.clock import Clock
 from controller.runtime.disk_writer import DiskWriter
 from controller.runtime.folders import Folders
@@ -105,7 +106,7 @@ class FaceNews:
 
 def field_lost(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether all of several devices are silent [1]: then it is what they share, and no matter of each of them."""
-    return np.array([len(silent) > 1 and bool(silent.all())])
+    return np.array([len(silent) > 1 and everywhere(silent)])
 
 
 class SystemWatch:

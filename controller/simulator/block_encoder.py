@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.image.masks import everywhere
 from controller.modbus.field_codec import raw_whole
 from controller.modbus.register_image import RegisterImage
 from controller.modbus.register_map import WireField
@@ -207,7 +208,7 @@ def _rounded(values: FloatArray, low: Limit, high: Limit, missing: Whole) -> NDA
     """Return the nearest whole numbers (changes its argument); "no value" where they don't fit."""
     np.rint(values, out=values)
     fits = (values >= low) & (values <= high)
-    if fits.all():
+    if everywhere(fits):
         return values.astype(np.int64)
     return np.where(fits, np.where(fits, values, 0.0).astype(np.int64), missing)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.image.masks import anywhere
 from controller.plant.device_types import CommunicationTimeout, TimeoutAction
 from controller.plant.model import BatteryType, Rack
 from controller.plant.signals import BmsAlarm, ConnectRequest, ContactorState
@@ -40,6 +41,7 @@ LIMIT_RISE_RATIO_PER_S = 0.02
 PRECHARGE_S, PRECHARGE_PATIENCE_S = (1.0, 1.6), 5.0
 OPENING_S, TRIP_OPENING_S, OPENING_PATIENCE_S = 0.1, 0.3, 3.0
 QUIET_CURRENT_RATIO = 0.05
+_CLOSED = int(ContactorState.CLOSED)
 CLOSING_CURRENT_RATIO = 0.5
 """A rack may close onto a live bus if the current that would flow stays below this part of its rating."""
 BALANCING_A, BALANCING_OVER_V, BALANCING_SPREAD_V = (0.03, 0.10), 0.25, 0.005
@@ -183,7 +185,7 @@ class RackBms:
         values[5] = current_a
         warned = values > settings.warn_at
         state.alarms = state.latched
-        if not warned.any():
+        if not anywhere(warned):
             state.over_s.fill(0.0)
             return
         state.alarms = state.latched | _bits(warned, _WARNING_BITS)
@@ -216,7 +218,7 @@ class RackBms:
         state, rule = self.state, self.silence
         state.silence_s += dt_s
         late = state.silence_s > rule.after_s
-        if late.any():
+        if anywhere(late):
             state.wanted[late & (rule.opens | rule.trips)] = False
             tripping = late & rule.trips & (state.contactor == ContactorState.CLOSED)
             state.tripped |= tripping
@@ -225,13 +227,13 @@ class RackBms:
 
     def _contactors(self, cells: RackCells, current_a: FloatArray, bus_v: FloatArray, dt_s: float) -> None:
         state, faults = self.state, self.faults
-        closed = state.contactor == ContactorState.CLOSED
+        closed = state.contactor == _CLOSED
         ready = state.wanted & ~state.tripped
-        if (closed != ready).any() or faults.stuck_open.any():
+        if anywhere(closed != ready) or anywhere(faults.stuck_open):
             self._open(closed & ~ready, current_a, dt_s)
             self._precharge(ready, dt_s)
             self._begin(cells, ready, bus_v)
-            closed = state.contactor == ContactorState.CLOSED
+            closed = state.contactor == _CLOSED
         self.conducting = (closed & ~faults.stuck_open) | faults.stuck_closed
 
     def _open(self, opening: BoolArray, current_a: FloatArray, dt_s: float) -> None:
@@ -248,7 +250,7 @@ class RackBms:
         state.timer_s[precharging] += dt_s
         done = precharging & ready & ~faults.precharge_fails & (state.timer_s >= self.precharge_s)
         failed = precharging & faults.precharge_fails & (state.timer_s >= PRECHARGE_PATIENCE_S)
-        closed = state.contactor == ContactorState.CLOSED
+        closed = state.contactor == _CLOSED
         failed |= (done | closed) & faults.stuck_open
         self._enter(precharging & ~ready, ContactorState.OPEN)
         self._enter(done, ContactorState.CLOSED)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from controller.control.limits.racks import RackLimits
 from controller.control.limits.reasons import NOWHERE, LimitReason
-from controller.control.masks import anywhere
 from controller.control.measurements import ABSENT, USABLE, Measurements
 from controller.control.relations import Relations
+from controller.image.masks import anywhere
 from controller.image.plant_arrays import PlantArrays
 
 FloatArray = NDArray[np.float64]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from controller.control.efficiency import ac_per_dc
 from controller.control.limits.buses import BusLimits
 from controller.control.limits.reasons import NOWHERE, OF_BUSES, OF_PCS, OF_RACKS, LimitReason
-from controller.control.masks import anywhere, smallest_of
 from controller.control.measurements import ABSENT, Measurements
 from controller.control.relations import CHARGE, DISCHARGE, Relations
+from controller.image.masks import anywhere, smallest_of
 from controller.image.plant_arrays import PlantArrays
 
 FloatArray = NDArray[np.float64]

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from controller.control.derating import SOC, TEMPERATURE_HIGH, TEMPERATURE_LOW, VOLTAGE
 from controller.control.limits.reasons import LimitReason
-from controller.control.masks import anywhere, smallest_of
 from controller.control.measurements import ABSENT, Measurements
 from controller.control.relations import CHARGE, DISCHARGE, Relations
+from controller.image.masks import anywhere, smallest_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

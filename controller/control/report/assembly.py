@@ -17,7 +17,6 @@ from controller.control.limits.buses import BusLimits
 from controller.control.limits.pcs import PcsConditions, PcsLimits
 from controller.control.limits.racks import RackLimits
 from controller.control.limits.reasons import NOWHERE, cause_of
-from controller.control.masks import anywhere
 from controller.control.measurements import Measurements
 from controller.control.mismatch import MismatchFindings
 from controller.control.permissives import available_racks
@@ -37,6 +36,7 @@ from controller.control.setpoints import SetpointSource
 from controller.control.state import ControlState
 from controller.control.status import PcsStatus, RackStatus, Shown
 from controller.image.image import Image
+from controller.image.masks import anywhere
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
 
@@ -297,7 +297,7 @@ def _is_tripped(state: ControlState, facts: Facts) -> bool:
     latched = protection.plant_stop or state.plant.fast_stop or state.plant.sequence is PlantState.TRIPPED
     if latched or PcsSequenceState.TRIPPED in state.pcs.sequence:
         return True
-    return bool(protection.pcs_stop.any() or protection.block_stop.any())
+    return anywhere(protection.pcs_stop) or anywhere(protection.block_stop)
 
 
 def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[str, BoolArray]:

@@ -13,6 +13,7 @@ from controller.control.desk import Forwarded
 from controller.control.events import Event
 from controller.control.limits.poi import Clip
 from controller.control.uncontrolled import Uncontrolled
+from controller.image.masks import anywhere
 from controller.image.outputs import OutputImage
 from controller.image.quality import WORST_USABLE, Quality
 
@@ -192,4 +193,4 @@ _WORST_USABLE = np.uint8(WORST_USABLE)
 def _where_known(value: NDArray[Any], quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What could not be computed is never usable."""
     unknown = np.isnan(value)
-    return np.where(unknown & (quality <= _WORST_USABLE), _UNKNOWN, quality) if unknown.any() else quality
+    return np.where(unknown & (quality <= _WORST_USABLE), _UNKNOWN, quality) if anywhere(unknown) else quality

@@ -12,12 +12,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-_TRUE = b"\x01"
+_FALSE, _TRUE = b"\x00", b"\x01"
 
 
 def anywhere(mask: NDArray[np.bool_]) -> bool:
     """Whether a mask is true anywhere."""
     return _TRUE in mask.tobytes()
+
+
+def everywhere(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask is true everywhere."""
+    return _FALSE not in mask.tobytes()
 
 
 def smallest_of(candidates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
