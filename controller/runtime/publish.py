@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from controller.image.quantities import POWER_HORIZONS, QUANTITIES
 from controller.protection.protect import published as published_by_protection
 from controller.protection.result import ProtectionResult
 
+Floats = NDArray[np.float64]
 Published = Iterable[tuple[str, Any, Any]]
 
 PACE_QUANTITIES = frozenset(
@@ -36,19 +38,21 @@ PACE_QUANTITIES = frozenset(
 """What the process says of its own pace and clock: the only computed quantities that no scan's inputs decide."""
 
 
-_GOOD, _UNCERTAIN = np.uint8(Quality.GOOD), np.uint8(Quality.UNCERTAIN)
+_GOOD, _UNCERTAIN, _NEVER_READ = (np.uint8(q) for q in (Quality.GOOD, Quality.UNCERTAIN, Quality.NEVER_READ))
 
 
 class Publisher:
     """Copies what every room has to say into one image; where two speak of the same, control has the last word.
 
-    What is the same object as in the scan before is not copied again: results never change once they are given.
+    What follows from the same objects as in the scan before is not copied again: results never change once given.
     """
 
     def __init__(self, image: Image) -> None:
         """Nothing published yet."""
         self._image = image
         self._last: dict[str, tuple[Any, Any]] = {}
+        self._grounds: dict[Callable[..., Published], tuple[Any, ...]] = {}
+        self._quality = np.zeros(0, np.uint8)
         self._plant = tuple(_runs(image, PLANT_QUANTITIES))
 
     def publish(
@@ -63,10 +67,10 @@ class Publisher:
     ) -> None:
         """Copy the results of a scan."""
         self._image.computed_time_ns[:] = now_ns
-        self._copy(published_by_protection(protection))
-        self._copy(published_by_estimation(estimate))
+        self._copy_news(published_by_protection, protection)
+        self._copy_estimate(estimate)
         self._copy(published_by_control(control))
-        self._copy(published_by_alarms(alarms))
+        self._copy_news(published_by_alarms, alarms)
         self._copy(
             (
                 ("plant.scan_count", scan_count & 0xFFFFFFFF, Quality.GOOD),
@@ -75,6 +79,25 @@ class Publisher:
             )
         )
         self._copy_plant(control)
+
+    def _copy_estimate(self, estimate: Estimate) -> None:
+        """Copy the rack quantities that estimation computes: what each sample moves, and what is learned slowly."""
+        if estimate.quality.tobytes() != self._quality.tobytes():
+            self._quality = estimate.quality
+        quality = self._quality
+        self._copy(_by_sample(estimate, quality))
+        self._copy_news(_powers, estimate.power_discharge_w, estimate.power_charge_w, quality)
+        self._copy_news(_remaining_life, estimate.remaining_days_low, estimate.remaining_days_high, quality)
+        gain = estimate.gain_error_ratio, estimate.gain_error_low_ratio, estimate.gain_error_high_ratio
+        self._copy_news(_current_gain, *gain, quality)
+        self._copy_news(_counters, estimate.warranty)
+
+    def _copy_news(self, published: Callable[..., Published], *grounds: object) -> None:
+        """Copy what follows from these grounds alone, unless they are those of the scan before."""
+        before = self._grounds.get(published)
+        if before is None or any(map(operator.is_not, grounds, before)):
+            self._grounds[published] = grounds
+            self._copy(published(*grounds))
 
     def _copy(self, published: Published) -> None:
         image, last = self._image, self._last
@@ -115,9 +138,8 @@ def _runs(image: Image, names: tuple[str, ...]) -> Iterator[_Run]:
         yield _Run(run, matrix.value[:, 0], matrix.quality[:, 0])
 
 
-def published_by_estimation(estimate: Estimate) -> Published:
-    """Yield the rack quantities that estimation computes, each with the estimate's quality."""
-    quality = estimate.quality
+def _by_sample(estimate: Estimate, quality: NDArray[np.uint8]) -> Published:
+    """Yield what moves with the samples or with a correction, each with the estimate's quality."""
     yield "rack.soc_estimate", estimate.soc_used_ratio, quality
     yield "rack.soc_estimator", estimate.soc_ratio, quality
     yield "rack.soc_low", estimate.soc_low_ratio, quality
@@ -135,34 +157,39 @@ def published_by_estimation(estimate: Estimate) -> Published:
     yield "rack.soh_resistance", estimate.soh_resistance_ratio, measured
     yield "rack.soh_resistance_low", estimate.soh_resistance_low_ratio, measured
     yield "rack.soh_resistance_high", estimate.soh_resistance_high_ratio, measured
-    yield from _powers(estimate, quality)
-    yield from _lasting(estimate, quality)
     known = np.isfinite(estimate.anchor_age_s)
-    age_quality = np.where(known, quality, np.uint8(Quality.NEVER_READ))
+    age_quality = np.where(known, quality, _NEVER_READ)
     yield "rack.anchor_age", np.where(known, estimate.anchor_age_s, np.nan), age_quality
-    yield from _counters(estimate.warranty)
 
 
-def _powers(estimate: Estimate, quality: NDArray[np.uint8]) -> Published:
-    """Yield the power of every horizon, both ways."""
+def _powers(discharge_w: Floats, charge_w: Floats, quality: NDArray[np.uint8]) -> Published:
+    """Yield the power [rack, horizon] of every horizon, both ways."""
     for k, horizon in enumerate(POWER_HORIZONS):
-        yield f"rack.discharge_power_{horizon}", estimate.power_discharge_w[:, k], quality
-        yield f"rack.charge_power_{horizon}", estimate.power_charge_w[:, k], quality
+        yield f"rack.discharge_power_{horizon}", discharge_w[:, k], quality
+        yield f"rack.charge_power_{horizon}", charge_w[:, k], quality
 
 
-def _lasting(estimate: Estimate, quality: NDArray[np.uint8]) -> Published:
-    """Yield what takes long to be known: until then it has no value and waits for its first data.
+def _remaining_life(low_days: Floats, high_days: Floats, quality: NDArray[np.uint8]) -> Published:
+    """Yield the days to the end of life."""
+    life_quality = _learned(low_days, quality)
+    yield "rack.remaining_life_low", low_days, life_quality
+    yield "rack.remaining_life_high", high_days, life_quality
+
+
+def _current_gain(error: Floats, low: Floats, high: Floats, quality: NDArray[np.uint8]) -> Published:
+    """Yield the error of the current's gain, a ratio with its bounds."""
+    gain_quality = _learned(error, quality)
+    yield "rack.current_gain_error", error, gain_quality
+    yield "rack.current_gain_error_low", low, gain_quality
+    yield "rack.current_gain_error_high", high, gain_quality
+
+
+def _learned(value: Floats, quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the quality of what takes long to be known: until then it has no value and waits for its first data.
 
     What was learned stays good while the SOC is uncertain: its own bounds say how well it is known.
     """
-    learned = np.where(quality > Quality.UNCERTAIN, quality, np.uint8(Quality.GOOD))
-    earned, seen = np.isfinite(estimate.remaining_days_low), np.isfinite(estimate.gain_error_ratio)
-    life_quality, gain_quality = (np.where(known, learned, np.uint8(Quality.NEVER_READ)) for known in (earned, seen))
-    yield "rack.remaining_life_low", estimate.remaining_days_low, life_quality
-    yield "rack.remaining_life_high", estimate.remaining_days_high, life_quality
-    yield "rack.current_gain_error", estimate.gain_error_ratio, gain_quality
-    yield "rack.current_gain_error_low", estimate.gain_error_low_ratio, gain_quality
-    yield "rack.current_gain_error_high", estimate.gain_error_high_ratio, gain_quality
+    return np.where(np.isfinite(value), np.where(quality > _UNCERTAIN, quality, _GOOD), _NEVER_READ)
 
 
 def _counters(warranty: Warranty) -> Published:
