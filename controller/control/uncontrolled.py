@@ -98,7 +98,7 @@ def assume_power(assumed_w: FloatArray, commanded: Commanded, silence: Unheard, 
 def unseen_power_w(measured_w: FloatArray, sample: PoiSample, losses: LossModel) -> float:
     """Return what the POI meter shows beyond the converters that are heard; NaN without the meter."""
     loss_w = losses.loss_w(sample.active_w, sample.auxiliary_w)
-    return sample.active_w + loss_w - float(np.nansum(measured_w))
+    return sample.active_w + loss_w - float(np.where(np.isnan(measured_w), 0.0, measured_w).sum())
 
 
 def room_for(reference_w: float, uncontrolled: Uncontrolled) -> float:

@@ -86,7 +86,7 @@ def metered(was: Meter, current_a: Floats, voltage_v: Floats, counted_s: Floats)
     """Return the meter after a mean current (+ = discharge) over the times that count [rack]; 0 s counts nothing."""
     sound_s = np.where(np.isfinite(voltage_v), counted_s, 0.0)
     charge_ah = current_a * sound_s / 3600.0
-    flow = np.stack((charge_ah, charge_ah * np.where(sound_s > 0.0, voltage_v, 0.0)))
+    flow = np.array((charge_ah, charge_ah * np.where(sound_s > 0.0, voltage_v, 0.0)))
     out = np.maximum(flow, 0.0)
     return replace(
         was,

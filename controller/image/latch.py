@@ -261,18 +261,19 @@ class _CellLatch:
 
     def take(self) -> bool:
         """Take the rows that arrived; return whether there were any."""
-        arrived = np.flatnonzero(self._raw.arrivals != self._taken)
-        if not arrived.size:
+        changed = self._raw.arrivals != self._taken
+        if not anywhere(changed):
             return False
+        arrived = np.flatnonzero(changed)
         self._taken[arrived] = self._raw.arrivals[arrived]
         good = self._raw.state[arrived] == _GOOD_ROW
-        self._store(arrived[good])
-        self._fail(arrived[~good])
+        if anywhere(good):
+            self._store(arrived[good])
+        if not everywhere(good):
+            self._fail(arrived[~good])
         return True
 
     def _store(self, rows: IntArray) -> None:
-        if not rows.size:
-            return
         found, times = self._decoder.decode(self._raw.data[rows]), self._raw.time_ns[rows]
         for name, equipment in self._racks:
             values, decoded, whose = self._image[name], found[name], equipment[rows]

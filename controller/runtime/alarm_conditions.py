@@ -85,8 +85,9 @@ class AlarmConditions:
     def of_control(self, found: Mapping[str, BoolArray], values: Mapping[str, float], now_ns: int) -> None:
         """Take over control's conditions, and what they are about where that is a number."""
         for name, alarm in CONTROL_ALARMS.items():
-            if name in found:
-                self.hold(alarm, found[name], now_ns, values.get(name, np.nan))
+            active = found.get(name)
+            if active is not None and active is not self._given.get(alarm):
+                self.hold(alarm, active, now_ns, values.get(name, np.nan))
 
     def of_estimate(self, estimate: Estimate, now_ns: int) -> None:
         """Take over where the BMS disagrees, has jumped or the cell type is another, and what was found of cells."""

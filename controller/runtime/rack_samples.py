@@ -6,7 +6,6 @@ which the next latch writes over.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -39,23 +38,25 @@ class RackSampler:
         """No cells looked at yet; `pcs_bus` [pcs] is the DC bus of each converter."""
         self._image = image
         self._pcs_bus, self._buses = pcs_bus, buses
+        self._without_pcs = np.bincount(pcs_bus, minlength=buses) == 0
         self._cells: _Cells | None = None
 
     def sample(self, *, cells_changed: bool) -> RackSample:
         """Return this scan's sample; cells are looked at again only when something about them has changed."""
         if self._cells is None or cells_changed:
             self._cells = _cells(self._image)
-        return replace(_sample(self._image, self._cells), bus_current_a=self._bus_current_a())
+        return _sample(self._image, self._cells, self._bus_current_a())
 
     def _bus_current_a(self) -> NDArray[np.float64]:
         """Return what the converters of each bus take, NaN where one of them does not tell or where there is none."""
         current = self._image["pcs.dc_current"]
         told = np.where(usable(current.quality), current.value, np.nan)
-        total_a = np.bincount(self._pcs_bus, weights=told, minlength=self._buses)
-        return np.where(np.bincount(self._pcs_bus, minlength=self._buses) > 0, total_a, np.nan)
+        total_a = np.bincount(self._pcs_bus, weights=told, minlength=self._buses).astype(np.float64, copy=False)
+        total_a[self._without_pcs] = np.nan
+        return total_a
 
 
-def _sample(image: Image, cells: _Cells) -> RackSample:
+def _sample(image: Image, cells: _Cells, bus_current_a: NDArray[np.float64]) -> RackSample:
     current, voltage, soc = image["rack.current"], image["rack.voltage"], image["rack.soc"]
     contactor, tripped = image["rack.contactor"], image["rack.tripped"]
     return RackSample(
@@ -66,6 +67,7 @@ def _sample(image: Image, cells: _Cells) -> RackSample:
         soc_bms_ratio=np.where(usable(soc.quality), soc.value, np.nan),
         contactor_open=usable(contactor.quality) & (contactor.value == _OPEN),
         bms_alarm_free=usable(tripped.quality) & (tripped.value == 0),
+        bus_current_a=bus_current_a,
         **cells,
     )
 

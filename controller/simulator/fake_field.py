@@ -57,7 +57,7 @@ class FakeField:
             if due not in self._sweeps:
                 self._sweeps[due] = Sweep([self._polls[k].encoder for k in due])
             self._sweeps[due].encode()
-            disturbed = any(device.disturbed for device in self.devices.devices)
+            disturbed = bool(self.devices.disturbed)
             for k in due:
                 self._polls[k].take(now_ns, disturbed=disturbed)
         return self.raw
@@ -93,7 +93,7 @@ class FakeField:
     def lost_devices(self, now_ns: int) -> NDArray[np.bool_]:
         """Return which devices [D] the links would count as dead by now: asked in vain for a while."""
         devices = self.devices.devices
-        if not any(device.disturbed for device in devices):
+        if not self.devices.disturbed:
             self._heard_ns.fill(now_ns)
             return self._none_lost
         self._heard_ns[np.array([device.fails or device.answers for device in devices], np.bool_)] = now_ns
@@ -102,7 +102,7 @@ class FakeField:
 
     def _bound_to_deaf(self) -> list[Binding]:
         """Return what is bound to devices that carry out nothing that is written to them."""
-        deaf = [index for index, device in enumerate(self.devices.devices) if device.disturbed and not device.hears]
+        deaf = [index for index in self.devices.disturbed if not self.devices.devices[index].hears]
         return [binding for index in deaf for binding in self.devices.plant.devices[index].bindings]
 
 
@@ -125,8 +125,11 @@ class _Poll:
         """Take what was encoded from the devices that are due; `disturbed`: some device's link is."""
         due = self._due(now_ns)
         data = self._image.gather(self._reader)
-        if due is None and not disturbed:
-            self._store_all(data, now_ns)
+        if not disturbed:
+            if due is None:
+                self._store_all(data, now_ns)
+            else:
+                self._store(np.flatnonzero(due), RowState.GOOD, data, now_ns)
             return
         rows = np.ones(len(self._devices), np.bool_) if due is None else due
         failing = np.array([d.fails for d in self._devices], np.bool_)

@@ -88,6 +88,11 @@ class SimulatedField:
                 )
         self.devices = tuple(found[index] for index in sorted(found))
 
+    @property
+    def disturbed(self) -> list[int]:
+        """Which devices' links have a fault."""
+        return [index for index, device in enumerate(self.devices) if device.disturbed]
+
     def forget(self) -> None:
         """Let a fault that came or went show at the next read."""
         self.readings.forget()
