@@ -39,18 +39,18 @@ def protect(table: ProtectionTable, state: ProtectionState, image: Image, now_ns
     advance(table, state, image, round(dt_s * 1e9))
     name_cells(table, state)
     silence = find_silence(table, state, now_ns)
-    facts = _facts(state, silence, image)
+    facts = _facts(table, state, silence, image)
     if state.result is None or facts != state.facts:
         state.facts = facts
         state.result = give_orders(table, state, silence, image)
     return state.result
 
 
-def _facts(state: ProtectionState, silence: Silence, image: Image) -> tuple[bytes, ...]:
+def _facts(table: ProtectionTable, state: ProtectionState, silence: Silence, image: Image) -> tuple[bytes, ...]:
     """Everything that orders follow from."""
     bms = image["rack.tripped"]
     arrays = (state.level, state.latched, state.known, state.raised.cell, bms.value, bms.quality)
-    return (*(a.tobytes() for a in arrays), *silence.facts())
+    return (*(a.tobytes() for a in arrays), *(() if silence is table.no_silence else silence.facts()))
 
 
 def reset(

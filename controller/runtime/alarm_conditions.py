@@ -114,8 +114,8 @@ class AlarmConditions:
         if active is self._given.get(alarm):
             return
         self._given[alarm] = active
-        mask = np.atleast_1d(np.asarray(active, np.bool_))
+        mask = np.asarray(active, np.bool_)
         held = mask.tobytes()
         if held != self._held.get(alarm):
             self._held[alarm] = held
-            self.conditions.hold(self._alarms.system(alarm), mask, now_ns, value)
+            self.conditions.hold(self._alarms.system(alarm), np.atleast_1d(mask), now_ns, value)

@@ -433,4 +433,7 @@ def _poi_is_unknown(state: ControlState) -> bool:
 
 
 def _one(*, yes: bool) -> BoolArray:
-    return np.array([yes])
+    return _YES if yes else _NO
+
+
+_YES, _NO = np.array([True]), np.array([False])
