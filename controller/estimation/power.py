@@ -86,9 +86,10 @@ def power_limits(config: EstimatorConfig, basis: PowerBasis) -> PowerLimits:
     ways = _ways(config, basis)
     most_a = _without_voltage(config, basis, ways)
     most_a = np.minimum(most_a, _within_heat(config, basis, ways, most_a))
-    amount_a = _largest_currents(basis, ways, most_a)
+    rest_v = _voltage(basis, ways, np.zeros_like(most_a))
+    amount_a = _largest_currents(basis, ways, most_a, rest_v)
     amount_a = np.minimum(amount_a, np.where(ways.sign > 0.0, amount_a[:, :1], amount_a[:, _WAYS // 2, None]))
-    end_v = np.minimum(_voltage(basis, ways, amount_a), _voltage(basis, ways, np.zeros_like(amount_a)))
+    end_v = np.minimum(_voltage(basis, ways, amount_a), rest_v)
     power = amount_a * np.maximum(end_v, 0.0) * config.cells_in_series[:, None]
     half = _WAYS // 2
     return PowerLimits(power[:, 1:half], power[:, half + 1 :], amount_a[:, 1:half], amount_a[:, half + 1 :])
@@ -124,17 +125,20 @@ def _edges(config: EstimatorConfig, basis: PowerBasis) -> Floats:
     return np.where(_SIGN > 0.0, (lowest - shift)[:, None], (highest - shift)[:, None])
 
 
-def _largest_currents(basis: PowerBasis, ways: _Ways, most_a: Floats) -> Floats:
-    """Return the largest currents [rack, way] up to `most_a` that keep the voltage limits, from the safe side."""
+def _largest_currents(basis: PowerBasis, ways: _Ways, most_a: Floats, rest_v: Floats) -> Floats:
+    """Return the largest currents [rack, way] up to `most_a` that keep the voltage limits, from the safe side.
+
+    `rest_v` [rack, way] is the voltage without a current.
+    """
     high, low = most_a, np.zeros_like(most_a)
-    room_high = _room(basis, ways, high)
+    room_high = _room(ways, _voltage(basis, ways, high))
     if (room_high >= 0.0).all():
         return high
-    room_low = _room(basis, ways, low)
+    room_low = _room(ways, rest_v)
     for _ in range(FALSE_POSITIONS):
         share = np.clip(room_low / np.maximum(room_low - room_high, 1e-9), 0.05, 0.98)
         middle = np.where(room_high >= 0.0, high, low + share * (high - low))
-        room = _room(basis, ways, middle)
+        room = _room(ways, _voltage(basis, ways, middle))
         inside = room >= 0.0
         low, room_low = np.where(inside, middle, low), np.where(inside, room, room_low)
         high, room_high = np.where(inside, high, middle), np.where(inside, room_high, room)
@@ -189,9 +193,9 @@ def _simpson(at: Floats) -> Floats:
     return np.asarray((start + 4.0 * middle + end) / 6.0)
 
 
-def _room(basis: PowerBasis, ways: _Ways, amount_a: Floats) -> Floats:
-    """Return how far the extreme cell stays inside its voltage limit, V [rack, way]."""
-    return np.asarray(ways.sign * (_voltage(basis, ways, amount_a) - ways.edge_v))
+def _room(ways: _Ways, voltage_v: Floats) -> Floats:
+    """Return how far the extreme cell stays inside its voltage limit, V [rack, way], where the mean cell is so."""
+    return np.asarray(ways.sign * (voltage_v - ways.edge_v))
 
 
 def _voltage(basis: PowerBasis, ways: _Ways, amount_a: Floats) -> Floats:

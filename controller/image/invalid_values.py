@@ -51,6 +51,9 @@ class InvalidValues:
         well = usable(quality)
         self._was_usable |= well
         failing = (quality == _FAILED) & self._was_usable
+        if not (anywhere(failing) or anywhere(self.told)):
+            self._since_ns.fill(0)
+            return self.told
         failing &= (self._count(failing) < MOST_RATIO * self._count(well))[self._group]
         began_ns = np.where(self._since_ns == 0, now_ns, self._since_ns)
         self._since_ns = np.where(failing, began_ns, 0)

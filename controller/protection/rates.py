@@ -57,7 +57,7 @@ class RateHistory:
         shape = (len(time_ns), present.shape[1])
         valid = usable(values.quality[rows].reshape(shape)) & present[rows]
         sample = np.where(valid, values.value[rows].reshape(shape), np.nan)
-        seen: BoolArray = valid.any(axis=1)
+        seen: BoolArray = np.logical_or.reduce(valid, axis=1)
         if not everywhere(seen):
             rows, time_ns, sample = self._each[rows][seen], time_ns[seen], sample[seen]
         self._compare(rows, time_ns, sample)
