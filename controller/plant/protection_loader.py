@@ -109,7 +109,7 @@ def _check_names(document: Document, parsed: ProtectionsFile, base: Drafts) -> l
     for position, section in enumerate(parsed.off):
         name = section.row
         effect = _effect([draft for (_, n), draft in base.items() if n == name])
-        if effect and not section.reason and not document.file.startswith("library/"):
+        if effect and not section.reason:
             place = document.place_of(("off", position))
             message = f"{name} {effect}, and is switched off without a reason"
             hint = f'off: [{{row: {name}, reason: "its maker does it, agreed with ..."}}]'

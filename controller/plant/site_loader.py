@@ -183,26 +183,32 @@ class _Loading:
             return None
         types = self.ingredients.device_types(site)
         cells = self.ingredients.cell_types(site)
-        drafts = self.ingredients.protections(site)
         batteries = batteries_of(site.batteries, cells, self.findings)
         self.ingredients.check_batteries(site, batteries)
         self.ingredients.check_grid_profile(site)
         self.ingredients.check_maps(site)
         schedule = self.ingredients.schedule(site)
         names = Names(site, self.findings)
+        sound = not self._failed()
+        drafts = self.ingredients.protections(site)
+        rows = self._rows(site, drafts, batteries) if sound and drafts is not None else ()
         if self._failed() or drafts is None:
             return None
         self.sources = Sources(self.document, names, drafts)
-        pcs_w = min((group.rating.power for group in site.pcs), default=0.0)
-        builder = RowBuilder(lambda only: _rated(batteries, only, pcs_w))
-        rows = builder.rows(drafts)
-        self.row_messages = builder.messages
         plant = self._assemble(site, names, types, cells, batteries, rows)
         plant = replace(plant, schedule=tuple(draft.entry for draft in schedule))
         if not self._failed():
             context = CheckContext(plant, site, names, self.document, drafts, self.files, schedule)
             self.row_messages += check_plant(context)
         return plant
+
+    def _rows(self, site: SiteFile, drafts: Drafts, batteries: Mapping[str, BatteryType]) -> tuple[ProtectionRow, ...]:
+        """Return the rows; a wrong name in the protection file doesn't hide what is wrong in its other rows."""
+        pcs_w = min((group.rating.power for group in site.pcs), default=0.0)
+        builder = RowBuilder(lambda only: _rated(batteries, only, pcs_w))
+        rows = builder.rows(drafts)
+        self.row_messages = builder.messages
+        return rows
 
     def _assemble(
         self,

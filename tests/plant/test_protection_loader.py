@@ -112,6 +112,14 @@ def test_rows_that_can_not_be(changed, text, message):
     assert [m for m in result.errors if m.message.startswith(message)], result.text()
 
 
+def test_what_is_switched_off_without_a_reason_hides_nothing_else(changed):
+    result = with_rows(changed, "off: [cell_voltage_dead]\nrack:\n  cell_voltage_high: {warning: 3.4 A}\n")
+    assert [m.message.partition(" is ")[0] for m in result.errors] == [
+        "cell_voltage_dead trips, and",
+        "cell_voltage_high.warning",
+    ]
+
+
 def test_a_cell_voltage_row_limited_to_one_level_needs_no_others(changed):
     dead = rows_of(changed())[Owner.RACK, "cell_voltage_dead"]
     assert [g.level for g in dead.levels] == [Level.TRIP]
