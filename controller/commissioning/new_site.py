@@ -201,7 +201,9 @@ def _loaded(folder: Path) -> str:
     """Return what is to be said about a site; InitError if it does not load."""
     found = load_site(folder)
     if found.plant is None:
-        raise InitError(f"the site would not load; nothing is written\n\n{found.text()}")
+        of_list = any(message.place.file.startswith("devices/") for message in found.errors)
+        alone = "; 'bess points import' writes the list's device file alone, to be completed by hand" if of_list else ""
+        raise InitError(f"the site would not load; nothing is written{alone}\n\n{found.text()}")
     return found.text()
 
 

@@ -56,7 +56,9 @@ def test_what_is_written_validates(size: tuple[str, str], rack_type: str, tmp_pa
 
     assert answer.exit_code == 0, answer.stderr
     expected = (
-        ["insulation_low needs rack.insulation_resistance, which no device serves"] if "sunspec" in rack_type else []
+        ["sunspec-rack has no rack.insulation_resistance: insulation_low watches nothing"]
+        if "sunspec" in rack_type
+        else []
     )
     assert [m.message for m in found.messages] == expected
     assert sorted(p.name for p in (tmp_path / "site").iterdir()) == [
@@ -238,7 +240,9 @@ def test_a_list_is_told_once_and_its_kind_is_asked_for(tmp_path: Path) -> None:
     size = ("--power", "1MW", "--energy", "2MWh", "--from", str(points))
 
     answer = init(tmp_path / "new", *size, "--kind", "rack_bms")
-    assert answer.exit_code == 0
-    assert answer.stdout.count("does not say how old its registers may be") == 1
+    assert answer.exit_code == 1, "racks whose cells and current nobody sees"
+    assert "'bess points import' writes the list's device file alone" in answer.stderr
+    assert "points has no cell.voltage or rack.cell_voltage_max" in answer.stderr
+    assert answer.stderr.count("does not say how old its registers may be") == 1
     unsaid = init(tmp_path / "other", *size)
     assert unsaid.stderr.startswith(f"error: {points}: a point list does not say what kind of device")

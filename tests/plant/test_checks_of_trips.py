@@ -96,6 +96,19 @@ def test_a_trip_that_somebody_may_want_is_silent(changed, row):
     assert rows(changed, row).text() == ""
 
 
+@pytest.mark.parametrize(
+    ("row", "meant"),
+    [("cell_voltage_high: {take: lowest}", "highest"), ("cell_voltage_low: {take: highest}", "lowest"),
+     ("cell_temperature_high: {take: lowest}", "highest")],
+)  # fmt: skip
+def test_a_trip_looks_at_the_worst_cell(changed, row, meant):
+    """That the BMS watches something else then follows from it, and is not told."""
+    result = rows(changed, row)
+    assert [(m.message.partition(":")[2][:17], m.expected) for m in result.messages] == [
+        (" trip waits until", f"take: {meant}")
+    ], result.text()
+
+
 @pytest.mark.parametrize("way", ["charge", "discharge"])
 def test_a_direction_that_trips_far_beyond_its_current_is_warned_of(changed, way):
     result = rows(changed, f"{way}_current_high: {{trip: 150 % of rated}}")

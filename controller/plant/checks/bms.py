@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.checks.protection import served_signals
+from controller.plant.checks.feeding import served_signals
 from controller.plant.device_types import BMS_KINDS, DeviceType
 from controller.plant.messages import Message, warning
 from controller.plant.model import Bank

@@ -22,11 +22,13 @@ from controller.plant.checks.batteries import (
 from controller.plant.checks.chains import CHAIN_CHECKS
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.effects import EFFECT_CHECKS
+from controller.plant.checks.feeding import FEEDING_CHECKS
 from controller.plant.checks.missing_values import MISSING_CHECKS
 from controller.plant.checks.protection import PROTECTION_CHECKS, rows_are_graded
 from controller.plant.checks.ratings import RATINGS_OF_RACKS
 from controller.plant.checks.readings import READING_CHECKS
 from controller.plant.checks.resolution import RESOLUTION_CHECKS
+from controller.plant.checks.trip_limits import trips_look_at_the_worst
 from controller.plant.checks.trips import TRIP_CHECKS
 from controller.plant.figures import counted, number, quantity, span
 from controller.plant.messages import Message, Place, error
@@ -40,7 +42,7 @@ Found = tuple[Check, Message]
 
 _PRESETS = {"lfp": {"lfp"}, "nmc": {"nmc", "nca", "lco", "lmo"}, "lto": {"lto"}, "vrla": {"lead_acid"}}
 """For which chemistries the presets of the library are made, by the first word of their names."""
-_OF_ROWS = (*PROTECTION_CHECKS, *TRIP_CHECKS, *EFFECT_CHECKS, *CHAIN_CHECKS)
+_OF_ROWS = (*PROTECTION_CHECKS, *FEEDING_CHECKS, *TRIP_CHECKS, *EFFECT_CHECKS, *CHAIN_CHECKS)
 _FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS, *_OF_ROWS))
 
 ALIKE_RATIO = 0.08
@@ -267,4 +269,5 @@ CAUSES = (
     Cause(cell_fits_the_rack, _of_cells),
     Cause(preset_fits_cells, _of_preset),
     Cause(currents_fit_cells, _of_currents),
+    Cause(trips_look_at_the_worst, lambda found: found[0] is rows_are_graded),
 )

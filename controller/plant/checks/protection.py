@@ -9,7 +9,7 @@ from controller.plant.checks.context import CheckContext
 from controller.plant.checks.rows import draft_of, is_in_order, is_outside, place_of_row, text_of_row
 from controller.plant.figures import quantity
 from controller.plant.messages import Message, did_you_mean, error, one_of, warning
-from controller.plant.model import BatteryType, BmsTrip, Device
+from controller.plant.model import BatteryType, BmsTrip
 from controller.plant.protection_rows import Action, Direction, Graded, Level, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import covered, is_about, known_kinds, watches_as
 from controller.plant.signals import SIGNALS, Owner, SignalForm
@@ -176,43 +176,6 @@ def rated_is_one_number(context: CheckContext) -> Iterator[Message]:
                 yield warning(place_of_row(context, row, key), message, "one rated current, or limits in A")
 
 
-def rows_are_fed(context: CheckContext) -> Iterator[Message]:
-    """A row whose signal no device serves protects nothing."""
-    served = served_signals(context.plant.devices)
-    for row in context.plant.protection:
-        about = covered(context.plant, row)
-        equipments = {key for key in served if key[0] is row.owner and about[key[1]]}
-        blind = [key for key in equipments if served[key].isdisjoint(row.signals)]
-        if not blind:
-            continue
-        inherited = draft_of(context, row).place.file.startswith("library/")
-        which = "no device" if len(blind) == len(equipments) else "not every device"
-        message = f"{row.name} needs {row.signal}, which {which} serves"
-        off = f'{{row: {row.name}, reason: "..."}}' if row.trip else row.name
-        hint = f"write 'off: [{off}]' in the protection file if that is meant"
-        yield (warning if inherited else error)(
-            place_of_row(context, row, "signal"), message, "a point in the device file", hint
-        )
-
-
-def served_signals(devices: tuple[Device, ...]) -> dict[tuple[Owner, int], set[str]]:
-    """Return the signals that reach each equipment; cells and sensors count as their rack's."""
-    names_of: dict[int, dict[Owner, set[str]]] = {}
-    served: dict[tuple[Owner, int], set[str]] = {}
-    for device in devices:
-        names = names_of.get(id(device.type))
-        if names is None:
-            names = names_of[id(device.type)] = {}
-            for point in device.type.points:
-                owner = point.signal.owner
-                rack_like = Owner.RACK if owner in (Owner.CELL, Owner.SENSOR) else owner
-                names.setdefault(rack_like, set()).add(point.signal.name)
-        for binding in device.bindings:
-            key = (binding.owner, binding.equipment)
-            served[key] = served.get(key, set()) | names.get(binding.owner, set())
-    return served
-
-
 def analogues_can_be_doubted(context: CheckContext) -> Iterator[Message]:
     """A measured quantity that a trip rests on has a range or a missing value, so that a broken wire can be caught."""
     watched = {row.signal for row in context.plant.protection if row.trip}
@@ -288,6 +251,5 @@ PROTECTION_CHECKS = (
     trips_are_inside_cells,
     rows_are_graded,
     rated_is_one_number,
-    rows_are_fed,
     analogues_can_be_doubted,
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.checks.protection import served_signals
+from controller.plant.checks.feeding import served_signals
 from controller.plant.checks.working_ranges import Working, working_ranges
 from controller.plant.device_loader import words_of
 from controller.plant.device_types import BMS_KINDS, DevicePoint, DeviceType

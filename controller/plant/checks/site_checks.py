@@ -13,6 +13,7 @@ from controller.plant.checks.chains import CHAIN_CHECKS
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.converters import CONVERTER_CHECKS
 from controller.plant.checks.effects import EFFECT_CHECKS
+from controller.plant.checks.feeding import FEEDING_CHECKS
 from controller.plant.checks.links import LINK_CHECKS
 from controller.plant.checks.meters import METER_CHECKS
 from controller.plant.checks.missing_values import MISSING_CHECKS
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     *BLOCK_CHECKS,
     *CONVERTER_CHECKS,
     *PROTECTION_CHECKS,
+    *FEEDING_CHECKS,
     *TRIP_CHECKS,
     *EFFECT_CHECKS,
     *CHAIN_CHECKS,

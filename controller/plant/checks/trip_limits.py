@@ -8,7 +8,7 @@ from controller.plant.checks.context import CheckContext
 from controller.plant.checks.rows import TEMPERATURES, place_of_row, text_of_row
 from controller.plant.figures import quantity
 from controller.plant.messages import Message, error
-from controller.plant.protection_rows import Direction, ProtectionRow, Qualifier, Reduction
+from controller.plant.protection_rows import Action, Direction, ProtectionRow, Qualifier, Reduction
 from controller.plant.row_coverage import is_about
 
 RUNAWAY_K_PER_MIN = 60.0
@@ -30,6 +30,19 @@ def trips_can_be_reached(context: CheckContext) -> Iterator[Message]:
                 message = f"{row.name}: trip ({text}{f', {value}' if '%' in text else ''}) comes too late: {because}"
                 yield error(place_of_row(context, row, "trip.limit"), message, f"at most {quantity(most, unit)}")
                 break
+
+
+def trips_look_at_the_worst(context: CheckContext) -> Iterator[Message]:
+    """Of many cells the one that is furthest out trips: the other end is reached when all of them are lost."""
+    for row in context.plant.protection:
+        worst = Reduction.HIGHEST if row.direction is Direction.HIGH else Reduction.LOWEST
+        other = Reduction.LOWEST if worst is Reduction.HIGHEST else Reduction.HIGHEST
+        if row.reduction is other and row.levels[-1].action is not Action.ANNUNCIATE:
+            acts = row.levels[-1].level.name.lower()
+            message = (
+                f"{row.name}: {acts} waits until the {other} of all is too {row.direction}: every cell is lost then"
+            )
+            yield error(place_of_row(context, row, "take"), message, f"take: {worst}")
 
 
 def _most(context: CheckContext, row: ProtectionRow) -> Iterator[tuple[float, str, str]]:
