@@ -15,8 +15,14 @@ from controller.plant.figures import number, quantity, span
 from controller.plant.messages import Message, error
 from controller.plant.yaml_tree import Document, Loc
 
-DIP_RATIO = 0.15
+DIP_RATIO = 0.08
 """How far, of a branch's whole span, a voltage may fall from one SOC to the next: joints of fitted pieces do."""
+FULL_FROM_RATIO = 0.9
+"""Of the SOC: a cell that rests at its full voltage with less was not full."""
+TAPER_LEAST_PER_H = 0.002
+FLAT_V_PER_SOC = 0.1
+"""1 mV a percent: where a voltage rises less, the error of any sensor is more than a tenth of the charge."""
+_SOC_STEP_RATIO = 0.05
 OCV_OF_LIMITS_RATIO = (0.5, 1.1)
 VOLTAGE_MAX_OF_FULL_RATIO = 1.16
 DROP_RATIO = (0.001, 1.0)
@@ -254,6 +260,7 @@ def _sizes(cell: CellType, document: Document) -> Iterator[Message]:
 def _anchors(cell: CellType, document: Document) -> Iterator[Message]:
     """What ties the SOC to the truth lies inside of the cell's limits, the full end above its middle."""
     anchors, limits, middle_v = cell.anchors, cell.limits, _middle_v(cell)
+    rests_at = _rests_at(cell, anchors.full_voltage_v)
     if not middle_v < anchors.full_voltage_v <= limits.voltage_max_v * (1 + 1e-9):
         expected = (
             f"above {quantity(middle_v, 'V')} and at most limits.voltage_max, {quantity(limits.voltage_max_v, 'V')}"
@@ -261,6 +268,11 @@ def _anchors(cell: CellType, document: Document) -> Iterator[Message]:
         yield error(
             document.place_of(("anchors", "full_voltage")), "no full charge ends at anchors.full_voltage", expected
         )
+    elif rests_at < FULL_FROM_RATIO:
+        message = f"a cell of {number(100 * rests_at, 2)} % SOC rests at anchors.full_voltage"
+        message += f" ({quantity(anchors.full_voltage_v, 'V', 3)}), and would count as full"
+        expected = f"the voltage at which its charge ends, at most {quantity(limits.voltage_max_v, 'V')}"
+        yield error(document.place_of(("anchors", "full_voltage")), message, expected)
     if anchors.low_voltage_v < limits.voltage_min_v * (1 - 1e-9):
         expected = f"at least limits.voltage_min, {quantity(limits.voltage_min_v, 'V')}"
         yield error(document.place_of(("anchors", "low_voltage")), "anchors.low_voltage is never reached", expected)
@@ -268,3 +280,40 @@ def _anchors(cell: CellType, document: Document) -> Iterator[Message]:
         expected = f"below limits.charge_current_max, {quantity(limits.charge_current_max_a, 'A')}"
         message = "at anchors.full_taper every charge would count as full"
         yield error(document.place_of(("anchors", "full_taper")), message, expected)
+    least_a = TAPER_LEAST_PER_H * cell.capacity_ah
+    if anchors.full_taper_a < least_a:
+        message = f"anchors.full_taper is {quantity(anchors.full_taper_a, 'A')}: no charge ends at so little"
+        expected = f"at least {quantity(least_a, 'A')}, such as {quantity(0.05 * cell.capacity_ah, 'A')}"
+        yield error(document.place_of(("anchors", "full_taper")), message, expected)
+    flat = [soc for soc in _flat(cell) if not anchors.forbidden_low_ratio <= soc <= anchors.forbidden_high_ratio]
+    if flat:
+        message = f"near {number(100 * flat[0], 2)} % SOC the open-circuit voltage rises by less than 1 mV a percent:"
+        message += " a rest there would set the SOC by what no sensor can tell"
+        every = list(_flat(cell))
+        expected = f"forbidden_low and forbidden_high around {span(100 * every[0], 100 * every[-1], '%')}"
+        yield error(document.place_of(("anchors", "forbidden_low")), message, expected)
+
+
+def _rests_at(cell: CellType, voltage_v: float) -> float:
+    """Return the least SOC at which a cell rests at a voltage after it was charged, at any temperature of its table."""
+    socs = cell.ocv.soc_ratio
+    steps = [k * _SOC_STEP_RATIO / 5 for k in range(round(5 / _SOC_STEP_RATIO) + 1)]
+    rests = (next((x for x in steps if _at(socs, row, x) >= voltage_v), 1.0) for row in cell.ocv.charge_v)
+    return min(rests, default=1.0)
+
+
+def _flat(cell: CellType) -> Iterator[float]:
+    """Yield the SOCs, 5 % apart, around which the voltage of the middle temperature hardly rises over 10 %."""
+    socs, middle = cell.ocv.soc_ratio, len(cell.ocv.temperature_degc) // 2
+    rows, step = (cell.ocv.charge_v[middle], cell.ocv.discharge_v[middle]), _SOC_STEP_RATIO
+    for k in range(1, round(1 / step)):
+        rise_v = sum(_at(socs, row, (k + 1) * step) - _at(socs, row, (k - 1) * step) for row in rows) / 2
+        if rise_v < FLAT_V_PER_SOC * 2 * step:
+            yield k * step
+
+
+def _at(socs: Row, row: Row, soc: float) -> float:
+    """Return a row's voltage at a SOC, between its two neighbours in proportion."""
+    k = max(1, next((k for k, other in enumerate(socs) if other >= soc), len(socs) - 1))
+    share = (soc - socs[k - 1]) / (socs[k] - socs[k - 1])
+    return row[k - 1] + share * (row[k] - row[k - 1])
