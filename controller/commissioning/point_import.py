@@ -14,7 +14,7 @@ from pathlib import Path
 from controller.commissioning.device_table import comments_of, device_rows, device_tree, is_device_table
 from controller.commissioning.device_yaml import device_yaml, flow
 from controller.commissioning.tables import Cell, Complaints, Sheet, TableError, as_csv, read_sheets, told, write_sheets
-from controller.commissioning.vendor_columns import vendor_tables
+from controller.commissioning.vendor_columns import likeliest_header, vendor_tables
 from controller.commissioning.vendor_entries import Entry, Options, entries_of
 from controller.commissioning.vendor_meters import meter_signal
 from controller.commissioning.vendor_racks import HOW_TO_SAY_IT, with_racks
@@ -135,7 +135,8 @@ def _from_vendor(request: Request, sheets: Sequence[Sheet], complaints: Complain
     tables, without = vendor_tables(sheets)
     if not tables:
         expected = "a row with headings such as Name, Address, Type, Scale, Unit"
-        complaints.add(str(request.file), "no sheet has a header that can be read", expected)
+        hint = likeliest_header(sheets)
+        complaints.add(str(request.file), "no sheet has a header that can be read", expected, hint)
     if kind is None or not tables:
         return None
     entries = [e for table in tables for e in entries_of(table, request.options, complaints)]

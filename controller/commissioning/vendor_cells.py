@@ -282,8 +282,8 @@ _PAIR = re.compile(
 )
 
 
-_NEXT = re.compile(r"(?:\s*/\s*|(?<!bit)\s+)(?=(?:0x[0-9a-f]+|\d+)\s*=)", re.IGNORECASE)
-"""Where the next pair begins without a comma: `0=off / 1=on`, `0=off 1=on`."""
+_NEXT = re.compile(r"(?:\s*/\s*|,?(?<!bit)\s+)(?=(?:0x[0-9a-f]+|\d+)\s*[=:])", re.IGNORECASE)
+"""Where the next pair begins without a comma: `0=off / 1=on`, `0: off 1: on`."""
 
 
 _BIT = re.compile(

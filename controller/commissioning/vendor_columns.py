@@ -23,8 +23,8 @@ HEADINGS: dict[str, tuple[str, ...]] = {
     "description": ("description", "desc", "explanation", "definition", "meaning", "beschreibung", "content",
                     "details"),
     "address": ("address", "addr", "register", "reg", "register address", "modbus address", "start address", "modicon",
-                "modicon address",
-                "register number", "start register", "modbus register", "register no", "address dec", "dec address",
+                "modicon address", "register number", "start register", "modbus register", "register no", "reg no",
+                "reg addr", "reg address", "register addr", "reg number", "address no", "address dec", "dec address",
                 "pdu address", "protocol address", "adresse", "direccion", "plc address", "hex address", "address hex",
                 "start reg", "registeradresse", "register adresse", "start adresse", "physical address"),
     "table": ("fc", "function", "function code", "read function", "register type", "area", "table", "object type",
@@ -53,6 +53,7 @@ HEADINGS: dict[str, tuple[str, ...]] = {
 ROLE_OF = {heading: role for role, headings in HEADINGS.items() for heading in headings}
 ENOUGH = 3
 """Known headings that make a row the header of a table."""
+SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,11 @@ class VendorTable:
         """Return the first column of a role."""
         return next((c for c in self.columns if c.role == role), None)
 
+    def surplus(self, row: int) -> Cell | None:
+        """Return a row's first filled cell under no heading at all: a text with the file's own delimiter was parted."""
+        cells = self.rows[row]
+        return next((cell for cell in cells[len(self.columns) :] if cell.text), None)
+
     def unknown(self, row: int) -> Iterator[tuple[Column, Cell]]:
         """Yield what stands in columns that are not used: unknown ones, and second ones of a role."""
         seen: set[str] = set()
@@ -119,6 +125,19 @@ def vendor_tables(sheets: Sequence[Sheet]) -> tuple[list[VendorTable], list[str]
         else:
             tables.append(found)
     return tables, without
+
+
+def likeliest_header(sheets: Sequence[Sheet]) -> str:
+    """Return what is said of the row that is most like a header though no list begins there, "" if none is like one."""
+    rows = [tuple(_column(cell) for cell in row if cell.text) for sheet in sheets for row in sheet.rows]
+    row = max(rows, key=lambda columns: len({c.role for c in columns if c.role}), default=())
+    known = [c.heading.text for c in row if c.role]
+    if len(known) < ENOUGH - 1:
+        return ""
+    unknown = [f"'{c.heading.text}'" for c in row if not c.role]
+    lacks = "" if any(c.role == "address" for c in row) else "; none says the address"
+    rest = f", not {', '.join(unknown[:SHOWN])}" if unknown else ""
+    return f"{row[0].heading.ref} looks like a header: {', '.join(known[:SHOWN])} are understood{rest}{lacks}"
 
 
 def _table(sheet: Sheet, title: str) -> VendorTable | None:

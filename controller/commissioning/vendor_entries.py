@@ -46,6 +46,7 @@ _STYLES = (
     (r"1 ?-? ?based|one", AddressStyle.ONE_BASED),
 )
 """How a heading says that its addresses count."""
+MOSTLY_RATIO = 0.8
 _CODED = ("unit", "scale", "gain", "exponent", "offset", "order", "type")
 """The columns that say how a value is coded."""
 
@@ -125,8 +126,15 @@ def _style(table: VendorTable, options: Options, complaints: Complaints) -> Addr
             return style
     cells = [table.cell(row, "address") for row in range(len(table.rows))]
     numbers = [c for c in cells if c.text]
-    if numbers and all(re.match(r"[134]\d{4,5}(?!\d)", c.text) for c in numbers) and _has_registers(numbers):
-        return AddressStyle.MODICON
+    modicon = [c for c in numbers if re.match(r"[134]\d{4,5}(?!\d)", c.text)]
+    if modicon and _has_registers(modicon):
+        if len(modicon) == len(numbers):
+            return AddressStyle.MODICON
+        if len(modicon) >= MOSTLY_RATIO * len(numbers):
+            odd = next(c for c in numbers if c not in modicon)
+            message = f"'{odd.text}' does not count as the other addresses do, such as {modicon[0].text}"
+            complaints.add(odd, message, "one way of counting in one list", "mend it, or say --addresses")
+            return None
     if numbers and all(re.match(r"0x[0-9a-f]+|[0-9a-f]+h\b", c.text, re.IGNORECASE) for c in numbers):
         return AddressStyle.ZERO_BASED
     if any(number_of(c.text) == 0 for c in numbers):
@@ -160,6 +168,7 @@ class _Reader:
     def entry(self, row: int) -> Entry | None:
         """Return the entry of a row, None with complaints."""
         before = len(self.complaints.lines)
+        self._whole(row)
         name = self.table.cell(row, "name")
         name = name if name.text else self.table.cell(row, "description")
         if not name.text:
@@ -169,6 +178,15 @@ class _Reader:
         if self.table.cell(row, "signal").text == "-" and entry is None:
             del self.complaints.lines[before:]  # it is left out, so it need not be read
         return entry if entry is not None and len(self.complaints.lines) == before else None
+
+    def _whole(self, row: int) -> None:
+        """Complain about a row of more cells than the header has: what was parted from a text would be lost."""
+        surplus = self.table.surplus(row)
+        if surplus is not None:
+            heading = self.table.columns[-1].heading.text
+            message = f"the row has more cells than the header; '{surplus.text}' stands behind the last, '{heading}'"
+            hint = "a text that holds the file's own delimiter, such as a ';', stands in quotes"
+            self.complaints.add(surplus, message, "as many cells as the header has", hint)
 
     def _placed(self, row: int, name: Cell) -> Entry | None:
         at = self.table.cell(row, "address")

@@ -267,6 +267,8 @@ def test_scales_of_every_spelling(text: str, expected: float) -> None:
         "0=open / 1=closed",
         "0=open 1=closed",
         "0 = open / 1 = closed",
+        "0: open / 1: closed",
+        "0: open 1: closed",
     ],
 )
 def test_values_of_every_spelling(text: str) -> None:
