@@ -45,6 +45,7 @@ def party_messages(result: LoadResult) -> list[Message]:
         text = result.documents[normpath(party.file)].data.decode("utf-8-sig")
         rows, wrong = read_party_map(text, party.file, listed, party.unit)
         messages += [*wrong, *_turned(rows, text, party.file), *_nobody_may_write(rows, party, position, result)]
+        messages += [*_limits_turned(rows, text, party.file), *_far_off(rows, text, party.file)]
         if party.unit in units:
             message = f"unit {party.unit} serves {units[party.unit]} already"
             messages.append(error(At(party.file), message, f"a unit of its own for {party.party}"))
@@ -76,6 +77,36 @@ def _turned(rows: Sequence[PartyPoint], text: str, file: str) -> Iterator[Messag
             message += " answer the wrong way as this party sees it"
             at, also = (At(file, _line_of(text, each)) for each in (commanded.target.tag, tag))
             yield warning(at, message, f"sign {measured.sign} for both", "ask the party; both are theirs", [also])
+
+
+def _limits_turned(rows: Sequence[PartyPoint], text: str, file: str) -> Iterator[Message]:
+    """A limit of the export is a size: whoever turns it round writes 2 MW as -2 MW, and 2 MW is refused."""
+    for row in rows:
+        if row.sign < 0 and row.target.tag in _LIMITS:
+            message = (
+                f"{row.target.tag} is a size and has no direction, but is turned round: its party would write -2 MW"
+            )
+            message += " to allow 2 MW"
+            yield warning(At(file, _line_of(text, row.target.tag)), message, "sign 1", "ask the party; both are theirs")
+
+
+_LIMITS = ("Plant.ExportLimit", "Plant.ImportLimit")
+
+
+def _far_off(rows: Sequence[PartyPoint], text: str, file: str) -> Iterator[Message]:
+    """One register at 40001 among others from 0 on is a Modicon number, which on the wire is another one."""
+    low = [row for row in rows if row.place.address < _FIRST_MODICON]
+    for row in rows if 2 * len(low) > len(rows) else ():
+        address = row.place.address
+        modicon = next((first for first in (40_001, 30_001) if first <= address < first + 9_999), None)
+        if modicon is not None:
+            message = f"{row.target.tag} stands at {address}, far from the others: it looks like a Modicon number"
+            yield warning(
+                At(file, _line_of(text, row.target.tag)), message, f"{address - modicon}, as it goes over the wire"
+            )
+
+
+_FIRST_MODICON = 10_000
 
 
 def _line_of(text: str, tag: str) -> int:

@@ -89,9 +89,12 @@ def _short(text: str) -> str:
 
 
 def in_order(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Return the messages by file, line and column, the same finding at the same place only once."""
+    """Return the errors, then the warnings, each by file, line and column; the same finding at a place only once.
+
+    Warnings never push an error out of those that are shown.
+    """
     once = {(m.place, m.message): m for m in messages}
-    return tuple(sorted(once.values(), key=lambda m: (m.place, m.message)))
+    return tuple(sorted(once.values(), key=lambda m: (m.severity is not Severity.ERROR, m.place, m.message)))
 
 
 def render(messages: Sequence[Message], lines_of: Mapping[str, Sequence[str]], at_most: int = SHOWN_AT_MOST) -> str:

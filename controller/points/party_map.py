@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ COLUMNS = (*REQUIRED, "scale", "sign", "unit", "deadband", "writable", "words", 
 LAST_ADDRESS = 65_535
 STEPS_NEEDED = 20
 """Into how many steps a number's range must at least be parted by the register that shows it."""
+MOST_OF_SPAN = 0.1
 _COARSEST = {"Hz": 0.1}
 _OUR_UNITS = {"MVAr": "Mvar"}
 _YES, _NO = {"yes", "y", "rw", "w", "true", "1"}, {"", "no", "n", "r", "ro", "false", "0"}
@@ -112,6 +114,10 @@ class _Reader:
 
     def _header(self, cells: list[_Cell]) -> list[str] | None:
         names = [cell.text.casefold() for cell in cells]
+        point = next((cell for cell in cells if cell.text in self.targets), None)
+        if point is not None:
+            self._wrong(cells[0].at, f"the header is missing: {point.text} is a point", ",".join(COLUMNS))
+            return None
         for name, cell in zip(names, cells, strict=True):
             if name not in COLUMNS:
                 self._wrong(cell.at, f"unknown column '{cell.text}'", one_of(COLUMNS), did_you_mean(name, COLUMNS))
@@ -157,6 +163,7 @@ class _Reader:
         place = replace(place, factor=sign * factor / scale, writable=writable, low_first=low_first)
         if known:
             self._fits(row, target, place)
+            self._notices(row, target, deadband, factor)
         description = row["description"].text if "description" in row else ""
         return PartyPoint(target, place, unit, scale, sign, deadband, description or target.description)
 
@@ -259,6 +266,17 @@ class _Reader:
             message = f"{target.tag} goes from {target.range_low:g} to {target.range_high:g} {target.unit}:"
             message += f" {min(ends):.0f} to {max(ends):.0f} do not fit {place.type.value}"
             self._wrong(row["type"].at, message, f"{span[0]} to {span[1]}: another type, or a larger scale")
+
+    def _notices(self, row: Row, target: Point | Method, deadband: float, factor: float) -> None:
+        """Complain about a deadband behind which most of what a value does would stay unseen."""
+        if isinstance(target, Method) or target.type is not PointType.NUMBER:
+            return
+        most = abs(factor) * (target.range_high - target.range_low) * MOST_OF_SPAN
+        if math.isfinite(most) and deadband > most:
+            at = row["deadband"].at
+            self._wrong(
+                at, f"a deadband of {deadband:g} hides a tenth of all that {target.tag} can be", f"at most {most:g}"
+            )
 
     def _fine_enough(self, row: Row, target: Point, place: Place) -> None:
         """Complain about whole numbers that are too far apart: 50 Hz in steps of 1 Hz tells nobody anything."""

@@ -85,6 +85,22 @@ def test_a_decimal_comma_and_a_misspelt_column_of_a_list_are_told_once(tmp_path)
     assert [m.message for m in validate_site(site).errors] == ["unknown column 'adress'"]
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("Plant.ExportLimit,40001,float32,", "Plant.ExportLimit stands at 40001, far from the others"),
+        ("Plant.ExportLimit,6,float32,-1", "Plant.ExportLimit is a size and has no direction, but is turned round"),
+        ("Plant.ExportLimit,6,float32,", ""),
+    ],
+)
+def test_a_row_of_a_list_that_is_hardly_meant_is_told_at_its_line(tmp_path, row, said):
+    site = with_map(tmp_path, "")
+    rows = f"tag,address,type,sign\nPlant.ActivePower,0,float32,\nPlant.SoC,2,float32,\n{row}\n"
+    (tmp_path / "utility.csv").write_text(rows, encoding="utf-8")
+    warned = validate_site(site).warnings
+    assert [(m.place.line, m.message[: len(said)]) for m in warned] == [(4, said)] * bool(said)
+
+
 def test_a_schedule_that_no_site_of_the_folder_uses_is_told(tmp_path):
     site = write_demo_site(tmp_path)
     (tmp_path / "schedule.yaml").write_text("schema: schedule/v1\nschedule: []\n", encoding="utf-8")

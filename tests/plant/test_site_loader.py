@@ -287,7 +287,7 @@ def test_connections_that_can_not_be(changed, connect, message):
         (
             "cell_voltage_high: {limit: 3.65 V",
             "cell_voltage_high: {limit: 36.5 V",
-            "bms_trips.cell_voltage_high (36.5)",
+            "bms_trips.cell_voltage_high (36.5 V)",
         ),
         ("cell_voltage_high: {limit", "cel_voltage_high: {limit", "no BMS trip named 'cel_voltage_high'"),
         (

@@ -61,6 +61,13 @@ def test_semicolons_decimal_commas_and_comments_are_read(listed: PointList) -> N
         ("0.5,no", "0.5,yes", "maps/u.csv:3:31", "Plant.SoC can't be written", ""),
         ("0.5,no", "0.5,maybe", "maps/u.csv:3:31", "writable 'maybe'", "yes or no"),
         ("0.5,no", "-1,no", "maps/u.csv:3:27", "a deadband of -1", "0 or more"),
+        (
+            "0.5,no",
+            "50,no",
+            "maps/u.csv:3:27",
+            "a deadband of 50 hides a tenth of all that Plant.SoC can be",
+            "at most 10",
+        ),
         ("Plant.SoC,2", "Plant.SoC,1", "maps/u.csv:3:11", "share register 1", ""),
         ("uint16,0.1", "uint16,0.001", "maps/u.csv:3:13", "0 to 100000 do not fit uint16", "a larger scale"),
         ("uint16,0.1", "uint16,10", "maps/u.csv:3:20", "Plant.SoC would be read in steps of 10 %", "steps of 5 %"),
@@ -92,6 +99,7 @@ def test_a_frequency_in_whole_hertz_is_refused(listed: PointList) -> None:
 
 def test_an_empty_list_and_a_list_without_a_column_are_errors(listed: PointList) -> None:
     assert complaints("", listed)[0][1] == "the list is empty"
+    assert [c[1] for c in complaints("Plant.SoC,0,uint16\n", listed)] == ["the header is missing: Plant.SoC is a point"]
     assert "column 'type' is missing" in complaints("tag,address\nPlant.SoC,1\n", listed)[0][1]
 
 

@@ -7,10 +7,11 @@ from posixpath import normpath
 
 from controller.plant.cell_types import CellType
 from controller.plant.checks.context import CheckContext
-from controller.plant.figures import number, quantity, span
-from controller.plant.messages import Message, error, warning
+from controller.plant.figures import quantity, span
+from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import BatteryType, BmsTrip
 from controller.plant.units import Dimension, parse_quantity
+from controller.plant.yaml_tree import Document
 
 ENERGY_TOLERANCE = 0.10
 SIZE_APART = 1.3
@@ -41,7 +42,7 @@ def modules_divide_cells(context: CheckContext) -> Iterator[Message]:
             yield error(context.at("batteries", name, "cells", "modules"), message, "cells a multiple of modules")
 
 
-def windows_are_ordered(context: CheckContext) -> Iterator[Message]:
+def windows_are_inside_cells(context: CheckContext) -> Iterator[Message]:
     """A window lies inside what the cell's maker allows; `causes` tells of one whose ends are exchanged."""
     for name, battery in batteries_of_racks(context).items():
         window, limits = context.site.batteries[name].window, battery.cell.limits
@@ -50,10 +51,23 @@ def windows_are_ordered(context: CheckContext) -> Iterator[Message]:
             continue
         if window.max > limits.voltage_max_v + 1e-9:
             message = f"window.max ({window.max:g} V) is above what cell {battery.cell.name} bears"
-            yield error(high, message, f"at most {limits.voltage_max_v:g} V")
+            also = _of_own_cell(context, name, "voltage_max")
+            yield error(high, message, f"at most {limits.voltage_max_v:g} V", see_also=also)
         if window.min < limits.voltage_min_v - 1e-9:
             message = f"window.min ({window.min:g} V) is below what cell {battery.cell.name} bears"
-            yield error(low, message, f"at least {limits.voltage_min_v:g} V")
+            also = _of_own_cell(context, name, "voltage_min")
+            yield error(low, message, f"at least {limits.voltage_min_v:g} V", see_also=also)
+
+
+def own_cell_file(context: CheckContext, battery: str) -> Document | None:
+    """Return the cell file of a battery where the site brings it; the library's is nobody's to mend."""
+    document = context.files.documents.get(normpath(context.site.batteries[battery].cell))
+    return None if document is None or document.file.startswith("library/") else document
+
+
+def _of_own_cell(context: CheckContext, battery: str, limit: str) -> list[Place]:
+    document = own_cell_file(context, battery)
+    return [] if document is None else [document.place_of(("limits", limit))]
 
 
 def currents_fit_cells(context: CheckContext) -> Iterator[Message]:
@@ -85,8 +99,8 @@ def parallel_cells_make_the_capacity(context: CheckContext) -> Iterator[Message]
     A cell of the library stands for cells of any size: it is scaled to what each of the rack's would hold.
     """
     for name, battery in batteries_of_racks(context).items():
-        document = context.files.documents.get(normpath(context.site.batteries[name].cell))
-        if document is None or document.file.startswith("library/"):
+        document = own_cell_file(context, name)
+        if document is None:
             continue
         cell_ah, parallel = parse_quantity(document.text_at(("capacity",)), Dimension.CHARGE), battery.cells_in_parallel
         if isinstance(cell_ah, float) and not 1 / SIZE_APART < battery.capacity_ah / (cell_ah * parallel) < SIZE_APART:
@@ -145,7 +159,8 @@ def bms_trips_are_possible(context: CheckContext) -> Iterator[Message]:
             wrong = _bms_trip_wrong(battery, trip)
             if wrong:
                 place = context.at("batteries", name, "bms_trips", trip.row, "limit")
-                yield error(place, f"bms_trips.{trip.row} ({number(trip.limit)}) {wrong[0]}", wrong[1])
+                unit = _bms_trip_range(battery, trip.row)[2]
+                yield error(place, f"bms_trips.{trip.row} ({quantity(trip.limit, unit)}) {wrong[0]}", wrong[1])
 
 
 def _bms_trip_wrong(battery: BatteryType, trip: BmsTrip) -> tuple[str, str] | None:
@@ -174,7 +189,7 @@ def _bms_trip_range(battery: BatteryType, row: str) -> tuple[float, float, str]:
 BATTERY_CHECKS = (
     unused_batteries,
     modules_divide_cells,
-    windows_are_ordered,
+    windows_are_inside_cells,
     energy_fits_cells,
     parallel_cells_make_the_capacity,
     resistance_fits_cells,

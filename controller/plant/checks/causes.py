@@ -18,16 +18,29 @@ from controller.plant.checks.batteries import (
     energy_is_credible,
     energy_of_cells_wh,
     nominal_voltage_v,
+    windows_are_inside_cells,
 )
 from controller.plant.checks.chains import CHAIN_CHECKS
 from controller.plant.checks.context import CheckContext
+from controller.plant.checks.converters import CONVERTER_CHECKS
 from controller.plant.checks.effects import EFFECT_CHECKS
 from controller.plant.checks.feeding import FEEDING_CHECKS
+from controller.plant.checks.links import writes_are_in_time
 from controller.plant.checks.missing_values import MISSING_CHECKS
-from controller.plant.checks.protection import PROTECTION_CHECKS, rows_are_graded
-from controller.plant.checks.ratings import RATINGS_OF_RACKS
-from controller.plant.checks.readings import READING_CHECKS
+from controller.plant.checks.pace import PACE_CHECKS
+from controller.plant.checks.protection import (
+    PROTECTION_CHECKS,
+    chains_have_rows,
+    directions_fit_limits,
+    only_names_what_there_is,
+    own_rows_watch_something,
+    rows_are_graded,
+)
+from controller.plant.checks.ratings import RATING_CHECKS, RATINGS_OF_RACKS
+from controller.plant.checks.readings import GRID_READING_CHECKS, READING_CHECKS
 from controller.plant.checks.resolution import RESOLUTION_CHECKS
+from controller.plant.checks.schedule import SCHEDULE_CHECKS
+from controller.plant.checks.silence import SILENCE_CHECKS
 from controller.plant.checks.trip_limits import trips_look_at_the_worst
 from controller.plant.checks.trips import TRIP_CHECKS
 from controller.plant.figures import counted, number, quantity, span
@@ -48,7 +61,17 @@ _FOLLOWS_CELLS = frozenset((*BATTERY_CHECKS, *RATINGS_OF_RACKS, *READING_CHECKS,
 ALIKE_RATIO = 0.08
 """Cells of one chemistry have about one nominal voltage: LFP 3.2 to 3.3 V, NMC 3.6 to 3.75 V."""
 
+OTHER_SIZE = 10.0
+RATES_PER_H = (0.01, 20.0)
+"""Of a rack's capacity an hour: what its current may be."""
+OTHER_POWER = 3.0
+
 _FOLLOWS_WINDOWS = _FOLLOWS_CELLS | frozenset((*RESOLUTION_CHECKS, *MISSING_CHECKS))
+
+_FOLLOWS_POWER = frozenset(
+    (*RATING_CHECKS, *CONVERTER_CHECKS, *GRID_READING_CHECKS, *RESOLUTION_CHECKS, *SCHEDULE_CHECKS)
+)
+_FOLLOWS_ONLY = (own_rows_watch_something, chains_have_rows, rows_are_graded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +85,20 @@ class Cause:
 def without_consequences(context: CheckContext, found: Sequence[Found]) -> list[Message]:
     """Return the findings with every cause in the place of what follows from it; the first cause that is one counts."""
     for cause in CAUSES:
-        told = list(cause.find(context))
+        told = one_a_place(cause.find(context))
         if told:
-            kept = [each[1] for each in found if not cause.explains(each)]
-            return [*_with_count(told, len(found) - len(kept)), *kept]
+            others = [each for each in found if each[0] is not cause.find]
+            kept = [message for check, message in others if not cause.explains((check, message))]
+            return [*_with_count(told, len(others) - len(kept)), *kept]
     return [message for _, message in found]
+
+
+def one_a_place(messages: Iterator[Message]) -> list[Message]:
+    """Return of each place its first message: hundreds that are wrong in one place are told once."""
+    first: dict[Place, Message] = {}
+    for message in messages:
+        first.setdefault(message.place, message)
+    return list(first.values())
 
 
 def _with_count(told: list[Message], folded: int) -> list[Message]:
@@ -131,6 +163,37 @@ def series_fits_the_rest(context: CheckContext) -> Iterator[Message]:
             message += f" are those of about {number(meant, 2)}"
             place, also = context.at("batteries", name, "cells", "series"), context.at("batteries", name, "energy")
             yield error(place, message, f"about {number(meant, 2)} cells", see_also=[also])
+
+
+def capacity_fits_the_rest(context: CheckContext) -> Iterator[Message]:
+    """Where energy and currents agree on a capacity of another size (mAh for Ah), the one that is written is wrong."""
+    for name, battery in batteries_of_racks(context).items():
+        meant_ah = battery.energy_wh / (battery.cells_in_series * nominal_voltage_v(battery.cell))
+        rates = [battery.discharge_current_max_a / ah for ah in (battery.capacity_ah, meant_ah)]
+        apart = max(meant_ah / battery.capacity_ah, battery.capacity_ah / meant_ah)
+        if apart > OTHER_SIZE and not RATES_PER_H[0] <= rates[0] <= RATES_PER_H[1] and rates[1] <= RATES_PER_H[1]:
+            energy, current = quantity(battery.energy_wh, "Wh"), quantity(battery.discharge_current_max_a, "A")
+            message = f"the capacity of {name}, {quantity(battery.capacity_ah, 'Ah')}, does not fit the rest: {energy}"
+            message += f" in {battery.cells_in_series} cells, and {current}, are those of {quantity(meant_ah, 'Ah', 2)}"
+            place = context.at("batteries", name, "capacity")
+            yield error(place, message, f"about {quantity(meant_ah, 'Ah', 2)}")
+
+
+def power_fits_the_converter(context: CheckContext) -> Iterator[Message]:
+    """Where a converter's MVA and its DC current agree on another power, the power that is written is the wrong one."""
+    for pcs in context.plant.pcs:
+        racks = (context.plant.racks[k] for k in context.plant.buses[pcs.bus].racks)
+        lowest_v = min((rack.battery.voltage_min_v for rack in racks), default=0.0)
+        makes_w = (pcs.apparent_va, pcs.dc_current_max_a * lowest_v * pcs.efficiency_ratio)
+        ratios = [each_w / pcs.power_w for each_w in makes_w]
+        if max(ratios) < 1 / OTHER_POWER or min(ratios) > OTHER_POWER:
+            message = (
+                f"{pcs.name} is said to have {quantity(pcs.power_w, 'W')}, but its {quantity(makes_w[0], 'VA')} and"
+            )
+            message += f" its {quantity(pcs.dc_current_max_a, 'A')} at {quantity(lowest_v, 'V')} are those of about"
+            message += f" {quantity(min(makes_w), 'W', 2)}"
+            place, also = (context.place("pcs", pcs.index, "rating", key) for key in ("power", "apparent"))
+            yield error(place, message, f"about {quantity(min(makes_w), 'W', 2)}", see_also=[also])
 
 
 def _converters_of(context: CheckContext, battery: str) -> list[Pcs]:
@@ -265,9 +328,16 @@ def _of_currents(found: Found) -> bool:
 CAUSES = (
     Cause(ends_are_in_order, lambda found: found[0] in _FOLLOWS_WINDOWS),
     Cause(bms_trips_are_in_order, lambda found: found[0] in (rows_are_graded, bms_trips_are_possible)),
+    Cause(capacity_fits_the_rest, _of_cells),
     Cause(series_fits_the_rest, _of_cells),
     Cause(cell_fits_the_rack, _of_cells),
     Cause(preset_fits_cells, _of_preset),
     Cause(currents_fit_cells, _of_currents),
+    Cause(windows_are_inside_cells, lambda found: found[0] in _FOLLOWS_WINDOWS),
+    Cause(power_fits_the_converter, lambda found: found[0] in _FOLLOWS_POWER),
+    Cause(bms_trips_are_possible, lambda found: found[0] is rows_are_graded),
+    Cause(writes_are_in_time, lambda found: found[0] in (*PACE_CHECKS, *SILENCE_CHECKS)),
+    Cause(only_names_what_there_is, lambda found: found[0] in _FOLLOWS_ONLY),
+    Cause(directions_fit_limits, lambda found: found[0] in _OF_ROWS),
     Cause(trips_look_at_the_worst, lambda found: found[0] is rows_are_graded),
 )

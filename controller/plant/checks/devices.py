@@ -217,8 +217,13 @@ def _forbidden(
 def _belongs(device_type: DeviceType, document: Document) -> Iterator[Message]:
     """A device serves signals of the equipment it is made for."""
     owners = _OWNERS[device_type.kind]
-    for point in device_type.points:
-        owner = ROOT_OWNER.get(point.signal.owner, point.signal.owner)
+    found = [ROOT_OWNER.get(point.signal.owner, point.signal.owner) for point in device_type.points]
+    if len(found) > 1 and set(found).isdisjoint(owners):
+        message = f"a {device_type.kind} has none of these points: they are of a {found[0]}"
+        fits = (kind for kind, of_kind in _OWNERS.items() if set(found) <= set(of_kind))
+        yield error(document.place_of(("kind",)), message, f"kind: {one_of(fits).removeprefix('one of ')}")
+        return
+    for point, owner in zip(device_type.points, found, strict=True):
         if owner not in owners:
             place = document.place_of(("points", point.signal.name), key=True)
             yield error(place, f"a {device_type.kind} has no {point.signal.name}", f"signals of {' and '.join(owners)}")

@@ -44,8 +44,8 @@ def section_of(context: CheckContext, device: Device) -> tuple[str, int]:
     return "digital_io", context.names.index["digital_io"].position[device.name]
 
 
-def writes_are_in_time(context: CheckContext) -> Iterator[Message]:
-    """`3 heartbeat (or set-point) periods <= the device's time-out`: two lost writes stop nothing."""
+def converters_can_be_armed(context: CheckContext) -> Iterator[Message]:
+    """A converter stops by itself when we fall silent, and its time-out can be read back; else it is never started."""
     for device in context.plant.devices:
         timeout = device.type.communication_timeout
         if any(binding.owner is Owner.PCS for binding in device.bindings) and not _is_armable(device.type):
@@ -56,6 +56,12 @@ def writes_are_in_time(context: CheckContext) -> Iterator[Message]:
             expected = "communication_timeout and the point pcs.watchdog_timeout in the device file"
             expected = expected if ends else "communication_timeout.then: zero or stop, as its manual says"
             yield warning(place_of_device(context, device, "type"), message, expected)
+
+
+def writes_are_in_time(context: CheckContext) -> Iterator[Message]:
+    """`3 heartbeat (or set-point) periods <= the device's time-out`: two lost writes stop nothing."""
+    for device in context.plant.devices:
+        timeout = device.type.communication_timeout
         if timeout is None:
             continue
         period_s = _longest_write_period_s(device)
@@ -247,6 +253,7 @@ def _in_flight_loc(context: CheckContext, device: Device) -> Loc:
 LINK_CHECKS = (
     requests_in_flight_are_possible,
     maps_were_tried,
+    converters_can_be_armed,
     writes_are_in_time,
     pcs_stop_before_bms_open,
     silent_converters_end,

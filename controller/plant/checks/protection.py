@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from controller.plant.checks.context import CheckContext
-from controller.plant.checks.rows import draft_of, is_in_order, is_outside, place_of_row, text_of_row
+from controller.plant.checks.rows import draft_of, is_in_order, is_outside, is_turned, place_of_row, text_of_row
 from controller.plant.figures import quantity
 from controller.plant.messages import Message, did_you_mean, error, one_of, warning
 from controller.plant.model import BatteryType, BmsTrip
@@ -21,6 +21,19 @@ def limits_are_ordered(context: CheckContext) -> Iterator[Message]:
         for inner, outer in zip(row.levels, row.levels[1:], strict=False):
             if not is_outside(row, outer.limit, inner.limit):
                 yield _disorder(context, row, inner, outer)
+
+
+def directions_fit_limits(context: CheckContext) -> Iterator[Message]:
+    """Limits rise from the reset to the trip where the high side is dangerous, and fall where the low one is."""
+    for row in context.plant.protection:
+        if is_turned(row):
+            limits = [text_of_row(context, row, f"{graded.level.name.lower()}.limit") for graded in row.levels]
+            goes, side = ("rise", Direction.HIGH) if row.direction is Direction.LOW else ("fall", Direction.LOW)
+            message = f"{row.name} is dangerous on the {row.direction} side, but its limits {goes} from its reset"
+            message += f" ({text_of_row(context, row, 'reset')}) to {limits[-1]}"
+            places = [place_of_row(context, row, key) for key in ("direction", "reset")]
+            places.sort(key=lambda place: place.file.startswith("library/"))
+            yield error(places[0], message, f"direction: {side}", see_also=places[1:])
 
 
 def _disorder(context: CheckContext, row: ProtectionRow, inner: Graded, outer: Graded) -> Message:
@@ -190,7 +203,7 @@ def analogues_can_be_doubted(context: CheckContext) -> Iterator[Message]:
 
 
 def only_names_what_there_is(context: CheckContext) -> Iterator[Message]:
-    """`only` names battery types of the site, or kinds of interlock; and no interlock is left without a row."""
+    """`only` names battery types of the site, or kinds of interlock."""
     plant = context.plant
     for row in plant.protection:
         known = known_kinds(plant, row.owner)
@@ -199,6 +212,11 @@ def only_names_what_there_is(context: CheckContext) -> Iterator[Message]:
                 expected = one_of(known) if known else f"no 'only' in a row of a {row.owner}"
                 message = f"{row.name}: there is no '{name}' that it could be about"
                 yield error(place_of_row(context, row, "only"), message, expected, did_you_mean(name, known))
+
+
+def chains_have_rows(context: CheckContext) -> Iterator[Message]:
+    """No interlock is left without a row that is about it."""
+    plant = context.plant
     for interlock in plant.interlocks:
         rows = [row for row in plant.protection if row.owner is Owner.INTERLOCK]
         if rows and not any(is_about(row, interlock.kind.value) for row in rows):
@@ -245,6 +263,7 @@ PROTECTION_CHECKS = (
     rows_say_what_they_do,
     trips_say_who_resets,
     only_names_what_there_is,
+    chains_have_rows,
     own_rows_watch_something,
     limits_are_ordered,
     resets_are_inside,

@@ -9,6 +9,7 @@ from controller.plant.messages import Place
 from controller.plant.protection_loader import DraftRow
 from controller.plant.protection_rows import Direction, ProtectionRow
 
+MANY_LIMITS = 2
 CELL_VOLTAGES = frozenset({"cell.voltage", "rack.cell_voltage_max", "rack.cell_voltage_min"})
 VOLTAGES = CELL_VOLTAGES | {"rack.voltage"}
 TEMPERATURES = frozenset({"cell.temperature", "rack.cell_temperature_max", "rack.cell_temperature_min"})
@@ -34,6 +35,15 @@ def text_of_row(context: CheckContext, row: ProtectionRow, key: str) -> str:
 def is_outside(row: ProtectionRow, value: float, limit: float) -> bool:
     """Tell whether a value is further out on the row's dangerous side than a limit."""
     return value > limit if row.direction is Direction.HIGH else value < limit
+
+
+def is_turned(row: ProtectionRow) -> bool:
+    """Tell whether limits and reset are all in order for the other direction: then the direction is the mistake."""
+    limits = [row.reset, *(graded.limit for graded in row.levels)]
+    other = [
+        (inner < outer) is (row.direction is Direction.LOW) and inner != outer for inner, outer in pairwise(limits)
+    ]
+    return len(limits) > MANY_LIMITS and all(other)
 
 
 def is_in_order(row: ProtectionRow) -> bool:

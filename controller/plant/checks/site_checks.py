@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.plant.checks.batteries import BATTERY_CHECKS
 from controller.plant.checks.blocks import BLOCK_CHECKS
 from controller.plant.checks.bms import BMS_CHECKS
-from controller.plant.checks.causes import Check, without_consequences
+from controller.plant.checks.causes import Check, one_a_place, without_consequences
 from controller.plant.checks.chains import CHAIN_CHECKS
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.converters import CONVERTER_CHECKS
@@ -27,7 +26,7 @@ from controller.plant.checks.schedule import SCHEDULE_CHECKS
 from controller.plant.checks.settings import SETTING_CHECKS
 from controller.plant.checks.silence import SILENCE_CHECKS
 from controller.plant.checks.trips import TRIP_CHECKS
-from controller.plant.messages import Message, Place
+from controller.plant.messages import Message
 
 CHECKS: tuple[Check, ...] = (
     *BATTERY_CHECKS,
@@ -59,7 +58,7 @@ def check_plant(context: CheckContext) -> list[Message]:
 
     Of a mistake that many checks stumble over only the cause is shown.
     """
-    found = [(check, _mended(message)) for check in CHECKS for message in _one_a_place(check(context))]
+    found = [(check, _mended(message)) for check in CHECKS for message in one_a_place(check(context))]
     return without_consequences(context, found)
 
 
@@ -68,10 +67,3 @@ def _mended(message: Message) -> Message:
     if message.hint or not message.place.file.startswith("library/protections/"):
         return message
     return replace(message, hint="state this row's own numbers in the site's protection file")
-
-
-def _one_a_place(messages: Iterator[Message]) -> list[Message]:
-    first: dict[Place, Message] = {}
-    for message in messages:
-        first.setdefault(message.place, message)
-    return list(first.values())

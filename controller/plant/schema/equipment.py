@@ -221,7 +221,7 @@ class PcsGroup(ServedGroup):
     """Nominal voltage between lines."""
     ramp: Annotated[PowerRamp, within("100 W/s", "10 GW/s")]
     """How fast its power changes."""
-    efficiency: Annotated[Ratio, within("50 %", "100 %")]
+    efficiency: Annotated[Ratio, within("80 %", "100 %")]
     """At rated power, one way."""
     watchdog: Annotated[Time, within("100 ms", "1 h")] | None = None
     """Its communication time-out, where it differs from the device file's."""
