@@ -22,7 +22,14 @@ from controller.plant.expansion.devices import DeviceBuilder
 from controller.plant.expansion.exceptions import Exceptions
 from controller.plant.expansion.names import Findings, Names, expanded_lines
 from controller.plant.expansion.plant import Equipment, Ingredients, PlantExpander
-from controller.plant.expansion.settings import batteries_of, control_of, faces_of, poi_of, simulation_of
+from controller.plant.expansion.settings import (
+    accepted_overdue,
+    batteries_of,
+    control_of,
+    faces_of,
+    poi_of,
+    simulation_of,
+)
 from controller.plant.extends import Extender
 from controller.plant.ingredient_files import IngredientFiles
 from controller.plant.messages import Message, Place, Severity, error, in_order, nearest, render
@@ -222,6 +229,7 @@ class _Loading:
         exceptions = Exceptions(site.exceptions, names, self.findings)
         if self.today is not None:
             exceptions.overdue(site.exceptions, self.today)
+            accepted_overdue(site.batteries, self.today, self.findings)
         devices = DeviceBuilder(names, types, self.findings)
         ingredients = Ingredients(types, cells, batteries)
         equipment = PlantExpander(names, ingredients, devices, exceptions, self.findings).equipment()

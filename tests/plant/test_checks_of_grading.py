@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from controller.plant.demo_site import demo_site_files
+from controller.plant.site_loader import load_site
 
 SITE, ROWS = demo_site_files()["site.yaml"], demo_site_files()["protections.yaml"]
 ROW = """  ours:
@@ -64,6 +67,8 @@ def test_what_drifts_is_not_made_later_by_a_delay(changed):
         ("cell_voltage_low: {limit: 2.70 V", "2.4 V"),
         ("cell_temperature_high: {limit: 55 degC", "60 degC"),
         ("cell_temperature_low: {limit: -20 degC", "-25 degC"),
+        ("charge_current_high: {limit: 160 A", "360 A"),
+        ("discharge_current_high: {limit: 220 A", "360 A"),
     ],
 )
 def test_a_bms_that_trips_beyond_the_cell_is_no_measure_for_our_rows(changed, stated, beyond):
@@ -72,6 +77,17 @@ def test_a_bms_that_trips_beyond_the_cell_is_no_measure_for_our_rows(changed, st
     assert [message.partition(", beyond")[0] for message in told] == [
         f"the BMS of lfp280 trips {name} only at {beyond}"
     ]
+
+
+def test_what_a_bms_really_does_is_accepted_with_a_reason_until_a_day(changed, tmp_path):
+    """Whoever can't set a BMS says so; after the day the site is not silent about it."""
+    accepted = "{limit: 3.70 V, accepted: {reason: fixed in its firmware, by: k.laine, until: 2027-03-31}"
+    assert warnings(changed, old="{limit: 3.65 V", new=accepted) == []
+    assert load_site(tmp_path, today=dt.date(2027, 3, 31)).messages == ()
+    (late,) = load_site(tmp_path, today=dt.date(2027, 4, 1)).messages
+    assert late.message == "what k.laine accepted of bms_trips.cell_voltage_high has expired"
+    endless = changed(site_yaml=SITE.replace("{limit: 3.65 V", accepted.replace(", until: 2027-03-31", ""), 1))
+    assert "'until' is missing" in endless.text()
 
 
 def test_one_limit_in_two_units_is_one_limit(changed):

@@ -116,9 +116,10 @@ def rows_are_graded(context: CheckContext) -> Iterator[Message]:
         name = battery.name
         for trip in battery.bms_trips:
             rows = [row for row in context.plant.protection if watches_as(row, trip) and is_about(row, name)]
-            beyond = list(_beyond_cell(context, battery, trip))
-            yield from beyond
-            for row in filter(is_in_order, rows if not beyond else ()):
+            beyond = _beyond_cell(battery, trip)
+            if beyond:
+                yield from _protects_nothing(context, battery, trip, beyond)
+            for row in filter(is_in_order, () if beyond else rows):
                 yield from _graded(context, row, trip, name)
             if not rows:
                 message = f"the BMS of {name} trips itself by {trip.row}, but no row of ours watches the same"
@@ -127,24 +128,43 @@ def rows_are_graded(context: CheckContext) -> Iterator[Message]:
                 )
 
 
-def _beyond_cell(context: CheckContext, battery: BatteryType, trip: BmsTrip) -> Iterator[Message]:
-    """A BMS that trips only beyond what the cell bears is no measure for our rows: ours is then the first."""
+def _beyond_cell(battery: BatteryType, trip: BmsTrip) -> tuple[float, str] | None:
+    """Return what a cell bears, in which unit, where its BMS trips only beyond that; None where it trips in time.
+
+    Of a current cells bear a quarter more than what they are rated for, for as long as a trip takes.
+    """
     signal, _, side = trip.row.rpartition("_")
-    if signal not in _OF_CELLS:
-        return
-    name, direction = _OF_CELLS[signal], Direction(side)
-    bears, unit = _bears(battery, name, direction, Qualifier.ALWAYS), SIGNALS[name].unit
+    if signal in _OF_CELLS:
+        name, direction = _OF_CELLS[signal], Direction(side)
+        bears, unit = _bears(battery, name, direction, Qualifier.ALWAYS), SIGNALS[name].unit
+    else:
+        limits, direction, unit = battery.cell.limits, Direction.HIGH, "A"
+        rated_a = limits.charge_current_max_a if signal == "charge_current" else limits.discharge_current_max_a
+        bears = SHORT_CURRENT_RATIO * rated_a * battery.cells_in_parallel
     outside = trip.limit > bears if direction is Direction.HIGH else trip.limit < bears
-    if outside and not math.isclose(trip.limit, bears, rel_tol=1e-9, abs_tol=1e-9):
-        message = f"the BMS of {battery.name} trips {trip.row} only at {quantity(trip.limit, unit)}, beyond the"
-        message += f" {quantity(bears, unit)} that cell {battery.cell.name} bears: it protects nothing, and our trip is"
-        message += " the first"
-        place = context.at("batteries", battery.name, "bms_trips", trip.row, "limit")
-        expected = f"{'at most' if direction is Direction.HIGH else 'at least'} {quantity(bears, unit)}, set in the BMS"
-        yield warning(place, message, expected, "our own trip stays inside what the cell bears")
+    return (bears, unit) if outside and not math.isclose(trip.limit, bears, rel_tol=1e-9, abs_tol=1e-9) else None
 
 
+SHORT_CURRENT_RATIO = 1.25
 _OF_CELLS = {"cell_voltage": "cell.voltage", "cell_temperature": "cell.temperature"}
+
+
+def _protects_nothing(
+    context: CheckContext, battery: BatteryType, trip: BmsTrip, beyond: tuple[float, str]
+) -> Iterator[Message]:
+    """A BMS that trips only beyond what the cell bears is no measure for our rows, which are then the first.
+
+    Where it can't be set otherwise, somebody accepts it with a reason, until a day.
+    """
+    if context.site.batteries[battery.name].bms_trips[trip.row].accepted is not None:
+        return
+    (bears, unit), side = beyond, "at least" if trip.row.endswith("_low") else "at most"
+    message = f"the BMS of {battery.name} trips {trip.row} only at {quantity(trip.limit, unit)}, beyond the"
+    message += f" {quantity(bears, unit)} that cell {battery.cell.name} bears: it protects nothing, and our trip is"
+    message += " the first"
+    place = context.at("batteries", battery.name, "bms_trips", trip.row, "limit")
+    hint = "our own trip stays inside; if it can't be set: accepted: {reason: ..., by: ..., until: 2027-03-31}"
+    yield warning(place, message, f"{side} {quantity(bears, unit)}, set in the BMS", hint)
 
 
 def _graded(context: CheckContext, row: ProtectionRow, trip: BmsTrip, battery: str) -> Iterator[Message]:

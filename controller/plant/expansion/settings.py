@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 
@@ -149,6 +150,16 @@ def _battery(name: str, section: BatterySection, cell: CellType, findings: Findi
         resistance_ohm=section.resistance,
         bms_trips=_bms_trips(name, section, findings),
     )
+
+
+def accepted_overdue(sections: Mapping[str, BatterySection], today: dt.date, findings: Findings) -> None:
+    """Warn of every BMS trip beyond its cell that somebody accepted until a day that is past."""
+    for battery, section in sections.items():
+        for name, trip in section.bms_trips.items():
+            if trip.accepted is not None and trip.accepted.until < today:
+                loc = ("batteries", battery, "bms_trips", name, "accepted", "until")
+                message = f"what {trip.accepted.by} accepted of bms_trips.{name} has expired"
+                findings.warn(loc, message, "a date to come", "set the BMS, or accept it anew")
 
 
 def _sized(cell: CellType, capacity_ah: float) -> CellType:

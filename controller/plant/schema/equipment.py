@@ -13,6 +13,7 @@ from controller.plant.schema.types import (
     Charge,
     Count,
     Current,
+    Date,
     Energy,
     Identifier,
     ListOfWords,
@@ -91,6 +92,17 @@ class RackCurrentSection(Section):
     """The most that the contactors may open under."""
 
 
+class AcceptedSection(Section):
+    """That something is as it is, and who answers for it until when."""
+
+    reason: Words
+    """For people: why it is borne."""
+    by: Words
+    """Who says so."""
+    until: Date
+    """Last day; after it the warning is back."""
+
+
 class BmsTripSection(Section):
     """One of the BMS's own trips: ours are graded against it."""
 
@@ -98,6 +110,8 @@ class BmsTripSection(Section):
     """In the unit of the row that it is compared with: V, degC or A."""
     delay: Annotated[Time, within("0 s", "10 min")] = 0.0
     """How long it is exceeded before the BMS acts."""
+    accepted: AcceptedSection | None = None
+    """Said where the BMS really trips only beyond what its cell bears, and nobody can set it otherwise."""
 
 
 class BatterySection(Section):
