@@ -21,6 +21,7 @@ from controller.plant.cell_types import (
     Table,
 )
 from controller.plant.checks.cells import cell_is_possible
+from controller.plant.figures import quantity
 from controller.plant.messages import Message, did_you_mean, error, one_of, render, warning
 from controller.plant.schema.cell import (
     AgeingSection,
@@ -230,7 +231,8 @@ def _limits_in_order(document: Document, file: CellFile) -> Iterator[Message]:
     for section, low, high, low_value, high_value in ordered:
         if low_value >= high_value:
             place = document.place_of((section, low))
-            yield error(place, f"{section}.{low} is not below {section}.{high}", f"less than {high_value:g}")
+            less = quantity(high_value, "degC" if "temperature" in low else "V")
+            yield error(place, f"{section}.{low} is not below {section}.{high}", f"less than {less}")
     if anchors.forbidden_low > anchors.forbidden_high:
         place = document.place_of(("anchors", "forbidden_low"))
         yield error(place, "anchors.forbidden_low is above anchors.forbidden_high", "at most that")

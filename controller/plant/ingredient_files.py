@@ -120,9 +120,11 @@ class IngredientFiles:
 
     def _warn_of_unused(self, site: SiteFile) -> None:
         named = {name for _, name in _types_named(site)}
+        there = {document.text_at(("device",)) for document in self._documents(site, DEVICE)}
+        misspelt = named - there - set(library_names("devices"))
         for document in self._documents(site, DEVICE):
             name = document.text_at(("device",))
-            if name and name not in named:
+            if name and name not in named and nearest(name, misspelt) is None:  # else it is told where it is misspelt
                 self.messages.append(_unused(document, "device", "no equipment is of type", named))
 
     def _device(self, document: Document) -> DeviceType | None:
@@ -261,7 +263,9 @@ class IngredientFiles:
             self.messages.append(self._second(site, documents, "protection file", "one protection file a site"))
         if not documents:
             if not self._broken and not self.findings.messages and not self.messages:
-                hint = "use a file with 'schema: protections/v1' and 'base: lfp-utility@1'"
+                own = self._file_with("schema", PROTECTIONS)
+                new = "use a file with 'schema: protections/v1' and 'base: lfp-utility@1'"
+                hint = f"'{own}' is one: add it under 'use'" if own else new
                 self.findings.complain(("use",), "no protection file is in use", "one protection file", hint)
             return None
         return self._protection_file(documents[0], (documents[0].file,))

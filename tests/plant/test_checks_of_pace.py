@@ -103,6 +103,20 @@ def test_a_cell_at_its_highest_voltage_does_not_wait_for_minutes(changed, delay,
     assert [m.expected for m in found] == (["a trip within 60 s"] if late else []), result.text()
 
 
+def test_who_is_stopped_for_silence_is_asked_more_often(changed):
+    pcs = "    ac_voltage: 400 V"
+    found = [
+        m for m in changed(pcs, f"    poll: {{fast: 6 s}}\n{pcs}").errors if m.message.startswith("PCS01 is asked")
+    ]
+    assert [m.message.partition("only: ")[2] for m in found] == ["data_age stops it when nothing is heard for 5 s"]
+
+
+def test_nobody_goes_on_unseen_for_an_hour(changed):
+    rows = "schema: protections/v1\nbase: lfp-utility@1\nrack:\n  data_age: {alarm: 1 h}\n"
+    result = changed(protections_yaml=rows)
+    assert [m.message for m in result.messages] == ["data_age: alarm (1 h) lets a rack go on unseen for 3600 s"]
+
+
 def test_a_scan_of_many_cells_takes_its_time(tmp_path):
     files = demo_site_files(400)
     for scan, worst in (("10 ms", Severity.ERROR), ("20 ms", Severity.WARNING), ("50 ms", None)):

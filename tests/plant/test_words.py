@@ -7,6 +7,7 @@ import re
 import pytest
 
 from controller import __version__
+from controller.plant.demo_site import demo_site_files
 from controller.plant.site_files import LIBRARY
 
 PROTECTIONS = "base: lfp-utility@1"
@@ -23,7 +24,12 @@ def told(result) -> tuple[str, int, str, str, str]:
     [
         ("efficiency: 98 %", "efficiency: 98", "pcs.efficiency has no unit", "write the unit: 98 %"),
         ("efficiency: 98 %", "efficiency: 0.98", "pcs.efficiency has no unit", "write the unit: 98 %"),
-        ("efficiency: 98 %", "efficiency: 0.98 %", "pcs.efficiency can't be meant so", "did you mean '98 %'?"),
+        (
+            "efficiency: 98 %",
+            "efficiency: 0.98 %",
+            "pcs.efficiency can't be meant so: it reads as 0.98 %",
+            "did you mean '98 %'?",
+        ),
         (
             "power: 2.4 MW, apparent",
             "power: 2,4 MW, apparent",
@@ -40,6 +46,29 @@ def told(result) -> tuple[str, int, str, str, str]:
 )
 def test_a_number_in_another_form_is_told_with_the_right_one(changed, old, new, message, hint) -> None:
     assert told(changed(old, new))[2::2] == (message, hint)
+
+
+def test_a_number_that_can_not_be_meant_is_told_as_it_was_read(changed) -> None:
+    (found,) = changed("ac_voltage: 400 V", "ac_voltage: 400 kV").errors
+    assert found.message == "pcs.ac_voltage can't be meant so: it reads as 400 kV"
+
+
+def test_a_protection_file_that_nobody_uses_is_named(changed) -> None:
+    (found,) = changed("  - protections.yaml\n", "  []\n").errors
+    assert found.hint == "'protections.yaml' is one: add it under 'use'"
+
+
+def test_a_misspelt_type_is_told_at_its_name_alone(changed) -> None:
+    own = (
+        (LIBRARY / "devices" / "generic-rack-bms.yaml")
+        .read_text()
+        .replace("device: generic-rack-bms", "device: oursbms")
+    )
+    site = demo_site_files()["site.yaml"].replace("use:\n", "use:\n  - ours.yaml\n")
+    result = changed(site_yaml=site.replace("type: generic-rack-bms", "type: oursmbs"), ours_yaml=own)
+    assert [(m.message, m.hint) for m in result.messages] == [
+        ("no device type 'oursmbs'", "did you mean 'oursbms'?")
+    ], result.text()
 
 
 def test_a_key_that_begins_with_a_digit_is_no_comma(changed) -> None:

@@ -197,6 +197,9 @@ def _fixes(link: Link, behind: Sequence[Device], load: _Load) -> list[str]:
     elif wanted <= MOST_IN_FLIGHT:
         left = load.busy_ratio * link.in_flight / wanted
         fixes.append(f"in_flight: {wanted} (if the maker allows) -> {100 * left:.0f} %")
+    left = sum(block.busy_ratio for block in link_loads(behind, replace(link, gap_s=0.0)))
+    if not fixes and link.gap_s and left <= LOAD_WARNING:
+        fixes.append(f"no gap of {quantity(link.gap_s, 's')} (if the maker allows) -> {100 * left:.0f} %")
     if not fixes and (fix := _slower("every block", polled, load)):
         fixes.append(fix)
     bearable = math.floor(devices * LOAD_WARNING / load.busy_ratio)

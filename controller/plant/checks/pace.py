@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from controller.plant.checks.chains import emergencies_of
 from controller.plant.checks.context import CheckContext
 from controller.plant.checks.links import place_of_device
-from controller.plant.checks.rows import TEMPERATURES, VOLTAGES
+from controller.plant.checks.rows import TEMPERATURES, VOLTAGES, place_of_row, text_of_row
 from controller.plant.device_types import DevicePoint
-from controller.plant.figures import number
+from controller.plant.figures import number, quantity
 from controller.plant.messages import Message, Place, error, warning
 from controller.plant.model import Device
-from controller.plant.protection_rows import ProtectionRow, Reduction
+from controller.plant.protection_rows import Action, ProtectionRow, Reduction
 from controller.plant.row_coverage import is_about
 from controller.plant.signals import Owner
 
 LONGEST_POLL_S = 60.0
+LONGEST_SILENCE_S = 600.0
 LONGEST_TRIP_DELAY_S, LONGEST_CELL_TRIP_DELAY_S = 600.0, 60.0
 LONGEST_FAR_TRIP_DELAY_S, LONGEST_CHAIN_TRIP_DELAY_S = 10.0, 1.0
 FAR_TOO_HIGH_RATIO = 1.5
@@ -143,6 +144,18 @@ def auxiliary_meters_are_not_called_old(context: CheckContext) -> Iterator[Messa
                 yield warning(_place_of_poll(context, device, point), message, expected)
 
 
+def lost_data_are_missed_in_time(context: CheckContext) -> Iterator[Message]:
+    """Who hears nothing from a rack or a converter for many minutes does something about it."""
+    for row in (row for row in context.plant.protection if row.reduction is Reduction.AGE):
+        for graded in row.levels:
+            if graded.action is not Action.ANNUNCIATE and graded.limit + graded.delay_s > LONGEST_SILENCE_S:
+                level = graded.level.name.lower()
+                message = f"{row.name}: {level} ({text_of_row(context, row, f'{level}.limit')}) lets"
+                message += f" a {row.owner} go on unseen for {quantity(graded.limit + graded.delay_s, 's')}"
+                place = place_of_row(context, row, f"{level}.limit")
+                yield warning(place, message, f"at most {quantity(LONGEST_SILENCE_S, 's')}")
+
+
 def trips_do_not_wait_for_refreshes(context: CheckContext) -> Iterator[Message]:
     """A register that shows what was minutes ago makes a trip's delay of seconds a promise that nobody keeps."""
     waiting = _rows_that_wait(context)
@@ -171,10 +184,20 @@ def control_sees_what_it_does(context: CheckContext) -> Iterator[Message]:
             point = device.type.point(name)
             period_s = device.poll_period_s(name)
             if point is not None and period_s > LONG_CONTROL_POLL_S:
-                made = error if period_s > LONGEST_CONTROL_POLL_S else warning
-                message = f"{device.name} is asked for {name} each {period_s:g} s only: {_WHY[point.signal.owner]}"
+                stops_s, row = _stopped_when_old(context, point.signal.owner)
+                stopped = f"{row} stops it when nothing is heard for {stops_s:g} s" if period_s > stops_s else ""
+                made = error if stopped or period_s > LONGEST_CONTROL_POLL_S else warning
+                message = f"{device.name} is asked for {name} each {period_s:g} s only:"
+                message += f" {stopped or _WHY[point.signal.owner]}"
                 place = _place_of_poll(context, device, point)
                 yield made(place, message, f"at most {LONG_CONTROL_POLL_S:g} s")
+
+
+def _stopped_when_old(context: CheckContext, owner: Owner) -> tuple[float, str]:
+    """Return from which age on a row does something about data of an owner's equipment, and which row."""
+    rows = [row for row in context.plant.protection if row.owner is owner and row.reduction is Reduction.AGE]
+    acting = [(g.limit, row.name) for row in rows for g in row.levels if g.action is not Action.ANNUNCIATE]
+    return min(acting, default=(math.inf, ""))
 
 
 _WHY = {
@@ -255,6 +278,7 @@ PACE_CHECKS = (
     trips_do_not_wait_for_polls,
     racks_are_read_as_fast_as_they_trip,
     auxiliary_meters_are_not_called_old,
+    lost_data_are_missed_in_time,
     trips_do_not_wait_for_refreshes,
     control_sees_what_it_does,
     trips_act_in_time,

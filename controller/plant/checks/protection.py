@@ -116,10 +116,8 @@ def rows_are_graded(context: CheckContext) -> Iterator[Message]:
         name = battery.name
         for trip in battery.bms_trips:
             rows = [row for row in context.plant.protection if watches_as(row, trip) and is_about(row, name)]
-            beyond = _beyond_cell(battery, trip)
-            if beyond:
-                yield from _protects_nothing(context, battery, trip, beyond)
-            for row in filter(is_in_order, () if beyond else rows):
+            yield from _protects_nothing(context, battery, trip)
+            for row in filter(is_in_order, () if _beyond_cell(battery, trip) else rows):
                 yield from _graded(context, row, trip, name)
             if not rows:
                 message = f"the BMS of {name} trips itself by {trip.row}, but no row of ours watches the same"
@@ -149,14 +147,13 @@ SHORT_CURRENT_RATIO = 1.25
 _OF_CELLS = {"cell_voltage": "cell.voltage", "cell_temperature": "cell.temperature"}
 
 
-def _protects_nothing(
-    context: CheckContext, battery: BatteryType, trip: BmsTrip, beyond: tuple[float, str]
-) -> Iterator[Message]:
+def _protects_nothing(context: CheckContext, battery: BatteryType, trip: BmsTrip) -> Iterator[Message]:
     """A BMS that trips only beyond what the cell bears is no measure for our rows, which are then the first.
 
     Where it can't be set otherwise, somebody accepts it with a reason, until a day.
     """
-    if context.site.batteries[battery.name].bms_trips[trip.row].accepted is not None:
+    beyond = _beyond_cell(battery, trip)
+    if beyond is None or context.site.batteries[battery.name].bms_trips[trip.row].accepted is not None:
         return
     (bears, unit), side = beyond, "at least" if trip.row.endswith("_low") else "at most"
     message = f"the BMS of {battery.name} trips {trip.row} only at {quantity(trip.limit, unit)}, beyond the"

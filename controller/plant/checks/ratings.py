@@ -200,6 +200,14 @@ def losses_make_sense(context: CheckContext) -> Iterator[Message]:
                 message = f"{key} of {transformer.name} is {percent} % of its rating"
                 place = context.place("transformers", transformer.index, key)
                 yield error(place, message, f"at most {quantity(MOST_LOSS * transformer.apparent_va, 'W')}")
+        if transformer.no_load_loss_w > transformer.load_loss_w > 0:
+            message = f"{transformer.name} loses more without a load ({quantity(transformer.no_load_loss_w, 'W')}) than"
+            message += f" by its full load ({quantity(transformer.load_loss_w, 'W')})"
+            place, also = (
+                context.place("transformers", transformer.index, key) for key in ("no_load_loss", "load_loss")
+            )
+            expected = "the smaller of the two; its plate or test report has both"
+            yield warning(place, message, expected, "are the two exchanged?", [also])
     for auxiliary in context.plant.auxiliaries:
         if auxiliary.power_w > MOST_AUXILIARY * context.plant.poi.power_w:
             message = f"{auxiliary.name} takes {quantity(auxiliary.power_w, 'W')} of the plant's"

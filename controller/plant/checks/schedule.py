@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import zoneinfo
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,6 +18,7 @@ FIRST_DAY = dt.date(2026, 1, 5)
 """A Monday; clock changes of the three years after it stand for all: their rules repeat."""
 LOOKED_AT_DAYS = 3 * 365
 _ENOUGH_RATIO = 0.02
+LEAST_OF_RATING = 1e-3
 WRONG_END_RATIO = 0.25
 """Of the operating window: who charges to no more than this above its lower end hardly means it."""
 
@@ -101,6 +103,17 @@ def powers_are_possible(context: CheckContext) -> Iterator[Message]:
             message = f"'{draft.entry.name}' asks for {quantity(reactive_var, 'var')}"
             message += f" of {quantity(poi.apparent_va, 'VA')}"
             yield error(_do(draft, "reactive"), message, f"at most {quantity(poi.apparent_va, 'var')}")
+        elif math.hypot(power_w, reactive_var) > poi.apparent_va * 1.001 and abs(power_w) <= limit_w * 1.001:
+            together = f"'{draft.entry.name}' asks for {quantity(power_w, 'W')} and {quantity(reactive_var, 'var')}"
+            message = f"{together}, {quantity(math.hypot(power_w, reactive_var), 'VA', 3)} of"
+            message += f" {quantity(poi.apparent_va, 'VA')}"
+            most_var = math.sqrt(max(0.0, poi.apparent_va**2 - power_w**2))
+            expected = f"at most {quantity(most_var, 'var', 3)} beside that power"
+            yield error(_do(draft, "reactive"), message, expected)
+        if 0 < abs(power_w) < LEAST_OF_RATING * poi.power_w:
+            message = f"'{draft.entry.name}' asks for {quantity(power_w, 'W')} of {quantity(poi.power_w, 'W')}: nothing"
+            message += " that the meter at the POI could tell"
+            yield warning(_do(draft, "power"), message, "0 W, or more power", "kW or MW instead of W?")
 
 
 def ends_are_reachable(context: CheckContext) -> Iterator[Message]:

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from controller import __version__
+from controller.plant.figures import number, quantity
 from controller.plant.messages import Complaint, did_you_mean, one_of
 from controller.plant.units import EXAMPLES, UNITS, Dimension, digits_hint, parse_quantity
 
@@ -135,7 +136,11 @@ class Within:
             if not low - abs(low) * 1e-9 <= value <= high + abs(high) * 1e-9:
                 meant = low <= 100 * value <= high and self.high.endswith("%")
                 hint = f"did you mean '{1e4 * value:g} %'?" if meant else ""
-                fail("can't be meant so", f"from {self.low} to {self.high}", hint)
+                fail(
+                    f"can't be meant so: it reads as {_as_read(value, self.high)}",
+                    f"from {self.low} to {self.high}",
+                    hint,
+                )
             return value
 
         return core_schema.no_info_after_validator_function(convert, handler(source))
@@ -146,6 +151,15 @@ class Within:
 
 
 within = Within
+
+
+def _as_read(value: float, bound: str) -> str:
+    """Return a base value as people say it, so that it can be compared with what was written."""
+    unit = bound.partition(" ")[2]
+    if unit in ("", "%"):
+        return f"{number(value / (UNITS[unit].factor if unit else 1.0))} {unit}".rstrip()
+    alike = (u for u in UNITS.values() if u.dimension is UNITS[unit].dimension)
+    return quantity(value, next(u.name for u in alike if (u.factor, u.offset) == (1.0, 0.0)))
 
 
 def _bound(text: str) -> float:
