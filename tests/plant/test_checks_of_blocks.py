@@ -46,7 +46,8 @@ def networked(changed, pcs: str, racks: str = "10.0.{block}"):
         section = line if line and line[0].isalpha() else section
         if line.strip().startswith("connect:") and section in ("racks:", "banks:", "pcs:"):
             plan = pcs if section == "pcs:" else racks
-            lines[number] = line.replace("127.0.0.1", plan + (".{block+20}" if section == "pcs:" else ".{block+100}"))
+            own = ".{block+20}" if section == "pcs:" else ".{block+100}"
+            lines[number] = line.replace("127.0.0.1", plan.replace("*", section[:-1]) if "*" in plan else plan + own)
             converters += section == "pcs:"
     assert converters
     return changed(site_yaml="\n".join(lines) + "\n")
@@ -57,6 +58,13 @@ def networked(changed, pcs: str, racks: str = "10.0.{block}"):
     [
         ("10.0.{block+1}", "10.0.{block}", ["PCS01 of block B01 is at 10.0.2.*, where the racks of block B02 are"]),
         ("10.0.{block}", "10.0.{block}", []),
+        (
+            "*.b{block+1}.site.example",
+            "*.b{block}.site.example",
+            ["PCS01 of block B01 is at *.b2.site.example, where the racks of block B02 are"],
+        ),
+        ("*.b{block}.site.example", "*.b{block}.site.example", []),
+        ("*-b{block+1}", "*-b{block}", []),
         ("10.0.1", "10.0.{block}", []),
         ("10.0.{block+1}", "10.0.1", []),
         ("10.1.{block}", "10.0.{block}", []),

@@ -52,19 +52,24 @@ def converters_are_at_their_block(context: CheckContext) -> Iterator[Message]:
     for device, network, block in converters:
         for other in racks.get(network, set()) - {block}:
             names = context.plant.blocks
-            message = f"{device.name} of block {names[block].name} is at {network}.*, where the racks of block"
+            message = f"{device.name} of block {names[block].name} is at {network}, where the racks of block"
             message += f" {names[other].name} are: it would be another block's converter"
             yield warning(place_of_device(context, device, "connect"), message, "the network of its own block")
 
 
 def _network(context: CheckContext, device: Device) -> str:
-    """Return the first three numbers of a device's IPv4 address; "" where it has none, or this machine's."""
+    """Return what a device's address shares with its neighbours': `10.40.2.*`, or `*.b02.site.example` of its name.
+
+    "" where nothing can be told: a name without a domain, a serial line, this machine's own addresses.
+    """
     address = context.plant.links[device.link].address
+    name = address.host if isinstance(address, TcpAddress) else ""
     try:
-        host = ipaddress.IPv4Address(address.host if isinstance(address, TcpAddress) else "")
+        host = ipaddress.IPv4Address(name)
     except ValueError:
-        return ""
-    return "" if host.is_loopback else str(host).rpartition(".")[0]
+        domain = name.partition(".")[2]
+        return f"*.{domain}" if domain else ""
+    return "" if host.is_loopback else f"{str(host).rpartition('.')[0]}.*"
 
 
 def _blocks_of_racks(context: CheckContext, device: Device) -> set[int]:
