@@ -55,7 +55,7 @@ KNEE_PLACE_RATIO = 0.02
 """1-sigma of where on the SOC axis each rack's curve bends."""
 LEAST_SLOPE_V = 1e-3
 SLOW_PER_H, SLOW_FROM_S = (0.005, 0.1), 3600.0
-"""Charge per hour over the capacity of a slow test, and for how long nothing larger has flowed."""
+"""Charge per hour over the capacity of a slow test, and for how long nothing larger or the other way has flowed."""
 SLOW_GAP_SHARE = 0.5
 """What of the half gap between the branches is unknown in it (1-sigma)."""
 
@@ -116,16 +116,19 @@ def _took_s(state: EstimatorState) -> Floats:
 
 
 def _with_slow_error(state: EstimatorState, curves: Floats) -> Floats:
-    """Return the curves with a larger model error [rack, SOC point] where small currents alone have flowed for an hour.
+    """Return the curves with a larger model error [rack, SOC point] after an hour of small currents of one direction.
 
     The model's error was measured under loads. A slow test stays for hours at each place of the curve, on a branch that
     the loads' mean is not quite: a part of the gap is unknown, and so is the place of each bend.
     """
     took_s = _took_s(state)
-    per_h = state.block_moved_ratio * 3600.0 / took_s
-    slower = (per_h < SLOW_PER_H[1]) & (state.block_extra_ratio == 0.0)
-    state.slow_s = np.where(slower, state.slow_s + took_s, 0.0)
-    slow = (state.slow_s > SLOW_FROM_S) & (per_h > SLOW_PER_H[0])
+    per_h = state.block_drawn_ratio * 3600.0 / took_s
+    flows = np.abs(per_h) > SLOW_PER_H[0]
+    larger = (state.block_moved_ratio * 3600.0 / took_s > SLOW_PER_H[1]) | (state.block_extra_ratio > 0.0)
+    turned = flows & (state.slow_way * per_h < 0.0)
+    state.slow_s = np.where(larger | turned, 0.0, state.slow_s + took_s)
+    state.slow_way = np.where(larger, 0.0, np.where(flows, np.sign(per_h), state.slow_way))
+    slow = flows & (state.slow_s > SLOW_FROM_S)
     if not slow.any():
         return curves
     slope_v = np.gradient(curves[:, OCV], 1.0 / (SOC_POINTS - 1), axis=1)

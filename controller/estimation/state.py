@@ -70,7 +70,8 @@ class EstimatorState:
     soc_low_ratio: Floats
     soc_high_ratio: Floats
     lasting_ratio: Floats  # 1-sigma of SOC that no repetition averages away
-    slow_s: Floats  # for how long no large current has flowed
+    slow_s: Floats  # for how long no large current and none the other way has flowed
+    slow_way: Floats  # +1 discharge, -1 charge, 0: none has
     blind_s: Floats  # for how long no voltage has been seen
     anchor_time_ns: Times
     residual_v: Floats
@@ -145,6 +146,7 @@ def initial(
         soc_high_ratio=np.minimum(high, 1.0),
         lasting_ratio=zeros,
         slow_s=zeros,
+        slow_way=zeros,
         blind_s=zeros,
         anchor_time_ns=never,
         residual_v=zeros,
