@@ -17,6 +17,7 @@ from controller.estimation import (
     initial,
     to_bytes,
 )
+from controller.estimation.cell_tables import MODEL_ERROR, curves_at
 from controller.plant.cell_loader import packaged_cell_type
 
 SECOND_NS = 1_000_000_000
@@ -52,6 +53,27 @@ def run(config: EstimatorConfig, state: EstimatorState, seconds: range, current_
         result = estimate(config, state, sample(config, at_s, current_a, voltage_v), at_s * SECOND_NS)
     assert result is not None
     return result
+
+
+def model_error_v(current_a: np.ndarray) -> float:
+    """The model's error at half charge after a sample each 30 s of these currents, over the cell type's."""
+    config = plant(1)
+    state = initial(config, 0)
+    for k, now_a in enumerate(current_a.tolist()):
+        estimate(config, state, sample(config, 30.0 * (k + 1), now_a, 3.30), 30 * (k + 1) * SECOND_NS)
+    table = curves_at(config.tables, config.cell_index, state.temperature_degc)
+    return float(state.curves[0, MODEL_ERROR, 100] / table[0, MODEL_ERROR, 100])
+
+
+def test_an_hour_of_small_currents_one_way_makes_the_model_less_sure_and_nothing_else_does():
+    slow_a, turns = 280.0 / 30.0, np.where(np.arange(180) % 40 < 20, 1.0, -1.0)
+    assert model_error_v(np.full(180, slow_a)) > 1.2
+    assert model_error_v(np.full(180, -slow_a)) > 1.2
+    assert model_error_v(np.concatenate((np.zeros(130), np.full(10, slow_a)))) > 1.2
+    assert model_error_v(np.full(100, slow_a)) == 1.0
+    assert model_error_v(turns * slow_a) == 1.0
+    assert model_error_v(np.full(180, 0.2 * 280.0)) == 1.0
+    assert model_error_v(np.zeros(180)) == 1.0
 
 
 def test_a_voltage_on_the_plateau_leaves_the_bounds_wide():
