@@ -158,7 +158,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.DEVICE, "does not take what is written", "Check remote/local switch and write permission of the device."
     ),
     SystemAlarm.PROTECTION_DATA_LOST: _alarm(
-        Axis.RACK, "values that protection needs are lost", "Its bus may not raise power; restore the communication."
+        Axis.RACK,
+        "values that protection needs are lost",
+        "Its bus may not raise power: restore the communication; where it answers, compare its registers with its map.",
     ),
     SystemAlarm.PCS_DATA_LOST: _alarm(
         Axis.PCS, "values that protection needs are lost", "Its bus may not raise power; restore the communication."

@@ -2,10 +2,10 @@
 
 Rule: a row of raw bytes that has arrived since the last scan is decoded and replaces value, quality and time of
 everything it holds; an invalid value, or one that is impossible for what is installed (`possible`), is DEVICE_FAILURE,
-a device that answered "no" fails all its values. What failed keeps the time of its last valid sample, so that it grows
-old and is told as what is lost is. What a device says that stands still is as old as its last sign of life
-(`liveness`). Then every quality is made worse by age. Stale never reads as good, and nothing ever becomes zero because
-it is missing. What no device serves is ABSENT.
+a device that answered "no" fails all its values, and so does a rack that contradicts itself (`contradictions`). What
+failed keeps the time of its last valid sample, so that it grows old and is told as what is lost is. What a device says
+that stands still is as old as its last sign of life (`liveness`). Then every quality is made worse by age. Stale never
+reads as good, and nothing ever becomes zero because it is missing. What no device serves is ABSENT.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.image.contradictions import Contradictions
 from controller.image.data_periods import NEVER_NS, Ages, DataPeriods, binding_owner, data_periods, flat_ages
 from controller.image.image import Image
 from controller.image.liveness import Liveness
@@ -50,6 +51,7 @@ class Latch:
         self._image = image
         self._scalars = _ScalarLatch(plant, groups, image)
         self._cells = [_CellLatch(plant, group, fields, image) for group in groups if (fields := _cell_fields(group))]
+        self._contradictions = Contradictions(image)
         self._liveness = Liveness(plant, image, periods)
         self._ages = flat_ages(periods, image.layout)
         self._cell_ages = {name: ages for name, ages in periods.items() if QUANTITIES[name].per_cell}
@@ -62,6 +64,7 @@ class Latch:
         cells_changed = False
         for cells in self._cells:
             cells_changed |= cells.take()
+        cells_changed |= self._contradictions.take(now_ns)
         self._liveness.take(cells_changed=cells_changed)
         quality = self._image.measured_quality
         ages = self._ages

@@ -18,7 +18,7 @@ from tests.scenarios.conftest import MW, PlantRig
         ("sentinel B02-R03 SoC", "B02-R03 device_values_invalid"),
         ("offset B02-R03 Voltage 30V", "B02-R03 rack_voltage_wrong"),
         ("offset B01-R03 Voltage -30V", "B01-R03 rack_voltage_wrong"),
-        ("shift B02-R03 1", "B02-R03 device_values_invalid"),
+        ("shift B02-R03 1", "B02-R03 protection_data_lost"),
         ("frequency 57Hz", "Demo plant grid_frequency_outside"),
         ("voltage 0.7pu", "Demo plant grid_voltage_outside"),
     ],
@@ -35,6 +35,23 @@ def test_a_reading_that_cannot_be_is_told_and_does_not_come_and_go(running: Plan
     running.fault("clear")
     running.hold(1.2 * MW, 30.0)
     assert alarm not in running.alarms()
+
+
+@pytest.mark.parametrize(("fault", "told"), [("shift B02-R03 1", 2), ("shift BANK01 1", 14)])
+def test_registers_that_have_slipped_trip_no_rack(running: PlantRig, fault: str, told: int) -> None:
+    """Voltage read as a current of 800 A tripped each of them, and a bank raised 69 alarms."""
+    running.hold(0.6 * MW, 10.0)
+    running.fault(fault)
+    seen: set[str] = set()
+    for _ in range(80):
+        running.hold(0.6 * MW, 0.5)
+        seen |= running.alarms()
+    assert len(seen) <= told
+    assert all(running.value(f"Plant.Block{b:02}.Rack{r:02}.Tripped") is not True for b in (1, 2) for r in range(1, 13))
+    running.fault("clear")
+    running.hold(0.6 * MW, 40.0)
+    assert running.alarms() == set()
+    assert running.number("Plant.ActivePower") == pytest.approx(0.6, abs=0.02)
 
 
 def test_a_wrong_reading_of_a_converter_moves_no_power(running: PlantRig) -> None:
