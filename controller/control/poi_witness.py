@@ -126,6 +126,10 @@ class MeterWitness:
         if self.stands and of_pcs.all_heard:
             self._test(of_pcs.given_w, meter_w)
 
+    def distrust(self) -> None:
+        """Begin in doubt: the meter was found wrong before a restart."""
+        self._missed, self.doubted = DOUBTED_AFTER, True
+
     def forget(self) -> None:
         """Believe the meter again, after a reset."""
         self._missed = self._answered = 0

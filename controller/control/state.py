@@ -245,6 +245,7 @@ def to_bytes(state: ControlState, plant: Plant) -> bytes:
         "format": FORMAT,
         "fast_stop": state.plant.fast_stop,
         "stopped": state.plant.stopped,
+        "poi_meter_doubted": state.witness.doubted,
         "export_limits": _limits_out(state.export_limits, state.now_ns),
         "import_limits": _limits_out(state.import_limits, state.now_ns),
         "lock_outs": {
@@ -269,6 +270,8 @@ def from_bytes(state: ControlState, plant: Plant, data: bytes, now_ns: int) -> t
         _limits_in(state.import_limits, parts["import_limits"], now_ns)
         state.plant.fast_stop, state.plant.stopped = str(parts["fast_stop"]), bool(parts.get("stopped"))
         state.plant.auto_start_done = state.plant.stopped or bool(state.plant.fast_stop)
+        if parts.get("poi_meter_doubted"):
+            state.witness.distrust()
         return _lock_outs_in(state, plant, parts["lock_outs"])
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"retained control state is not readable: {error}") from error

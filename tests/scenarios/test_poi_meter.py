@@ -148,6 +148,22 @@ def test_at_a_limit_a_meter_that_shows_too_little_is_followed_one_step_and_then_
     assert furthest_mw(running, 1.2, 20.0) < 0.03
 
 
+def test_a_meter_that_was_found_wrong_is_not_believed_after_a_restart(running: PlantRig) -> None:
+    """It was followed for ten seconds again, to 1.6 MW where 1.2 MW was asked."""
+    running.fault("scale GRID ActivePower 0.7")
+    for power_mw in (0.6, 0.3, 0.6, 0.3, 0.6):
+        running.hold(power_mw * MW, 8.0)
+    assert "Demo plant poi_apart" in running.alarms()
+    running.local.restart(silence_s=2.0)
+    running.hold(1.2 * MW, 4.0)
+    assert furthest_mw(running, 1.2, 16.0) < 0.03
+    assert running.value("Plant.LimitReason") == LimitReason.POI_APART
+    running.fault("clear")
+    for power_mw in (0.4, 0.8, 0.4):
+        running.hold(power_mw * MW, 10.0)
+    assert running.alarms() == set()
+
+
 def test_a_reset_believes_the_meter_again(running: PlantRig) -> None:
     running.hold(0.6 * MW, 10.0)
     running.fault("sign GRID ActivePower")
