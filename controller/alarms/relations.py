@@ -38,14 +38,16 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
 
     A milder level has the next worse level of the same function; what the silence of a device explains has that
     device's alarm, that has its link's, and that the silence of the whole field. A rack's age and lost limits have its
-    lost values. A silent master has its set-point's time-out, where that changed anything. A trip is never suppressed,
-    and neither is that the state of a hard-wired chain is not known: whatever explains it, nobody knows of a fire.
+    lost values. A rack that its bank has opened with all others has the bank's alarm; that it stands open, that it has
+    opened. A silent master has its set-point's time-out, where that changed anything. A trip is never suppressed, and
+    neither is that the state of a hard-wired chain is not known: whatever explains it, nobody knows of a fire.
     """
     parent = np.full(sum(g.count for g in groups), NONE, np.int64)
     by_name = {(g.axis, g.name): g for g in groups if g.row < 0}
     device_lost = by_name[Axis.DEVICE, SystemAlarm.DEVICE_LOST]
     link_lost = by_name[Axis.LINK, SystemAlarm.LINK_LOST]
     links = np.array([d.link for d in plant.devices], np.int64)
+    banks = np.array([r.bank for r in plant.racks], np.int64)
     for group in groups:
         worse = _next_worse(group, groups)
         if worse is not None:
@@ -57,6 +59,13 @@ def parents(plant: Plant, groups: Sequence[AlarmGroup]) -> IntArray:
         elif group.axis is Axis.RACK and _lost_values_explain(plant, group):
             unseen = by_name[Axis.RACK, SystemAlarm.PROTECTION_DATA_LOST]
             parent[group.place] = np.arange(unseen.start, unseen.start + unseen.count)
+        elif group.axis is Axis.RACK and group.name == SystemAlarm.RACK_OPENED_BY_ITSELF:
+            parent[group.place] = np.where(
+                banks == NONE, NONE, by_name[Axis.BANK, SystemAlarm.BANK_OPENED_BY_ITSELF].start + banks
+            )
+        elif group.axis is Axis.RACK and group.name == SystemAlarm.RACK_LEFT_OUT:
+            opened = by_name[Axis.RACK, SystemAlarm.RACK_OPENED_BY_ITSELF]
+            parent[group.place] = np.arange(opened.start, opened.start + opened.count)
         elif group.axis is Axis.PLANT and group.name == SystemAlarm.SCADA_LOST:
             parent[group.place] = by_name[Axis.PLANT, SystemAlarm.SETPOINT_TIMED_OUT].start
         elif group.level is not Level.TRIP and _silence_explains(plant, group):
@@ -86,6 +95,7 @@ _WAITING = _EXPLAINED_BY_SILENCE | {
     SystemAlarm.DEVICE_LOST,
     SystemAlarm.LINK_LOST,
     SystemAlarm.RACK_LIMITS_LOST,
+    SystemAlarm.RACK_OPENED_BY_ITSELF,
 }
 
 

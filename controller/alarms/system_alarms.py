@@ -35,6 +35,7 @@ class SystemAlarm(StrEnum):
     RACK_DOES_NOT_DISCONNECT = "rack_does_not_disconnect"
     RACK_OPEN_WITH_CURRENT = "rack_open_with_current"
     RACK_OPENED_BY_ITSELF = "rack_opened_by_itself"
+    BANK_OPENED_BY_ITSELF = "bank_opened_by_itself"
     RACK_LEFT_OUT = "rack_left_out"
     RACK_CURRENT_SIGN_WRONG = "rack_current_sign_wrong"
     RACK_VOLTAGE_WRONG = "rack_voltage_wrong"
@@ -205,6 +206,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
     ),
     SystemAlarm.RACK_OPENED_BY_ITSELF: _alarm(
         Axis.RACK, "has opened its contactors unasked", "Read its BMS for the cause; then connect it."
+    ),
+    SystemAlarm.BANK_OPENED_BY_ITSELF: _alarm(
+        Axis.BANK,
+        "has opened the contactors of all its racks unasked",
+        "Read its BMS for the cause, and for how long it missed our heartbeat; then reset and start the plant again.",
     ),
     SystemAlarm.RACK_LEFT_OUT: _warning(
         Axis.RACK, "stands open while the plant runs", "Connect it, start the plant again, or take it out of service."

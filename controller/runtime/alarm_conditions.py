@@ -26,6 +26,7 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "rack.current_sign_wrong": SystemAlarm.RACK_CURRENT_SIGN_WRONG,
     "rack.voltage_wrong": SystemAlarm.RACK_VOLTAGE_WRONG,
     "rack.opened_by_itself": SystemAlarm.RACK_OPENED_BY_ITSELF,
+    "bank.opened_by_itself": SystemAlarm.BANK_OPENED_BY_ITSELF,
     "rack.open_with_current": SystemAlarm.RACK_OPEN_WITH_CURRENT,
     "pcs.power_excess": SystemAlarm.PCS_NOT_FOLLOWING,
     "pcs.breaker_request": SystemAlarm.PCS_BREAKER_REQUESTED,

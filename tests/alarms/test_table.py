@@ -57,6 +57,8 @@ EXPLAINED = {
     (SystemAlarm.RACK_LIMITS_LOST, SystemAlarm.PROTECTION_DATA_LOST),
     ("data_age", SystemAlarm.PROTECTION_DATA_LOST),
     (SystemAlarm.LINK_LOST, SystemAlarm.FIELD_LOST),
+    (SystemAlarm.RACK_OPENED_BY_ITSELF, SystemAlarm.BANK_OPENED_BY_ITSELF),
+    (SystemAlarm.RACK_LEFT_OUT, SystemAlarm.RACK_OPENED_BY_ITSELF),
 }
 
 

@@ -40,6 +40,23 @@ def test_what_is_lost_is_told_once_and_so_is_its_return(running: PlantRig, fault
     assert running.alarms(unacknowledged=True) == set()
 
 
+def test_a_bank_that_opens_is_one_alarm_beside_what_it_does(running: PlantRig) -> None:
+    """Its BMS opens what it has not heard from for half a minute: 26 alarms stood once it was read again."""
+    running.hold(0.6 * MW, 6.0)
+    running.fault("silent BANK01 for 60s")
+    running.hold(0.6 * MW, 120.0)
+    assert running.alarms() == {"BANK01 bank_opened_by_itself", "PCS01 pcs_tripped_itself", "PCS01 pcs_left_out"}
+    counts = running.local.state.alarm_counts
+    assert counts is not None
+    assert counts.suppressed == 24, "twelve that opened, and that they stand open: hidden, not lost"
+    assert running.do(Action.RESET_TRIPS).accepted
+    running.hold(0.6 * MW, 5.0)
+    assert running.do(Action.START).accepted
+    running.hold(0.6 * MW, 60.0)
+    assert running.alarms() == set()
+    assert running.value("Plant.RacksConnected") == 24
+
+
 @pytest.mark.parametrize(
     ("fault", "raised"),
     [

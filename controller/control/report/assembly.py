@@ -335,6 +335,16 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
     }
 
 
+def _banks_opened(arrays: PlantArrays, state: ControlState) -> BoolArray:
+    """Return which banks have opened all racks that are in service, of several [N]."""
+    of_bank, banks = state.relations.rack_bank, len(state.outputs["bank.connect_request"].value)
+    serve = arrays.rack_in_service & (of_bank >= 0)
+    in_service = np.bincount(of_bank[serve], minlength=banks)
+    opened = np.bincount(of_bank[serve & state.racks.opened_by_itself], minlength=banks)
+    all_opened: BoolArray = (opened == in_service) & (opened > 1)
+    return all_opened
+
+
 def _grid_outside(state: ControlState) -> dict[str, BoolArray]:
     """Voltage and frequency outside their windows for a second; at once where a converter has stopped by itself."""
     after_s = 0.0 if _stopped_by_itself(state).any() else GRID_OUTSIDE_AFTER_S
@@ -391,6 +401,7 @@ def _standing_conditions(arrays: PlantArrays, state: ControlState, facts: Facts)
         "rack.disconnect_failed": racks.disconnect_failed | facts.racks.stuck,
         "rack.voltage_apart": waiting & (state.now_ns - racks.entered_ns > 1_000_000_000),
         "rack.opened_by_itself": racks.opened_by_itself.copy(),
+        "bank.opened_by_itself": _banks_opened(arrays, state),
         "rack.limits_lost": lost & facts.racks.closed & arrays.rack_in_service & _connected_for_long(state),
         "rack.open_with_current": facts.racks.open_with_current,
         "pcs.power_excess": facts.findings.excess_alarm,

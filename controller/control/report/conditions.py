@@ -22,6 +22,9 @@ _ALL = (
     Condition("rack.disconnect_failed", Owner.RACK, "the rack does not open; its converters are stopped"),
     Condition("rack.voltage_apart", Owner.RACK, "rack and bus are too far apart to connect"),
     Condition("rack.opened_by_itself", Owner.RACK, "the contactors opened without our request"),
+    Condition(
+        "bank.opened_by_itself", Owner.BANK, "the contactors of all racks of the bank opened without our request"
+    ),
     Condition("rack.left_out", Owner.RACK, "the plant runs, the rack stands open, and nobody asked for that"),
     Condition("rack.limits_lost", Owner.RACK, "limits or SOC unknown beyond the grace time: nothing allowed"),
     Condition("rack.open_with_current", Owner.RACK, "contactors reported open, but current flows"),

@@ -90,7 +90,7 @@ def test_what_rests_on_something_unknown_says_so(running):
 
 
 def test_every_condition_is_declared_and_has_its_equipments_shape(running):
-    sizes = {"rack": 24, "bus": 2, "pcs": 2, "plant": 1}
+    sizes = {"rack": 24, "bank": 1, "bus": 2, "pcs": 2, "plant": 1}
     assert running.result.conditions.keys() == CONDITIONS.keys()
     for name, active in running.result.conditions.items():
         assert active.shape == (sizes[CONDITIONS[name].owner],)
