@@ -110,7 +110,7 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
 
 def update(table: AlarmTable, alarms: Alarms, conditions: Conditions, now_ns: int) -> tuple[EventRecord, ...]:
     """Take this scan's conditions over and return what changed."""
-    state = _held(alarms, conditions.state, now_ns) if alarms.held_until_ns else conditions.state
+    state = _held(table, alarms, conditions.state, now_ns) if alarms.held_until_ns else conditions.state
     state = _stays_or_returns(table, alarms, state, now_ns)
     state = _explained_or_late(table, alarms, state, now_ns)
     found = _find_cells(table, alarms, conditions, now_ns)
@@ -197,9 +197,10 @@ def published(counts: AlarmCounts) -> Iterable[tuple[str, Any, Quality]]:
     yield "pcs.alarm_priority", counts.highest[Axis.PCS], Quality.GOOD
 
 
-def _held(alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
-    """After a restart: what stood stays as it was until its condition is back, or its time is up."""
-    alarms.held &= (state == Condition.NORMAL) & (now_ns < alarms.held_until_ns)
+def _held(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
+    """After a restart: what stood stays as it was until its condition is back, its reset has come, or its time is up."""
+    waits = np.where(table.latching, state == Condition.LATCHED, state == Condition.NORMAL)
+    alarms.held &= waits & (now_ns < alarms.held_until_ns)
     if not alarms.held.any():
         alarms.held_until_ns = 0
     return np.where(alarms.held, np.maximum(state, alarms.conditions.state), state)

@@ -41,6 +41,7 @@ class AlarmTable:
         self.level = np.repeat(np.array([g.level for g in self.groups], np.uint8), counts)
         self.priority = np.repeat(np.array([g.priority for g in self.groups], np.uint8), counts)
         self.shelvable = np.repeat(np.array([g.shelvable for g in self.groups], np.bool_), counts)
+        self.latching = np.repeat(np.array([g.latching for g in self.groups], np.bool_), counts)
         self.off_delay_ns = np.repeat(np.array([round(g.off_delay_s * 1e9) for g in self.groups], np.int64), counts)
         self.limit = np.repeat(np.array([g.limit for g in self.groups], np.float64), counts)
         self.equipment_number = np.concatenate(

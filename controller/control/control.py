@@ -185,7 +185,8 @@ def _uncontrolled(
         _assume(state, measured, converters, unheard, sample)
         lowest_w, highest_w = np.nansum(memory.assumed_w, axis=1).tolist()
         assumed_w = list(zip(*memory.assumed_w.tolist(), strict=True))
-    np.copyto(memory.power_w, measured_w, where=~unheard)
+    believed_w = memory.mismatch.believed_w(measured_w, state.racks.balance.shown_w)
+    np.copyto(memory.power_w, believed_w, where=~unheard & ~np.isnan(believed_w))
     if findings.surplus_w is not None or anywhere(write_failed):
         surplus_w = np.zeros(len(measured_w)) if findings.surplus_w is None else findings.surplus_w
         beside_w = np.nan_to_num(np.where(write_failed & ~unheard, measured_w, surplus_w)).tolist()

@@ -4,9 +4,10 @@ Rule: less |P| than commanded is a converter limiting itself: share anew among t
 commanded, the wrong sign, or power at command zero escalates by time: alarm and ask again, stop the converter, request
 its AC breaker to open. What was commanded is an envelope of the last moments, so a moving command is judged too.
 
-Where a converter shows less than it was commanded, but the racks show that it gives it, its reading is wrong, and not
-its power: nothing is learned from it and nothing shared anew. That is told after five seconds, until the two agree
-under load.
+Where a converter shows another power than it was commanded, but the racks show that it gives that, its reading is wrong,
+and not its power: nothing is learned from it, nothing shared anew, nobody makes room for it, and it is not stopped from
+here (protection, which goes by its reading alone, may do so). That is told after five seconds, until the two agree under
+load.
 """
 
 from __future__ import annotations
@@ -77,12 +78,12 @@ class Mismatch:
         under = measured_w < self.envelope.lowest_w - self.tolerance_w
         if self._quiet and not anywhere(over | under):
             return self._nothing
-        excess = (over & (measured_w > self.tolerance_w)) | (under & (measured_w < -self.tolerance_w))
+        belied = self._are_belied(over | under, measured_w, shown_w, dt_s)
+        apart = (over | under) & ~belied
+        excess = apart & ((over & (measured_w > self.tolerance_w)) | (under & (measured_w < -self.tolerance_w)))
         known, before_s = ~np.isnan(measured_w), self.excess_s.copy()
         _count(self.excess_s, excess, known, dt_s)
-        short = (over | under) & ~excess
-        belied = self._are_belied(short, measured_w, shown_w, dt_s)
-        _count(self.shortfall_s, short & ~belied & ~self.reading_wrong, known, dt_s)
+        _count(self.shortfall_s, apart & ~excess & ~self.reading_wrong, known, dt_s)
         self._learn(self.shortfall_s >= LIMITED_AFTER_S, measured_w, dt_s)
         alarm, limited = self.excess_s >= ALARM_AFTER_S, np.isfinite(self.self_limit_w).any(axis=0)
         timers = (self.excess_s, self.shortfall_s, self.belied_s)
@@ -98,12 +99,12 @@ class Mismatch:
             surplus_w=self._surplus_w(excess & (self.excess_s >= SURPLUS_AFTER_S), measured_w),
         )
 
-    def _are_belied(self, short: BoolArray, measured_w: FloatArray, shown_w: FloatArray, dt_s: float) -> BoolArray:
-        """Whose racks give what was commanded, though it shows less; tell it where it stands for long."""
+    def _are_belied(self, apart: BoolArray, measured_w: FloatArray, shown_w: FloatArray, dt_s: float) -> BoolArray:
+        """Whose racks give what was commanded, though it shows another power; tell it where it stands for long."""
         commanded, margin_w = self.envelope, BELIED_RATIO * self.rated_w
         given = (shown_w >= commanded.lowest_w - margin_w) & (shown_w <= commanded.highest_w + margin_w)
         apart_w = np.abs(shown_w - measured_w)
-        belied: BoolArray = short & given & (apart_w > margin_w)
+        belied: BoolArray = apart & given & (apart_w > margin_w)
         self.belied_s = np.where(belied, self.belied_s + dt_s, 0.0)
         loaded = np.abs(shown_w) > LOADED_RATIO * self.rated_w
         agrees = loaded & (apart_w < AGREED_RATIO * self.rated_w)

@@ -132,6 +132,28 @@ def test_what_nobody_has_acknowledged_waits_on_after_a_restart(table, unacknowle
     assert alarms.state[alarm] == AlarmState.NORMAL
 
 
+def test_a_trip_whose_cause_stands_is_not_called_gone_while_its_delay_runs_anew(table, alarms, conditions, trip):
+    conditions.state[trip + 1] = Condition.ACTIVE
+    update(table, alarms, conditions, 6 * S)
+    again, conditions = restarted(table, to_bytes(table, alarms, 7 * S), 100 * S), Conditions(table)
+    conditions.state[trip + 1] = Condition.LATCHED  # as protection has it until its delay is over
+    assert update(table, again, conditions, 100 * S) == ()
+    conditions.state[trip + 1] = Condition.ACTIVE
+    assert update(table, again, conditions, 101 * S) == ()
+    assert again.state[trip + 1] == AlarmState.UNACKED_ACTIVE
+
+
+def test_a_trip_that_is_reset_after_the_restart_is_over_at_once(table, alarms, conditions, trip):
+    conditions.state[trip + 1] = Condition.ACTIVE
+    update(table, alarms, conditions, 6 * S)
+    again, conditions = restarted(table, to_bytes(table, alarms, 7 * S), 100 * S), Conditions(table)
+    conditions.state[trip + 1] = Condition.LATCHED
+    update(table, again, conditions, 100 * S)
+    conditions.state[trip + 1] = Condition.NORMAL
+    update(table, again, conditions, 101 * S)
+    assert again.state[trip + 1] == AlarmState.RETURNED_UNACKED
+
+
 def test_a_trip_after_the_restart_is_not_the_first(table, unacknowledged, trip):
     alarms, conditions = restarted(table, unacknowledged, 100 * S), Conditions(table)
     conditions.state[trip + 1] = Condition.LATCHED

@@ -120,6 +120,19 @@ def test_a_reading_that_the_racks_belie_teaches_nothing_and_is_told(mismatch):
     assert mismatch.believed_w(np.array([6e5]), np.array([6.1e5])).tolist() == [6e5]
 
 
+@pytest.mark.parametrize(("command_w", "measured_w"), [(3e5, 6e5), (-3e5, 3e5), (0.0, 5e5)])
+def test_nobody_makes_room_for_a_surplus_that_the_racks_belie(mismatch, command_w, measured_w):
+    run(mismatch, command_w, command_w, 5.0, shown_w=command_w)
+    for _ in range(10):
+        found = run(mismatch, command_w, measured_w, 1.0, shown_w=command_w)
+        assert found.surplus_w is None or not found.surplus_w.any()
+        assert not (found.excess_alarm | found.stop | found.breaker_request).any()
+    assert found.reading_wrong.all()
+    found = run(mismatch, command_w, measured_w, 11.0, shown_w=measured_w)
+    assert found.surplus_w.all(), "the racks show it too"
+    assert found.breaker_request.all()
+
+
 def test_a_converter_whose_racks_give_less_too_limits_itself(mismatch):
     run(mismatch, 6e5, 6e5, 5.0, shown_w=6.1e5)
     found = run(mismatch, 6e5, 2e5, 20.0, shown_w=2.1e5)

@@ -67,6 +67,21 @@ def test_a_frozen_converter_is_lost_once_its_racks_show_another_power(running: P
     assert any(alarm.startswith("PCS01 ") for alarm in running.alarms())
 
 
+@pytest.mark.parametrize(("before_mw", "after_mw"), [(1.0, 0.3), (-1.0, 0.5)])
+def test_a_frozen_converter_moves_no_power_at_a_new_set_point(
+    running: PlantRig, before_mw: float, after_mw: float
+) -> None:
+    """The other one made room for what it showed: -0.016 MW flowed for seconds where 0.3 MW was asked."""
+    running.hold(before_mw * MW, 10.0)
+    running.fault("freeze PCS02")
+    running.hold(after_mw * MW, 2.0)
+    for _ in range(120):
+        running.hold(after_mw * MW, 0.25)
+        assert running.local.fake.devices.virtual.poi_w == pytest.approx(after_mw * MW, abs=0.03 * MW)
+    assert running.quality("Plant.Block02.PCS02.ActivePower") is Quality.NO_COMMUNICATION
+    assert "PCS02 pcs_breaker_requested" not in running.alarms(), "nothing flows through it"
+
+
 def test_a_plant_that_stands_still_is_not_frozen(running: PlantRig) -> None:
     running.fault("frequency 60Hz")
     running.run(120.0)
