@@ -198,7 +198,7 @@ def published(counts: AlarmCounts) -> Iterable[tuple[str, Any, Quality]]:
 
 
 def _held(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
-    """After a restart: what stood stays as it was until its condition is back, its reset has come, or its time is up."""
+    """After a restart: what stood stays as it was until its condition or its reset has come, or its time is up."""
     waits = np.where(table.latching, state == Condition.LATCHED, state == Condition.NORMAL)
     alarms.held &= waits & (now_ns < alarms.held_until_ns)
     if not alarms.held.any():

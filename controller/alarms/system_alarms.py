@@ -41,6 +41,7 @@ class SystemAlarm(StrEnum):
     RACK_VOLTAGE_WRONG = "rack_voltage_wrong"
     PCS_NOT_FOLLOWING = "pcs_not_following"
     PCS_READING_WRONG = "pcs_reading_wrong"
+    PCS_VOLTAGE_WRONG = "pcs_voltage_wrong"
     PCS_WATCHDOG_NOT_READ_BACK = "pcs_watchdog_not_read_back"
     PCS_DOES_NOT_STOP = "pcs_does_not_stop"
     PCS_TAKES_NO_COMMAND = "pcs_takes_no_command"
@@ -230,6 +231,11 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         "shows another power than its racks give",
         "It goes on by its command: check scale and sign of its power, and the racks' currents.",
     ),
+    SystemAlarm.PCS_VOLTAGE_WRONG: _warning(
+        Axis.PCS,
+        "DC voltage does not fit its racks' voltages",
+        "One of them is wrong: compare with the racks, then check the scale of the converter's map.",
+    ),
     SystemAlarm.PCS_NOT_FOLLOWING: _alarm(
         Axis.PCS, "does not follow its command", "Check local mode and limits of the converter.", "W"
     ),
@@ -246,7 +252,9 @@ SYSTEM_ALARMS: dict[SystemAlarm, Definition] = {
         Axis.PCS, "takes no command", "It gets no power until it does: check remote/local switch and connection."
     ),
     SystemAlarm.PCS_LEFT_OUT: _warning(
-        Axis.PCS, "does not run though the plant does", "Its limit reason says why; then start the plant again."
+        Axis.PCS,
+        "gives nothing though the plant runs",
+        "Its limit reason says why: mend that, or its own limit; where it does not run, start the plant again.",
     ),
     SystemAlarm.PCS_RUNS_UNASKED: _alarm(
         Axis.PCS, "runs though it was not asked to", "Look who started it; stop it, or start the plant."

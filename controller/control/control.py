@@ -74,7 +74,7 @@ def control(
     buses = bus_limits(state.relations, arrays, measured, carry, racks.connections)
     balance = state.racks.balance
     balance.look(measured, racks.connections, state.pcs.command_w, now_ns)
-    state.racks.voltages.look(measured, now_ns)
+    state.racks.voltages.look(measured, buses.voltage_v, now_ns)
     events += step_racks(plant, arrays, state, measured, protection, buses, racks)
 
     given_w = measured.pcs_active_power_w

@@ -74,6 +74,7 @@ class Measurements(NamedTuple):
     pcs_state: NDArray[np.int32]  # [P] last usable value: what is no value reads 0 in the image, and would say "off"
     pcs_state_fresh: BoolArray
     pcs_watchdog_s: FloatArray  # [P], NaN unknown
+    pcs_dc_voltage_v: FloatArray  # [P]
 
     @property
     def rack_voltage_v(self) -> FloatArray:
@@ -122,6 +123,7 @@ class Reader:
             self._look_at_qualities()
         self._pcs_state = np.where(self._pcs_state_fresh, image["pcs.state"].value, self._pcs_state)
         watchdog, contactor = image["pcs.watchdog_timeout"], image["rack.contactor"]
+        dc_voltage = image["pcs.dc_voltage"]
         return Measurements(
             rack=self._rack.usable(),
             rack_all_usable=self._rack.bad is None,
@@ -139,6 +141,7 @@ class Reader:
             pcs_state=self._pcs_state,
             pcs_state_fresh=self._pcs_state_fresh,
             pcs_watchdog_s=np.where(watchdog.quality <= USABLE, watchdog.value, np.nan),
+            pcs_dc_voltage_v=np.where(dc_voltage.quality <= USABLE, dc_voltage.value, np.nan),
         )
 
     def _look_at_qualities(self) -> None:

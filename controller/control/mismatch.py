@@ -4,10 +4,10 @@ Rule: less |P| than commanded is a converter limiting itself: share anew among t
 commanded, the wrong sign, or power at command zero escalates by time: alarm and ask again, stop the converter, request
 its AC breaker to open. What was commanded is an envelope of the last moments, so a moving command is judged too.
 
-Where a converter shows another power than it was commanded, but the racks show that it gives that, its reading is wrong,
-and not its power: nothing is learned from it, nothing shared anew, nobody makes room for it, and it is not stopped from
-here (protection, which goes by its reading alone, may do so). That is told after five seconds, until the two agree under
-load.
+Where a converter shows another power than it was commanded, but the racks show that it gives that, its reading is
+wrong, and not its power: nothing is learned from it, nothing shared anew, nobody makes room for it, and it is not
+stopped from here (protection, which goes by its reading alone, may do so). That is told after five seconds, until the
+two agree under load.
 """
 
 from __future__ import annotations

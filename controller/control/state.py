@@ -25,13 +25,13 @@ from controller.control.poi import LossModel, PoiLoop, loss_model
 from controller.control.poi_guard import LimitGuard
 from controller.control.poi_witness import MeterWitness
 from controller.control.qualities import Qualities
-from controller.control.rack_voltages import RackVoltages
 from controller.control.relations import Relations, relations_of
 from controller.control.sequences.pcs import PcsSequenceState
 from controller.control.sequences.plant import PlantState
 from controller.control.sequences.rack import RackSequenceState, Wanted
 from controller.control.setpoints import Lease, Setpoint
 from controller.control.status import PcsStatus, RackStatus, Shown
+from controller.control.voltages import Voltages
 from controller.image.outputs import OutputImage
 from controller.image.plant_arrays import PlantArrays
 from controller.plant.model import Plant
@@ -66,7 +66,7 @@ class RackMemory:
     opened: OpenRacks
     held: HeldLimits
     balance: BusBalance
-    voltages: RackVoltages
+    voltages: Voltages
     facts: tuple[object, ...] = ()
     status: RackStatus | None = None
     settled: RackStatus | None = None  # with this status nothing moved
@@ -211,7 +211,7 @@ def _rack_memory(arrays: PlantArrays, balance: BusBalance) -> RackMemory:
         opened=OpenRacks(arrays.rack_bus),
         held=no_held_limits(racks),
         balance=balance,
-        voltages=RackVoltages(arrays.rack_cells_in_series),
+        voltages=Voltages(arrays.rack_cells_in_series, arrays.pcs_bus),
     )
 
 

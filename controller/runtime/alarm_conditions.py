@@ -34,6 +34,7 @@ CONTROL_ALARMS: Mapping[str, SystemAlarm] = {
     "pcs.not_armed": SystemAlarm.PCS_WATCHDOG_NOT_READ_BACK,
     "pcs.start_failed": SystemAlarm.START_FAILED,
     "pcs.stop_failed": SystemAlarm.PCS_DOES_NOT_STOP,
+    "pcs.voltage_wrong": SystemAlarm.PCS_VOLTAGE_WRONG,
     "pcs.left_out": SystemAlarm.PCS_LEFT_OUT,
     "pcs.write_failed": SystemAlarm.PCS_TAKES_NO_COMMAND,
     "pcs.runs_unasked": SystemAlarm.PCS_RUNS_UNASKED,

@@ -122,7 +122,7 @@ def test_a_reading_that_the_racks_belie_teaches_nothing_and_is_told(mismatch):
 
 @pytest.mark.parametrize(("command_w", "measured_w"), [(3e5, 6e5), (-3e5, 3e5), (0.0, 5e5)])
 def test_nobody_makes_room_for_a_surplus_that_the_racks_belie(mismatch, command_w, measured_w):
-    run(mismatch, command_w, command_w, 5.0, shown_w=command_w)
+    found = run(mismatch, command_w, command_w, 5.0, shown_w=command_w)
     for _ in range(10):
         found = run(mismatch, command_w, measured_w, 1.0, shown_w=command_w)
         assert found.surplus_w is None or not found.surplus_w.any()

@@ -15,6 +15,7 @@ from tests.scenarios.conftest import MW, PlantRig
         ("scale PCS01 ActivePower 0.1", "PCS01 pcs_reading_wrong"),
         ("scale GRID Frequency 10", "GRID device_values_invalid"),
         ("scale PCS01 DcVoltage 10", "PCS01 device_values_invalid"),
+        ("scale PCS01 DcVoltage 0.1", "PCS01 pcs_voltage_wrong"),
         ("sentinel B02-R03 SoC", "B02-R03 device_values_invalid"),
         ("offset B02-R03 Voltage 30V", "B02-R03 rack_voltage_wrong"),
         ("offset B01-R03 Voltage -30V", "B01-R03 rack_voltage_wrong"),
@@ -52,6 +53,19 @@ def test_registers_that_have_slipped_trip_no_rack(running: PlantRig, fault: str,
     running.hold(0.6 * MW, 40.0)
     assert running.alarms() == set()
     assert running.number("Plant.ActivePower") == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_converter_that_allows_nothing_itself_is_told(running: PlantRig) -> None:
+    running.hold(1.0 * MW, 10.0)
+    running.fault("limit PCS01 0kW")
+    running.hold(1.0 * MW, 29.0)
+    assert running.alarms() == set()
+    running.hold(1.0 * MW, 5.0)
+    assert running.alarms() == {"PCS01 pcs_left_out"}
+    assert running.number("Plant.ActivePower") == pytest.approx(1.0, abs=0.02), "the other one gives it"
+    running.fault("clear")
+    running.hold(1.0 * MW, 10.0)
+    assert running.alarms() == set()
 
 
 def test_a_wrong_reading_of_a_converter_moves_no_power(running: PlantRig) -> None:

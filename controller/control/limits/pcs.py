@@ -41,15 +41,20 @@ _DATA_LOST = np.int32(LimitReason.PCS_DATA_LOST)
 
 
 class HeldPcsLimits(NamedTuple):
-    """Last good own limits [2, P] and when state and limits were last good. Owned by control's state."""
+    """Last good own limits [2, P], when state and limits were last good, and when they last allowed anything [P].
+
+    Owned by control's state.
+    """
 
     power_w: FloatArray
     good_ns: IntArray
+    allows_ns: IntArray
 
 
 def no_held_pcs_limits(converters: int) -> HeldPcsLimits:
     """Nothing has been read: nothing is allowed."""
-    return HeldPcsLimits(np.zeros((2, converters)), np.full(converters, -(2**62), np.int64))
+    never_ns = np.full(converters, -(2**62), np.int64)
+    return HeldPcsLimits(np.zeros((2, converters)), never_ns, never_ns.copy())
 
 
 class PcsConditions(NamedTuple):
@@ -104,6 +109,7 @@ def pcs_limits(
     """Return what each converter may carry; `held` is brought up to date in place."""
     bus = arrays.pcs_bus
     all_fresh = _hold(relations, measured, held, now_ns)
+    held.allows_ns[held.power_w.any(axis=0)] = now_ns
     candidates = standing.candidates.copy()
     candidates[_OWN] = held.power_w
     np.multiply(buses.power_w.take(bus, axis=1), standing.part, out=candidates[_BUS])

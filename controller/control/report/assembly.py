@@ -328,7 +328,8 @@ def _conditions(arrays: PlantArrays, state: ControlState, facts: Facts) -> dict[
         "bus.circulating_current": facts.buses.circulating_a > state.relations.bus_circulating_max_a,
         "rack.current_sign_wrong": state.racks.balance.wrong,
         "pcs.reading_wrong": findings.reading_wrong | state.racks.balance.turned,
-        "rack.voltage_wrong": state.racks.voltages.apart,
+        "rack.voltage_wrong": state.racks.voltages.racks_apart,
+        "pcs.voltage_wrong": state.racks.voltages.pcs_apart,
         **_grid_outside(state),
         "rack.left_out": _racks_left_out(arrays, state, facts.racks),
         "pcs.left_out": _pcs_left_out(arrays, state),
@@ -375,13 +376,14 @@ def _racks_left_out(arrays: PlantArrays, state: ControlState, status: RackStatus
 
 
 def _pcs_left_out(arrays: PlantArrays, state: ControlState) -> BoolArray:
-    """The plant runs, and a converter in service does not."""
+    """The plant runs, and a converter in service does not, or allows nothing itself."""
     memory, plant_ns = state.pcs, state.plant.entered_ns
-    if state.plant.sequence is not PlantState.RUNNING or all(s is PcsSequenceState.RUNNING for s in memory.sequence):
+    if state.plant.sequence is not PlantState.RUNNING:
         return np.zeros(len(memory.sequence), np.bool_)
+    columns = memory.sequence, memory.entered_ns, memory.held.allows_ns.tolist()
     late = [
-        s not in _AT_WORK and state.now_ns - max(entered_ns, plant_ns) > LEFT_OUT_AFTER_NS
-        for s, entered_ns in zip(memory.sequence, memory.entered_ns, strict=True)
+        state.now_ns - max(entered_ns, plant_ns, allows_ns if s in _AT_WORK else 0) > LEFT_OUT_AFTER_NS
+        for s, entered_ns, allows_ns in zip(*columns, strict=True)
     ]
     left_out: BoolArray = np.array(late, np.bool_) & arrays.pcs_in_service
     return left_out
