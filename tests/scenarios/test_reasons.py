@@ -90,7 +90,7 @@ def test_a_cause_names_what_it_is_about_where_that_is_known() -> None:
     assert limit_reason_text(cause_of(999, 0), names) == "reason 999"
 
 
-@pytest.mark.parametrize(("fault", "name"), [("freeze PCS02", "PCS02"), ("ignore PCS01", "PCS01")])
+@pytest.mark.parametrize(("fault", "name"), [("ignore PCS02", "PCS02"), ("ignore PCS01", "PCS01")])
 def test_the_reason_names_the_converter_that_does_not_follow(running: PlantRig, fault: str, name: str) -> None:
     running.hold(1.2 * MW, 8.0)
     running.fault(fault)

@@ -24,7 +24,7 @@ def measured(current_a, voltage_v=None) -> Measurements:
     rack[0], rack[1] = 800.0 if voltage_v is None else voltage_v, current_a
     nothing = np.zeros(0)
     usable = not np.isnan(rack).any()
-    return Measurements(rack, usable, *([nothing] * 14))  # type: ignore[arg-type] # buses read racks only
+    return Measurements(rack, usable, *([nothing] * 15))  # type: ignore[arg-type] # buses read racks only
 
 
 def carry(allowed_a) -> RackLimits:
