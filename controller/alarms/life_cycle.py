@@ -22,12 +22,12 @@ from controller.alarms.first_out import FirstOut
 from controller.alarms.flood import Flood
 from controller.alarms.groups import Priority
 from controller.alarms.relations import NONE
+from controller.alarms.since import NEVER_NS, Since
 from controller.alarms.states import ACKNOWLEDGED, STANDING, TRANSITIONS, UNACKED, AlarmState, Condition, Overlay
 from controller.alarms.table import AlarmTable
 from controller.image.masks import anywhere
 from controller.image.quality import Quality
 
-NEVER_NS = 2**62
 _ACTIVE = np.uint8(Condition.ACTIVE)
 EXPLAINED_WITHIN_NS = 2_000_000_000
 """How long what may be a consequence of silence waits for its cause."""
@@ -54,11 +54,9 @@ class Alarms:
     conditions: Conditions  # as they were at the last update
     episode: NDArray[np.bool_]  # trips that belong to a first-out episode not yet over
     held: NDArray[np.bool_]  # stood before a restart
-    gone_ns: IntArray  # since when the condition of those that wait to return is over
-    fresh_ns: IntArray  # since when those that wait for an explanation do
+    gone: Since  # that the condition of those that wait to return is over
+    fresh: Since  # that some wait for an explanation
     explained_until_ns: IntArray  # 0: not any more
-    any_gone: bool = False
-    any_fresh: bool = False
     next_explained_end_ns: int = NEVER_NS
     flood: Flood = field(default_factory=Flood)
     next_shelf_end_ns: int = NEVER_NS
@@ -98,8 +96,8 @@ def new_alarms(table: AlarmTable, arrays: Mapping[str, NDArray[Any]] | None = No
         conditions=Conditions(table),
         episode=np.zeros(size, np.bool_),
         held=np.zeros(size, np.bool_),
-        gone_ns=np.full(size, NEVER_NS, np.int64),
-        fresh_ns=np.full(size, NEVER_NS, np.int64),
+        gone=Since(size),
+        fresh=Since(size),
         explained_until_ns=np.zeros(size, np.int64),
     )
     alarms.value.fill(np.nan)
@@ -209,15 +207,8 @@ def _held(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: i
 def _stays_or_returns(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
     """Keep active what has not been over for its off-delay."""
     gone = (alarms.conditions.state == Condition.ACTIVE) & (state != Condition.ACTIVE) & (table.off_delay_ns > 0)
-    if not gone.any():
-        if alarms.any_gone:
-            alarms.gone_ns.fill(NEVER_NS)
-            alarms.any_gone = False
-        return state
-    alarms.any_gone = True
-    alarms.gone_ns = np.where(gone, np.minimum(alarms.gone_ns, now_ns), NEVER_NS)
-    stays = gone & (now_ns - alarms.gone_ns < table.off_delay_ns)
-    return np.where(stays, alarms.conditions.state, state)
+    stays = alarms.gone.shorter_than(gone, table.off_delay_ns, now_ns)
+    return state if stays is None else np.where(stays, alarms.conditions.state, state)
 
 
 def _explained_or_late(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint8], now_ns: int) -> NDArray[np.uint8]:
@@ -226,14 +217,9 @@ def _explained_or_late(table: AlarmTable, alarms: Alarms, state: NDArray[np.uint
     A bank or a switch that falls silent is found out of by its racks first: they would all be raised before it.
     """
     fresh = table.waits & (state == _ACTIVE) & (alarms.conditions.state != _ACTIVE)
-    if not anywhere(fresh):
-        if alarms.any_fresh:
-            alarms.fresh_ns.fill(NEVER_NS)
-            alarms.any_fresh = False
+    young = alarms.fresh.shorter_than(fresh, EXPLAINED_WITHIN_NS, now_ns)
+    if young is None:
         return state
-    alarms.any_fresh = True
-    alarms.fresh_ns = np.where(fresh, np.minimum(alarms.fresh_ns, now_ns), NEVER_NS)
-    young = fresh & (now_ns - alarms.fresh_ns < EXPLAINED_WITHIN_NS)
     explained = table.descends_from((state == Condition.ACTIVE) & ~young)
     waits = (young | (fresh & table.descends_from(young))) & ~explained
     return np.where(waits, alarms.conditions.state, state)
