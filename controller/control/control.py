@@ -48,6 +48,7 @@ from controller.plant.model import Plant
 from controller.plant.signals import BreakerState, Owner
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
 
 ACCOUNT_PERIOD_NS = 5_000_000_000
 
@@ -79,6 +80,7 @@ def control(
 
     given_w = measured.pcs_active_power_w
     findings = state.pcs.mismatch.compare(state.pcs.command_w, given_w, balance.shown_w, dt_s)
+    believed_w = state.pcs.mismatch.believed_w(given_w, balance.shown_w)
     converters = observe_pcs(arrays, state, measured, buses, protection, findings)
     events += step_plant(plant, arrays, state, measured, protection, racks, converters, now_ns)
     events += step_pcs(plant, arrays, state, measured, converters, now_ns)
@@ -88,9 +90,9 @@ def control(
     may = pcs_limits(state.relations, arrays, measured, buses, state.pcs.held, conditions, standing, now_ns)
     account = _account(plant, arrays, state, estimate, carry, racks, may)
     sample = _poi_sample(state, plant, image, measured)
-    _watch_meter(plant, state, measured, sample, dt_s)
+    _watch_meter(plant, state, believed_w, sample, dt_s)
     frozen = plant.poi.meter >= 0 and (is_frozen(plant, sample) or not state.witness.fits)
-    loose = _uncontrolled(state, measured, converters, findings, conditions.write_failed, sample)
+    loose = _uncontrolled(state, measured, believed_w, converters, findings, conditions.write_failed, sample)
     hold = frozen or findings.apart or loose.any
     power = set_power(plant, state, may, account.pcs_soc_ratio, loose, sample, dt_s, frozen=hold)
     ask_converters(arrays, state, protection, converters, power, findings)
@@ -171,6 +173,7 @@ def _why_zero(protection: ProtectionOrders) -> NDArray[np.int32]:
 def _uncontrolled(
     state: ControlState,
     measured: Measurements,
+    believed_w: FloatArray,
     converters: PcsStatus,
     findings: MismatchFindings,
     write_failed: BoolArray,
@@ -185,7 +188,6 @@ def _uncontrolled(
         _assume(state, measured, converters, unheard, sample)
         lowest_w, highest_w = np.nansum(memory.assumed_w, axis=1).tolist()
         assumed_w = list(zip(*memory.assumed_w.tolist(), strict=True))
-    believed_w = memory.mismatch.believed_w(measured_w, state.racks.balance.shown_w)
     np.copyto(memory.power_w, believed_w, where=~unheard & ~np.isnan(believed_w))
     if findings.surplus_w is not None or anywhere(write_failed):
         surplus_w = np.zeros(len(measured_w)) if findings.surplus_w is None else findings.surplus_w
@@ -212,11 +214,10 @@ def _assume(
     assume_power(memory.assumed_w, commanded, silence, unseen_w)
 
 
-def _watch_meter(plant: Plant, state: ControlState, measured: Measurements, sample: PoiSample, dt_s: float) -> None:
-    """Compare the POI meter with the converters and with its limits."""
+def _watch_meter(plant: Plant, state: ControlState, power_w: FloatArray, sample: PoiSample, dt_s: float) -> None:
+    """Compare the POI meter with the converters (`power_w` [P], NaN: not heard) and with its limits."""
     if plant.poi.meter < 0:
         return
-    power_w = state.pcs.mismatch.believed_w(measured.pcs_active_power_w, state.racks.balance.shown_w)
     heard = ~np.isnan(power_w)
     commanded_w = float(state.pcs.command_w.sum(where=heard))
     of_pcs = Converters(float(power_w.sum(where=heard)), commanded_w, all_heard=everywhere(heard))
