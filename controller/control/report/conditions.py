@@ -34,7 +34,7 @@ _ALL = (
     Condition("pcs.power_excess", Owner.PCS, "more power than commanded, wrong sign, or power at zero"),
     Condition("pcs.breaker_request", Owner.PCS, "power goes on after the stop: open the AC breaker"),
     Condition("pcs.limits_itself", Owner.PCS, "the converter delivers less than commanded"),
-    Condition("pcs.reading_wrong", Owner.PCS, "it shows less power than it was commanded, its racks give it"),
+    Condition("pcs.reading_wrong", Owner.PCS, "it shows another power than it was commanded, its racks give that"),
     Condition("pcs.not_armed", Owner.PCS, "its own watchdog is not read back as enabled"),
     Condition("pcs.start_failed", Owner.PCS, "the converter did not start in time"),
     Condition("pcs.stop_failed", Owner.PCS, "the converter does not stop; its heartbeat is withheld"),
