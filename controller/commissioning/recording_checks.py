@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.commissioning.recording_files import CELL_PREFIX, FileError, Floats
-from controller.commissioning.temperature_checks import check_temperature_steps, temperature_words
+from controller.commissioning.temperature_checks import STEP_PER_H, check_temperature_steps, temperature_words
 from controller.estimation.config import IMPOSSIBLE_CURRENT_SHARE, series_at_25_ohm
 from controller.estimation.offline import Recording
 from controller.plant.cell_types import CellType, SensorSpec
@@ -47,7 +47,6 @@ WARM_DEGC = 0.0
 """Below, what a load leaves in the voltage is taken for SOC."""
 SIGN_LAGS = 1, 10, 60
 SIGN_STEPS = 10
-STEP_PER_H = 0.1
 REVERSED_SHARE, REVERSED_CORRELATION = 0.3, 0.4
 DRIFT_CORRELATION = 0.7
 CELLS_TOLD = 10

@@ -23,6 +23,7 @@ BEYOND_K = 10.0
 JUMP_K, JUMPS_SHARE = 2.0, 0.02
 """From row to row: a temperature does not move so, but for a sensor that fails now and then."""
 STEP_PER_H = 0.1
+"""Of the capacity: a current that is a load, and a change of it that is a step."""
 GONE_S = 1800.0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.image.image import Image, Values
+from controller.image.possible import DOUBTED_NS
 from controller.image.quality import Quality, usable
 from controller.image.quantities import QUANTITIES
 from controller.plant.signals import Owner
@@ -21,7 +22,6 @@ BoolArray = NDArray[np.bool_]
 
 APART = {"rack.cell_voltage": 0.05, "rack.cell_temperature": 2.0}
 """V and K: the extremes of a BMS may be of two of its own scans."""
-DOUBTED_NS = 3_000_000_000
 
 
 class Contradictions:

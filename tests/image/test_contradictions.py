@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.image.contradictions import DOUBTED_NS, Contradictions
+from controller.image.contradictions import Contradictions
 from controller.image.image import Image
 from controller.image.layout import plant_layout
+from controller.image.possible import DOUBTED_NS
 from controller.image.quality import Quality
 from controller.plant.model import Plant
 

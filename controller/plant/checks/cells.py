@@ -297,8 +297,8 @@ def _anchors(cell: CellType, document: Document) -> Iterator[Message]:
 def _rests_at(cell: CellType, voltage_v: float) -> float:
     """Return the least SOC at which a cell rests at a voltage after it was charged, at any temperature of its table."""
     socs = cell.ocv.soc_ratio
-    steps = [k * _SOC_STEP_RATIO / 5 for k in range(round(5 / _SOC_STEP_RATIO) + 1)]
-    rests = (next((x for x in steps if _at(socs, row, x) >= voltage_v), 1.0) for row in cell.ocv.charge_v)
+    percents = [k / 100 for k in range(101)]
+    rests = (next((x for x in percents if _at(socs, row, x) >= voltage_v), 1.0) for row in cell.ocv.charge_v)
     return min(rests, default=1.0)
 
 
