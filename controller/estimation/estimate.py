@@ -30,6 +30,7 @@ from controller.estimation.present import UNCERTAIN_WIDTH, Estimate, present
 from controller.estimation.rack_filter import Block, Expectation, Hypotheses, SeenVoltage
 from controller.estimation.remaining_life import follow_life, remaining_life
 from controller.estimation.samples import RackSample, cell_means
+from controller.estimation.slow_currents import KNEE_PLACE_RATIO, with_slow_error
 from controller.estimation.state import FIRST_PAIR_SUM, NEVER, EstimatorState, prior
 from controller.estimation.state_of_energy import energy_limits
 from controller.estimation.thermal import cell_heat_w, follow_core, follow_rise
@@ -51,13 +52,7 @@ LASTING_SHARE, FLAT_V = 0.6, 0.5
 """Part of the model's error that is the same each time a SOC is visited: no repetition averages it away. It counts
 where the SOC was learned: a voltage that teaches nothing (steep errors, plateau) brings none of its own."""
 ANCHOR_SIGMA = 0.0125
-KNEE_PLACE_RATIO = 0.02
-"""1-sigma of where on the SOC axis each rack's curve bends."""
 LEAST_SLOPE_V = 1e-3
-SLOW_PER_H, SLOW_FROM_S = (0.005, 0.1), 3600.0
-"""Charge per hour over the capacity of a slow test, and for how long nothing larger or the other way has flowed."""
-SLOW_GAP_SHARE = 0.5
-"""What of the half gap between the branches is unknown in it (1-sigma)."""
 
 
 def estimate(config: EstimatorConfig, state: EstimatorState, sample: RackSample, now_ns: int) -> Estimate:
@@ -90,7 +85,8 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     """Correct every rack with the voltages of its open block, and start a new block."""
     take_temperatures(state, sample)
     curves = curves_at(config.tables, config.cell_index, state.temperature_degc)
-    curves = state.curves = _with_slow_error(state, curves)
+    took_s = np.maximum(state.time_ns - state.block_start_ns, 1) * 1e-9
+    curves = state.curves = with_slow_error(state, curves, took_s)
     means = state.block_sums / np.maximum(state.block_samples, 1)[:, None]
     mean_v, current_a, hysteresis, drawn, *_ = means.T
     pair_a = means[:, FIRST_PAIR_SUM:]
@@ -98,7 +94,7 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     expected = rack_filter.expectation(curves, hysteresis, current_a, pair_a)
     mixture = rack_filter.respread(_moved(config, state, curves))
     before = rack_filter.soc_variance(mixture)
-    state.blind_s = np.where(has_voltage, 0.0, state.blind_s + _took_s(state))
+    state.blind_s = np.where(has_voltage, 0.0, state.blind_s + took_s)
     lasted_s = np.clip((state.time_ns - state.block_start_ns) * 1e-9, 1.0, 300.0)
     noise = config.voltage_noise_v / np.sqrt(np.maximum(state.block_samples, 1))
     seen = SeenVoltage(np.nan_to_num(mean_v), noise, lasted_s, state.block_drawn_ratio - drawn, has_voltage)
@@ -108,34 +104,6 @@ def correct(config: EstimatorConfig, state: EstimatorState, sample: RackSample) 
     _store_soc(config, state, mixture, curves, before)
     _follow_capacity(config, state, means, has_voltage)
     _start_block(state)
-
-
-def _took_s(state: EstimatorState) -> Floats:
-    """Return how long the open block is [rack], above zero."""
-    return np.asarray(np.maximum(state.time_ns - state.block_start_ns, 1) * 1e-9)
-
-
-def _with_slow_error(state: EstimatorState, curves: Floats) -> Floats:
-    """Return the curves with a larger model error [rack, SOC point] after an hour of small currents of one direction.
-
-    The model's error was measured under loads. A slow test stays for hours at each place of the curve, on a branch that
-    the loads' mean is not quite: a part of the gap is unknown, and so is the place of each bend.
-    """
-    took_s = _took_s(state)
-    per_h = state.block_drawn_ratio * 3600.0 / took_s
-    flows = np.abs(per_h) > SLOW_PER_H[0]
-    larger = (state.block_moved_ratio * 3600.0 / took_s > SLOW_PER_H[1]) | (state.block_extra_ratio > 0.0)
-    turned = flows & (state.slow_way * per_h < 0.0)
-    state.slow_s = np.where(larger | turned, 0.0, state.slow_s + took_s)
-    state.slow_way = np.where(larger, 0.0, np.where(flows, np.sign(per_h), state.slow_way))
-    slow = flows & (state.slow_s > SLOW_FROM_S)
-    if not slow.any():
-        return curves
-    slope_v = np.gradient(curves[:, OCV], 1.0 / (SOC_POINTS - 1), axis=1)
-    parts = curves[:, MODEL_ERROR], SLOW_GAP_SHARE * curves[:, HALF_GAP], KNEE_PLACE_RATIO * slope_v
-    wider = curves.copy()
-    wider[:, MODEL_ERROR] = np.where(slow[:, None], np.sqrt(np.sum(np.square(parts), axis=0)), curves[:, MODEL_ERROR])
-    return wider
 
 
 def _corrected(

@@ -102,8 +102,7 @@ class Jump:
 class OfflineResult:
     """A row of output a row of input, quality as `Quality` codes, and the findings.
 
-    `misfit`: None where the cell type fits throughout; `jumps`: of the voltage, that no current
-    explains.
+    `misfit`: None where the cell type fits throughout; `jumps`: of the voltage, that no current explains.
     """
 
     columns: dict[str, Floats]
