@@ -3,13 +3,13 @@
 Rules. Control starts first; faces follow once it runs. Each child holds a pipe as its standard input (end of file =
 stop cleanly, so nothing outlives a killed supervisor) and a second pipe into which it writes a byte each 0.2 s (control
 also after each scan) and one line of JSON when it is ready: control is once all its links have begun and a scan has
-succeeded since. Silence kills: before ready 120 s, then as the child's role says; time in which
-it waits for a processor is none, for on a crowded machine a restart only crowds it more. Who was asked to end has 10 s,
-silent or not. A face that dies is restarted for ever, after 0.1 s doubling to 30 s, back to 0.1 s after 10 s of health;
-it never stops the plant. Control is restarted at once; three starts in a row that did not stay up for 10 s end the
-whole run with a failure, and so does a first start that can't have what it needs (exit code 2, which is then the
-run's). Exit code 75 asks for an immediate restart. A supervisor that stood still itself blames nobody for it. Nothing
-heavy is imported here.
+succeeded since. Silence kills: before ready 120 s, then as the child's role says; time in which it waits for a
+processor is none, for on a crowded machine a restart only crowds it more. Who was asked to end has 10 s, silent or not.
+A face that dies is restarted for ever, after 0.1 s doubling to 30 s, back to 0.1 s after 10 s of health; it never stops
+the plant. Control is restarted at once; three starts in a row that did not stay up for 10 s end the whole run with a
+failure, and so does a first start that can't have what it needs (exit code 2, which is then the run's). Exit code 75
+asks for an immediate restart. A supervisor that stood still itself blames nobody for it. Nothing heavy is imported
+here.
 """
 
 from __future__ import annotations
