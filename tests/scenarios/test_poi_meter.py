@@ -148,6 +148,16 @@ def test_at_a_limit_a_meter_that_shows_too_little_is_followed_one_step_and_then_
     assert furthest_mw(running, 1.2, 20.0) < 0.03
 
 
+def test_a_meter_that_is_wrong_by_less_than_a_tenth_is_not_found(running: PlantRig) -> None:
+    """What docs/operators.md tells of it, so that nobody relies on more."""
+    running.local.state.control.export_limits.set("test", Limit(1.2 * MW))
+    running.fault("scale GRID ActivePower 0.95")
+    for power_mw in (1.2, 0.6, 1.2, 0.6, 1.2):
+        running.hold(power_mw * MW, 20.0)
+    assert "Demo plant poi_apart" not in running.alarms()
+    assert given_mw(running) == pytest.approx(1.263, abs=0.01)
+
+
 def test_a_meter_that_was_found_wrong_is_not_believed_after_a_restart(running: PlantRig) -> None:
     """It was followed for ten seconds again, to 1.6 MW where 1.2 MW was asked."""
     running.fault("scale GRID ActivePower 0.7")
